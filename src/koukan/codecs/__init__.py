@@ -1,0 +1,1 @@
+"""Bytes in, strings out, and back: gate, text, records. Pure, columnar, bounded."""

@@ -1,0 +1,367 @@
+"""The byte gate: the first reader of every file, and the only one that trusts nothing.
+
+No parser is safe as a first reader: they pad torn rows, drop rows behind a stray quote, read CR-only
+files as nothing and unpack archives behind `.csv`. So bytes pass here first, in sub-blocks of two
+MiB that stay in cache, over numpy columns and never by a loop over rows. What passes has: one line
+end throughout, no control character, a control record first and an end record last, the exact field
+count (or byte length) in every record, well-formed leading fields, and counts and control totals
+that agree. The result is a verdict of counts; nothing of the content is kept.
+
+In every data record the leading fields have fixed length, so that person, type and insurer stand at
+known offsets: レコード識別番号 10, レコード種別コード 2, 処理種別コード 1, 保険者コード 8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from koukan.codecs.text import decode
+from koukan.formats.model import Field, Format
+
+BLOCK = 2 * 1024 * 1024  # temporaries of a block this size stay in cache
+CUT = 16 * 1024 * 1024  # a place to cut the file into tasks at least every so many bytes
+END_CODE, CONTROL_CODE = b"99", b"00"
+TOTAL_MODULUS = 10**18
+ARCHIVES = (b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"%PDF")
+MARKS = (b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe")
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A line boundary: `offset` bytes and `rows` data records lie before it."""
+
+    offset: int
+    rows: int
+
+
+@dataclass
+class Verdict:
+    """What the gate found. `code` is None when the file passed."""
+
+    code: str | None = None
+    line: int = 0
+    rows: int = 0
+    control: dict[str, str] = field(default_factory=dict)
+    insurers: dict[str, int] = field(default_factory=dict)  # 保険者コード -> records
+    first_lines: dict[str, int] = field(default_factory=dict)  # 保険者コード -> first line
+    cuts: list[Cut] = field(default_factory=list)  # start of the data, cuts, end of the data
+
+
+class Refused(Exception):  # noqa: N818 - a verdict, not an error
+    """Ends the reading: a code of rejects.toml and the line, 0 when no line is meant."""
+
+    def __init__(self, code: str, line: int = 0) -> None:
+        super().__init__(code)
+        self.code = code
+        self.line = line
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Offsets of the leading fields and the size of each record type, from the definition."""
+
+    csv: bool
+    separators: tuple[int, ...]  # offsets of the commas between the leading fields
+    number: int
+    type: int
+    insurer: int
+    head: int  # bytes of the leading fields with their separators
+    sizes: npt.NDArray[np.int32]  # by type code: commas in a line (csv) or its bytes (fixed); -1
+
+
+def layout_of(form: Format) -> Layout:
+    """Where the leading fields of a format's records stand."""
+    csv = form.file.syntax == "csv"
+    offsets, separators, position = {}, [], 0
+    for item in form.common:
+        offsets[item.name] = position
+        position += item.slot
+        if csv:
+            separators.append(position)
+            position += 1
+        if item.name == "insurer_code":
+            break
+    sizes = np.full(100, -1, np.int32)
+    for record in form.records:
+        fields = form.fields(record)
+        width = sum(item.slot for item in fields)
+        sizes[int(record.code)] = len(fields) - 1 if csv else width
+    return Layout(
+        csv=csv,
+        separators=tuple(separators),
+        number=offsets["record_number"],
+        type=offsets["record_type_code"],
+        insurer=offsets["insurer_code"],
+        head=position,
+        sizes=sizes,
+    )
+
+
+def eight_digits(words: npt.NDArray[np.uint64]) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """Eight ASCII digits packed in a little-endian word: their value, and whether all are digits."""
+    high = words & np.uint64(0xF0F0F0F0F0F0F0F0)
+    carry = (words + np.uint64(0x0606060606060606)) & np.uint64(0xF0F0F0F0F0F0F0F0)
+    threes = np.uint64(0x3030303030303030)
+    digits = words & np.uint64(0x0F0F0F0F0F0F0F0F)
+    pairs = (digits * np.uint64(10) + (digits >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
+    fours = (pairs * np.uint64(100) + (pairs >> np.uint64(16))) & np.uint64(0x0000FFFF0000FFFF)
+    value = (fours * np.uint64(10000) + (fours >> np.uint64(32))) & np.uint64(0xFFFFFFFF)
+    return value.astype(np.int64), (high == threes) & (carry == threes)
+
+
+def _words(content: Bytes) -> npt.NDArray[np.uint64]:
+    """An unaligned view: element i is the eight bytes from i on."""
+    return np.ndarray((max(len(content) - 7, 0),), "<u8", buffer=content.data, strides=(1,))
+
+
+def _two_digits(content: Bytes, at: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    tens, ones = content[at] - np.uint8(48), content[at + 1] - np.uint8(48)
+    return tens.astype(np.int64) * 10 + ones, (tens < 10) & (ones < 10)
+
+
+def whole_lines(blocks: Iterable[bytes], line_limit: int) -> Iterator[bytes]:
+    """The same bytes, cut behind line feeds; the last piece may lack one."""
+    rest = b""
+    for block in blocks:
+        end = block.rfind(b"\n")
+        if end < 0:
+            rest += block
+            if len(rest) > line_limit + BLOCK:
+                yield rest  # a line far too long: let the checks name it
+                rest = b""
+            continue
+        yield rest + block[: end + 1]
+        rest = block[end + 1 :]
+    if rest:
+        yield rest
+
+
+class Gate:
+    """Reads one file through; `verdict` tells what was found."""
+
+    def __init__(self, form: Format) -> None:
+        self.form = form
+        self.layout = layout_of(form)
+        self.verdict = Verdict()
+        self._codes = np.array(sorted(int(record.code) for record in form.records))
+        self._counts = np.zeros(100, np.int64)
+        self._total = 0
+        self._offset = 0
+        self._line = 1  # number of the next line
+        self._utf8_japanese = form.file.encoding == "cp932"  # may the file be UTF-8 instead?
+        self._wide = False
+        self._end: bytes | None = None
+
+    def read(self, blocks: Iterable[bytes]) -> Verdict:
+        """Take the content in blocks of any size.
+
+        Returns:
+            the verdict; its `code` names the first thing that refuses the file.
+        """
+        try:
+            for piece in whole_lines(blocks, self.form.file.max_line_bytes):
+                self._piece(piece)
+            self._finish()
+        except Refused as refused:
+            self.verdict.code, self.verdict.line = refused.code, refused.line
+        return self.verdict
+
+    def _piece(self, piece: bytes) -> None:
+        if self._offset == 0:
+            if piece.startswith(ARCHIVES):
+                raise Refused("F104")
+            if piece.startswith(MARKS):
+                raise Refused("F109")
+        if self._offset + len(piece) > self.form.file.max_bytes:
+            raise Refused("F102")
+        content = np.frombuffer(piece, np.uint8)
+        feeds = np.flatnonzero(content == 10)
+        self._bytes(piece, content, feeds)
+        self._encoding(piece)
+        starts = np.concatenate((np.zeros(1, np.int64), feeds[:-1] + 1))
+        ends = feeds - (len(self.form.file.line_end) - 1)
+        first = 0
+        if self._offset == 0:
+            self._control(piece[: int(ends[0])])
+            first = 1
+            self.verdict.cuts.append(Cut(int(feeds[0]) + 1, 0))
+        elif self._end is not None:
+            raise Refused("F113", self._line)  # something follows the end record
+        last = len(feeds)
+        end_at = self._end_record(content, starts, ends, first)
+        if end_at is not None:
+            if end_at != last - 1:
+                raise Refused("F113", self._line + end_at)
+            self._end, last = piece[int(starts[end_at]) : int(ends[end_at])], end_at
+        if last > first:
+            self._records(content, starts[first:last], ends[first:last], self._line + first)
+        data_end = int(starts[last]) if last < len(starts) else len(piece)
+        if self._offset + data_end - self.verdict.cuts[-1].offset >= CUT or end_at is not None:
+            self.verdict.cuts.append(Cut(self._offset + data_end, self.verdict.rows))
+        self._offset += len(piece)
+        self._line += len(feeds)
+
+    def _bytes(self, piece: bytes, content: Bytes, feeds: Ints) -> None:
+        """No control characters, one line end, no quote, no line too long."""
+        crlf = len(self.form.file.line_end) == 2
+        controls = int(np.count_nonzero(content < 32))
+        expected = len(feeds) * (2 if crlf else 1)
+        good_ends = not crlf or (
+            len(feeds) > 0 and feeds[0] > 0 and bool(np.all(content[feeds - 1] == 13))
+        )
+        if controls != expected or not good_ends or b"\x7f" in piece:
+            self._name_control(content, feeds)
+        if not piece.endswith(b"\n"):
+            long = len(piece) > self.form.file.max_line_bytes
+            raise Refused("F116" if long else "F106", self._line + len(feeds))
+        if b'"' in piece:
+            raise Refused("F108", self._line + int(np.searchsorted(feeds, piece.find(b'"'))))
+        lengths = np.diff(feeds, prepend=-1)
+        if int(lengths.max()) > self.form.file.max_line_bytes:
+            raise Refused("F116", self._line + int(lengths.argmax()))
+
+    def _name_control(self, content: Bytes, feeds: Ints) -> None:
+        """Only on the way to a refusal: which of the two it is, and where."""
+        odd = ((content < 32) & (content != 10) & (content != 13)) | (content == 127)
+        if odd.any():
+            at = int(odd.argmax())
+            raise Refused("F107", self._line + int(np.searchsorted(feeds, at)))
+        returns = np.flatnonzero(content == 13)
+        if len(self.form.file.line_end) == 1:
+            raise Refused("F105", self._line + int(np.searchsorted(feeds, returns[0])))
+        lone_feeds = feeds[np.isin(feeds - 1, returns, invert=True)]
+        lone_returns = returns[np.isin(returns + 1, feeds, invert=True)]
+        torn = len(content) - 1  # a return as the very last byte is a torn line, not a wrong one
+        lone = np.concatenate((lone_feeds, lone_returns[lone_returns != torn]))
+        if lone.size:
+            raise Refused("F105", self._line + int(np.searchsorted(feeds, lone.min())))
+
+    def _encoding(self, piece: bytes) -> None:
+        """A file that reads as Japanese UTF-8 throughout was not written in CP932."""
+        if not self._utf8_japanese or piece.isascii():
+            return
+        try:
+            text = piece.decode("utf-8")
+        except UnicodeDecodeError:
+            self._utf8_japanese = False
+            return
+        points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+        wide = points[points > 127]
+        japanese = ((wide >= 0x3000) & (wide < 0xA000)) | ((wide >= 0xFF01) & (wide < 0xFFEF))
+        self._utf8_japanese = bool(japanese.all())
+        self._wide = self._wide or bool(wide.size)
+
+    def _control(self, line: bytes) -> None:
+        values = self.split(line, self.form.control)
+        if values is None or values["record_type_code"] != CONTROL_CODE.decode():
+            raise Refused("F112", 1)
+        expected = {item.name: item.sample for item in self.form.control}
+        if any(values[name] != expected[name] for name in ("record_number", "layout_code")):
+            raise Refused("F112", 1)
+        self.verdict.control = values
+
+    def _end_record(
+        self, content: Bytes, starts: Ints, ends: Ints, first: int
+    ) -> int | None:
+        """Index of the first end record among the lines, if one is there."""
+        at = starts[first:] + self.layout.type
+        inside = at + 1 < ends[first:]
+        at = np.where(inside, at, 0)
+        nine = np.uint8(END_CODE[0])
+        found = np.flatnonzero(inside & (content[at] == nine) & (content[at + 1] == nine))
+        return int(found[0]) + first if found.size else None
+
+    def _records(self, content: Bytes, starts: Ints, ends: Ints, line: int) -> None:
+        """Leading fields, types, field counts of the data records of one piece."""
+
+        def refuse(code: str, wrong: npt.NDArray[np.bool_]) -> None:
+            if wrong.any():
+                raise Refused(code, line + int(wrong.argmax()))
+
+        shape = self.layout
+        refuse("F118", ends - starts < shape.head)
+        codes, type_ok = _two_digits(content, starts + shape.type)
+        known = np.isin(codes, self._codes) & type_ok
+        refuse("F111", ~known)
+        words = _words(content)
+        high, high_ok = eight_digits(words[starts + shape.number])
+        low, low_ok = _two_digits(content, starts + shape.number + 8)
+        insurers, insurer_ok = eight_digits(words[starts + shape.insurer])
+        wrong = ~(high_ok & low_ok & insurer_ok)
+        for separator in shape.separators:
+            wrong |= content[starts + separator] != 44
+        refuse("F118", wrong)
+        if shape.csv:
+            commas = np.searchsorted(np.flatnonzero(content == 44), np.concatenate((starts, ends[-1:])))
+            refuse("F110", np.diff(commas) != shape.sizes[codes])
+        else:
+            refuse("F117", ends - starts != shape.sizes[codes])
+        self._counts += np.bincount(codes, minlength=100)
+        self._total += int((high * 100 + low).sum())
+        self._insurers(insurers, line)
+        self.verdict.rows += len(starts)
+
+    def _insurers(self, insurers: Ints, line: int) -> None:
+        if (insurers == insurers[0]).all():
+            found = [(int(insurers[0]), len(insurers), 0)]
+        else:
+            values, first, counts = np.unique(insurers, return_index=True, return_counts=True)
+            found = list(zip(values.tolist(), counts.tolist(), first.tolist(), strict=True))
+        for value, count, first_at in found:  # as many as insurers, not rows
+            code = f"{value:08d}"
+            self.verdict.insurers[code] = self.verdict.insurers.get(code, 0) + count
+            self.verdict.first_lines.setdefault(code, line + first_at)
+
+    def _finish(self) -> None:
+        if self._offset == 0:
+            raise Refused("F103")
+        if self._utf8_japanese and self._wide:
+            raise Refused("F109")
+        if self._end is None:
+            raise Refused("F113", self._line - 1)
+        values = self.split(self._end, self.form.end)
+        if values is None:
+            raise Refused("F113", self._line - 1)
+        counts = {"record_count": self.verdict.rows}
+        for record in self.form.records:
+            counts[f"{record.section}_count"] = int(self._counts[int(record.code)])
+        if any(int(values[name]) != count for name, count in counts.items()):
+            raise Refused("F114", self._line - 1)
+        if int(values["control_total"]) != self._total % TOTAL_MODULUS:
+            raise Refused("F115", self._line - 1)
+
+    def split(self, line: bytes, fields: tuple[Field, ...]) -> dict[str, str] | None:
+        """A control or end record by name; None when it is not as the definition says."""
+        text, clean = decode(line, self.form.file.encoding)
+        if not clean:
+            return None
+        if self.form.file.syntax == "csv":
+            parts = text.decode().split(",")
+        else:
+            if len(line) != sum(item.slot for item in fields):
+                return None
+            offsets = np.cumsum([0, *(item.slot for item in fields)]).tolist()
+            parts = [
+                line[start:stop].decode("ascii", "replace").rstrip(" ")
+                for start, stop in zip(offsets[:-1], offsets[1:], strict=True)
+            ]
+        if len(parts) != len(fields):
+            return None
+        for item, value in zip(fields, parts, strict=True):
+            if not _well_formed(item, value):
+                return None
+        return {item.name: value for item, value in zip(fields, parts, strict=True)}
+
+
+def _well_formed(item: Field, value: str) -> bool:
+    if not value:
+        return not item.required
+    if not item.shortest <= len(value) <= item.length:
+        return False
+    return value.isascii() and (item.type not in ("digits", "date") or value.isdigit())

@@ -1,0 +1,169 @@
+"""CP932 to UTF-8 and back, whole blocks at a time.
+
+glibc's iconv decodes twice as fast as Python's codec and does not hold the interpreter; where it is
+missing, or a block holds a byte sequence that it refuses, Python's codec does the work. Both agree
+on every code that iconv accepts. What Python alone accepts (a lone 0x80, 0xA0, 0xFD-0xFF) ends as a
+replacement character here, so that no caller has to know of it.
+
+Encoding takes the Microsoft choice among double codes (髙 is FBFC, not EEE0), as Windows does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import errno
+import re
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+REPLACEMENT = "\ufffd"
+# What Python's cp932 makes of bytes that CP932 does not define.
+_UNDEFINED = re.compile("[\x80\xa0\uf8f0-\uf8f3]")
+
+
+class _Iconv:
+    """One converter of the C library; not shared between threads (opened for each call)."""
+
+    def __init__(self) -> None:
+        self._library: Any = None
+        name = ctypes.util.find_library("c")
+        if name is None:
+            return
+        library = ctypes.CDLL(name, use_errno=True)
+        if not hasattr(library, "iconv_open"):
+            return
+        library.iconv_open.restype = ctypes.c_void_p
+        library.iconv_open.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+        library.iconv.restype = ctypes.c_size_t
+        library.iconv.argtypes = [ctypes.c_void_p] + [ctypes.c_void_p] * 4
+        library.iconv_close.argtypes = [ctypes.c_void_p]
+        probe = library.iconv_open(b"UTF-8", b"CP932")
+        if probe not in (None, ctypes.c_void_p(-1).value):
+            library.iconv_close(probe)
+            self._library = library
+
+    def __bool__(self) -> bool:
+        return self._library is not None
+
+    def convert(self, content: bytes, target: bytes, source: bytes) -> bytes | None:
+        """The converted content, or None where it holds a sequence that iconv refuses."""
+        library = self._library
+        handle = library.iconv_open(target, source)
+        try:
+            capacity = 3 * len(content) // 2 + 16  # enough but for half-width kana, three for one
+            while True:
+                room = np.empty(capacity, np.uint8)  # not zeroed: first touch of memory is dear
+                into = ctypes.c_void_p(room.ctypes.data)
+                free = ctypes.c_size_t(capacity)
+                data = ctypes.c_char_p(content)
+                left = ctypes.c_size_t(len(content))
+                done = library.iconv(
+                    handle,
+                    ctypes.byref(data),
+                    ctypes.byref(left),
+                    ctypes.byref(into),
+                    ctypes.byref(free),
+                )
+                if done != ctypes.c_size_t(-1).value:
+                    return room[: capacity - free.value].tobytes()
+                if ctypes.get_errno() != errno.E2BIG:
+                    return None
+                library.iconv(handle, None, None, None, None)
+                capacity *= 2
+        finally:
+            library.iconv_close(handle)
+
+
+@cache
+def _iconv() -> _Iconv:
+    return _Iconv()
+
+
+def decode_cp932(content: bytes, *, use_iconv: bool = True) -> tuple[bytes, bool]:
+    """UTF-8 bytes, and whether every byte was defined; undefined ones become U+FFFD."""
+    if use_iconv and _iconv():
+        converted = _iconv().convert(content, b"UTF-8", b"CP932")
+        if converted is not None:
+            return converted, True
+    text = content.decode("cp932", errors="replace")
+    if not text.isascii():
+        text = _UNDEFINED.sub(REPLACEMENT, text)
+    return text.encode("utf-8"), REPLACEMENT not in text
+
+
+def decode_utf8(content: bytes) -> tuple[bytes, bool]:
+    """The same for UTF-8: content itself where it is valid."""
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("utf-8", errors="replace").encode("utf-8"), False
+    return content, True
+
+
+@cache
+def _translation() -> dict[int, bytes]:
+    """Code points whose Microsoft code is not Python's, with that code.
+
+    For a character with several CP932 codes Microsoft takes NEC row 13 before the IBM extension,
+    JIS before NEC row 13 (U+FFE2 and U+2235 excepted by the same order), and the IBM extension
+    before NEC's selection of it.
+    """
+    codes: dict[str, list[int]] = {}
+    for lead in [*range(0x81, 0xA0), *range(0xE0, 0xFD)]:
+        for trail in [*range(0x40, 0x7F), *range(0x80, 0xFD)]:
+            try:
+                character = bytes((lead, trail)).decode("cp932")
+            except UnicodeDecodeError:
+                continue
+            if len(character) == 1:
+                codes.setdefault(character, []).append(lead << 8 | trail)
+
+    def preference(code: int) -> tuple[int, int]:
+        lead = code >> 8
+        if lead == 0x87:
+            return 1, code
+        if lead in (0xED, 0xEE):
+            return 3, code
+        return (2, code) if lead >= 0xFA else (0, code)
+
+    table = {}
+    for character, found in codes.items():
+        chosen = min(found, key=preference)
+        if len(found) > 1 and character.encode("cp932") != chosen.to_bytes(2, "big"):
+            table[ord(character)] = chosen.to_bytes(2, "big")
+    return table
+
+
+@cache
+def _wanting_translation() -> re.Pattern[str]:
+    return re.compile("[" + "".join(re.escape(chr(code)) for code in _translation()) + "]+")
+
+
+def encode_cp932(text: str) -> bytes:
+    """CP932 by the Microsoft choice.
+
+    Raises:
+        UnicodeEncodeError: the text holds a character that CP932 has not.
+    """
+    if text.isascii():
+        return text.encode("ascii")
+    table, parts, position = _translation(), [], 0
+    for found in _wanting_translation().finditer(text):  # runs of characters, not rows
+        parts.append(text[position : found.start()].encode("cp932"))
+        parts.append(b"".join(table[ord(character)] for character in found.group()))
+        position = found.end()
+    parts.append(text[position:].encode("cp932"))
+    return b"".join(parts)
+
+
+def encode(text: str, encoding: str) -> bytes:
+    """Outbound text in a format's encoding."""
+    return encode_cp932(text) if encoding == "cp932" else text.encode(encoding)
+
+
+def decode(content: bytes, encoding: str) -> tuple[bytes, bool]:
+    """Inbound bytes in a format's encoding, as UTF-8, and whether all of it was defined."""
+    return decode_cp932(content) if encoding == "cp932" else decode_utf8(content)

@@ -1,0 +1,268 @@
+"""A centre: one site's folders, definitions, ledger, keys and tables, opened together.
+
+Layout below the root (all 0700; nothing in plain but configuration, names and counts):
+
+    site.toml  formats/  jobs/        what the site decides; formats and jobs override ours
+    exchange/<sender>/inbox/<door>/   files that came; exchange/<sender>/outbox/ files to collect
+    keyring/                          wrapped keys only
+    ledger/                           SQLite
+    definitions/                      the format definitions that receptions were read by
+    originals/  results/              sealed, one of each for a reception, until their time is over
+    stages/                           sealed work of groups under way
+    tables/<table>/                   encrypted Parquet and its transaction log
+    log/                              the operation log
+    locks/  temporary/
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from koukan import durable, shipped
+from koukan.engine.workers import Workers
+from koukan.errors import EnvironmentRefused, UsageError
+from koukan.exchange import Inbox, Outbox
+from koukan.flows import registration
+from koukan.formats import Bundle, Catalogue, bundle, load_catalogue, require_catalogue, thaw
+from koukan.keys.identity import create_identity, load_identity
+from koukan.keys.issued import Issuer
+from koukan.keys.keyring import Keyring
+from koukan.keys.signing import Signer
+from koukan.keys.tokens import Tokeniser
+from koukan.ledger import Ledger, Reception, TableVersion
+from koukan.oplog import OperationLog
+from koukan.rules.checks import unknown_checks
+from koukan.sites import Job, Site, load_jobs, load_site, require_site
+from koukan.tables.table import Snapshot, Table, Version
+
+FOLDERS = (
+    "exchange keyring ledger definitions originals results stages tables log locks temporary"
+).split()
+BATCH_PURPOSES = ("number", "history", "partition", "stage", "original", "issue", "signing")
+STEPS = ("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase")
+FORMATS_WITH_TABLES = registration.FORMAT
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def ignore(_event: str, **_where: object) -> None:
+    """The observer when nobody looks."""
+
+
+@dataclass
+class Centre:
+    """Everything a step may touch. `observe` hears of each boundary: a progress bar, or a test."""
+
+    root: Path
+    key_file: Path
+    site: Site
+    catalogue: Catalogue
+    jobs: dict[str, Job]
+    ledger: Ledger
+    keyring: Keyring
+    clock: Callable[[], datetime] = utc_now
+    observe: Callable[..., None] = ignore
+    _bundles: dict[str, Bundle] = field(default_factory=dict)
+
+    def folder(self, *names: str) -> Path:
+        return self.root.joinpath(*names)
+
+    @cached_property
+    def log(self) -> OperationLog:
+        return OperationLog(self.folder("log"), self.site.actor, self.clock)
+
+    @cached_property
+    def workers(self) -> Workers:
+        return Workers(self, self.site.workers.kind, self.site.workers.count)
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        form = self.catalogue.formats[FORMATS_WITH_TABLES]
+        found = registration.definitions(form, self.site.buckets)
+        return {
+            name: Table(self.folder("tables", name), definition, self.keyring)
+            for name, definition in found.items()
+        }
+
+    @cached_property
+    def tokeniser(self) -> Tokeniser:
+        return Tokeniser(self.keyring.purpose_key("number"))
+
+    @cached_property
+    def link_issuer(self) -> Issuer:
+        key = self.keyring.purpose_key("issue")
+        return Issuer(key, "link_number", registration.LINK_DIGITS)
+
+    @cached_property
+    def member_issuer(self) -> Issuer:
+        key = self.keyring.purpose_key("issue")
+        return Issuer(key, "member_id", registration.MEMBER_DIGITS)
+
+    @cached_property
+    def signer(self) -> Signer:
+        return Signer(self.keyring.purpose_key("signing"))
+
+    def inbox(self, sender: str, door: str) -> Inbox:
+        return Inbox(self.folder("exchange", sender, "inbox", door))
+
+    def outbox(self, sender: str) -> Outbox:
+        return Outbox(self.folder("exchange", sender, "outbox"))
+
+    def now(self) -> str:
+        return self.clock().astimezone(UTC).isoformat(timespec="seconds")
+
+    def snapshot(self, name: str, *, ahead_by: int | None = None) -> Snapshot:
+        """A table at the version that the ledger says; anything else is refused."""
+        held = self.ledger.table_versions()[name]
+        return self.tables[name].snapshot(version_of(held), ahead_by=ahead_by)
+
+    def bundle(self, name: str) -> Bundle:
+        """The format as it is defined now, kept under its hash for reruns."""
+        if name not in self._bundles:
+            found = bundle(self.catalogue, name)
+            path = self.folder("definitions", f"{found.digest}.json")
+            if not path.exists():
+                durable.write(path, found.content)
+            self._bundles[name] = self._bundles[found.digest] = found
+        return self._bundles[name]
+
+    def bundle_of(self, reception: Reception) -> Bundle:
+        """The format as it was defined when the reception came."""
+        digest = reception.definition
+        if digest not in self._bundles:
+            content = self.folder("definitions", f"{digest}.json").read_bytes()
+            self._bundles[digest] = thaw(content)
+        return self._bundles[digest]
+
+    def rights_digest(self, sender: str, form: str) -> str:
+        """Hash of what the sender may do with this format: same bytes, same rights, same answer."""
+        whole = {
+            "rights": [
+                right.model_dump(mode="json")
+                for right in self.catalogue.rights
+                if form in right.formats
+            ],
+            "sender": self.site.sender(sender).model_dump(mode="json"),
+            "kinds": {insurer.code: insurer.kind for insurer in self.site.insurers},
+        }
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+    def close(self) -> None:
+        self.workers.close()
+        self.ledger.close()
+
+
+def version_of(held: TableVersion) -> Version:
+    return Version(held.number, held.commit_hash, held.files_digest)
+
+
+def held_version(name: str, version: Version) -> TableVersion:
+    return TableVersion(name, version.number, version.commit_hash, version.files_digest)
+
+
+def format_folders(root: Path | None) -> tuple[Path, ...]:
+    shipped_folder = shipped.formats_folder()
+    return (shipped_folder,) if root is None else (shipped_folder, root / "formats")
+
+
+def job_folders(root: Path | None) -> tuple[Path, ...]:
+    shipped_folder = shipped.jobs_folder()
+    return (shipped_folder,) if root is None else (shipped_folder, root / "jobs")
+
+
+def initialise(root: Path, key_file: Path) -> list[str]:
+    """Make a site from its site.toml: folders, batch key, keyring, ledger, tables. Repeatable.
+
+    Returns:
+        what was made.
+    """
+    os.umask(0o077)
+    if not (root / "site.toml").is_file():
+        raise UsageError("engine.no_site_file", path=root.name)
+    catalogue = require_catalogue(*format_folders(root))
+    site = require_site(root / "site.toml", catalogue)
+    made = []
+    for name in FOLDERS:
+        if not (root / name).is_dir():
+            (root / name).mkdir(mode=0o700)
+            made.append(name)
+    for sender in site.senders:
+        for folder in [f"inbox/{door}" for door in sender.doors] + ["outbox"]:
+            (root / "exchange" / sender.name / folder).mkdir(parents=True, exist_ok=True)
+    if not key_file.exists():
+        key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        create_identity(key_file)
+        made.append("batch key")
+    identity = load_identity(key_file, outside=root)
+    Keyring.create(root / "keyring", {site.actor: (identity.recipient, BATCH_PURPOSES)})
+    ledger = Ledger(root / "ledger" / "koukan.sqlite")
+    ledger.create()
+    centre = Centre(
+        root, key_file, site, catalogue, {}, ledger, Keyring.open(root / "keyring", identity)
+    )
+    known = ledger.table_versions()
+    with centre.log.operation("init"):
+        for name, table in centre.tables.items():
+            if name not in known:
+                version = table.create()
+                with ledger.begin() as transaction:
+                    ledger.put_table_version(transaction, held_version(name, version))
+                made.append(name)
+    centre.close()
+    return made
+
+
+def open_centre(
+    root: Path,
+    key_file: Path,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    observe: Callable[..., None] = ignore,
+) -> Centre:
+    """Open a site that was initialised.
+
+    Raises:
+        DefinitionError, SecretError, EnvironmentRefused: with what to mend.
+    """
+    os.umask(0o077)
+    root = root.resolve()
+    if not (root / "ledger" / "koukan.sqlite").is_file():
+        raise EnvironmentRefused("engine.not_initialised", path=root.name)
+    catalogue = require_catalogue(*format_folders(root))
+    site = require_site(root / "site.toml", catalogue)
+    jobs, problems = load_jobs(job_folders(root), catalogue, STEPS)
+    if problems:
+        raise EnvironmentRefused("sites.wrong", known="; ".join(problems[:3]))
+    identity = load_identity(key_file, outside=root)
+    keyring = Keyring.open(root / "keyring", identity)
+    ledger = Ledger(root / "ledger" / "koukan.sqlite")
+    return Centre(root, key_file, site, catalogue, jobs, ledger, keyring, clock, observe)
+
+
+def definition_problems(root: Path | None) -> list[str]:
+    """Everything wrong with formats, site and jobs: what `koukan check` prints."""
+    catalogue, problems = load_catalogue(*format_folders(root))
+    if catalogue is None:
+        return problems
+    for form in catalogue.formats.values():
+        problems += [f"{form.name}.toml: nobody wrote {name}" for name in unknown_checks(form)]
+    if root is not None:
+        problems += load_site(root / "site.toml", catalogue)[1]
+    problems += load_jobs(job_folders(root), catalogue, STEPS)[1]
+    return problems
+
+
+def wipe(folder: Path) -> None:
+    """Empty a private folder of temporary files."""
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,0 +1,96 @@
+"""Groups: receptions that are validated, linked and committed together.
+
+A commit and a pandera call cost the same however few the rows, so small files share them. A group is
+of one format definition, ascending in reception number, and bounded by bytes and files.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from koukan.engine.centre import Centre
+from koukan.engine.stages import Stage
+from koukan.ledger import Group, Reception
+
+CHUNK = 16 * 1024 * 1024  # of original bytes: below, the fixed cost of a query shows
+
+
+class Piece(NamedTuple):
+    """Whole data lines of one original: bytes `start` to `stop`, from record `row` of the file on."""
+
+    reception: int
+    position: int  # of the reception in the group
+    start: int
+    stop: int
+    row: int
+    rows: int
+
+
+class Chunk(NamedTuple):
+    """A task's share of a group: pieces of one or many originals. `row` counts over the group."""
+
+    group: int
+    attempt: int
+    number: int
+    row: int
+    rows: int
+    pieces: tuple[Piece, ...]
+
+
+def choose(centre: Centre) -> list[list[Reception]]:
+    """Admitted receptions that belong to no group yet, cut into groups."""
+    limits = centre.site.limits
+    chosen: list[list[Reception]] = []
+    size = 0
+    for reception in centre.ledger.receptions(state="admitted"):
+        if reception.group_number is not None:
+            continue
+        last = chosen[-1] if chosen else None
+        fits = (
+            last is not None
+            and last[0].definition == reception.definition
+            and size + reception.length <= limits.group_bytes
+            and len(last) < limits.group_files
+        )
+        if fits and last is not None:
+            last.append(reception)
+            size += reception.length
+        else:
+            chosen.append([reception])
+            size = reception.length
+    return chosen
+
+
+def receptions_of(centre: Centre, group: Group) -> list[Reception]:
+    """The group's receptions in ascending number."""
+    return [centre.ledger.reception(number) for number, _ in group.members]
+
+
+def stage_of(centre: Centre, group: int, attempt: int) -> Stage:
+    return Stage.of(centre.folder("stages"), centre.keyring, group, attempt)
+
+
+def cut(group: Group, receptions: list[Reception]) -> list[Chunk]:
+    """Cut a group's originals at the gate's line boundaries into chunks of some 16 MiB."""
+    chunks: list[Chunk] = []
+    pieces: list[Piece] = []
+    size = row = 0
+
+    def finish() -> None:
+        nonlocal pieces, size, row
+        if pieces:
+            rows = sum(piece.rows for piece in pieces)
+            number = len(chunks)
+            chunks.append(Chunk(group.number, group.attempt, number, row, rows, tuple(pieces)))
+            pieces, size, row = [], 0, row + rows
+
+    for position, reception in enumerate(receptions):
+        for (start, before), (stop, after) in zip(reception.cuts, reception.cuts[1:], strict=False):
+            if after == before:
+                continue
+            if size and size + stop - start > CHUNK:
+                finish()
+            pieces.append(Piece(reception.number, position, start, stop, before, after - before))
+            size += stop - start
+    finish()
+    return chunks

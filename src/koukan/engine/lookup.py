@@ -1,0 +1,79 @@
+"""Look persons up in the vault and in the insurers' rosters, file by file: memory stays flat.
+
+A token is as good as the number in law (番号法 2条8項): it is made here, compared here, and leaves
+only into the vault.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from koukan.engine.centre import Centre
+from koukan.flows.registration import PARTITION, ROSTER, VAULT
+from koukan.rules.register import NONE
+from koukan.tables.definition import bucket_label, bucket_of_token
+
+Ints = npt.NDArray[np.int64]
+
+
+def tokens_of(centre: Centre, numbers: Ints) -> pl.DataFrame:
+    """`my_number` with its token: columns my_number, token_hi, token_lo."""
+    high, low = centre.tokeniser.tokens(numbers)
+    return pl.DataFrame({"my_number": numbers, "token_hi": high, "token_lo": low})
+
+
+def links_of(centre: Centre, numbers: Ints) -> Ints:
+    """紐付番号 of each 個人番号, `NONE` where the vault has none. Any order, with repetitions."""
+    wanted = np.unique(numbers[numbers != NONE])
+    vault = centre.snapshot(VAULT)
+    if not len(wanted) or not vault.files():
+        return np.full(len(numbers), NONE, np.int64)
+    tokens = tokens_of(centre, wanted)
+    buckets = bucket_of_token(tokens["token_hi"], centre.site.buckets)
+    found = []
+    for bucket in np.unique(buckets.to_numpy()).tolist():
+        here = tokens.filter(buckets == bucket).lazy()
+        for file in vault.files(bucket=bucket_label(bucket, centre.site.buckets)):
+            rows = vault.scan(file).select("token_hi", "token_lo", "link_number")
+            joined = here.join(rows, on=["token_hi", "token_lo"], how="inner")
+            found.append(joined.select("my_number", "link_number").collect())
+    known = pl.concat(found) if found else pl.DataFrame(schema={"my_number": pl.Int64, "link_number": pl.Int64})
+    return spread(numbers, known["my_number"], known["link_number"])
+
+
+def spread(values: Ints, keys: pl.Series, answers: pl.Series) -> Ints:
+    """For each value the answer of its key, else `NONE`."""
+    result = np.full(len(values), NONE, np.int64)
+    if len(keys):
+        order = np.argsort(keys.to_numpy(), kind="stable")
+        ordered, replies = keys.to_numpy()[order], answers.to_numpy()[order]
+        at = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+        hit = ordered[at] == values
+        result[hit] = replies[at[hit]]
+    return result
+
+
+def roster_of(
+    centre: Centre, insurers: Ints, links: Ints, member_ids: Ints
+) -> tuple[Ints, Ints]:
+    """被保険者枝番 of (insurer, link), and the link that owns (insurer, given 被保険者枝番)."""
+    member = np.full(len(insurers), NONE, np.int64)
+    owner = np.full(len(insurers), NONE, np.int64)
+    partition = centre.snapshot(PARTITION)
+    for insurer in np.unique(insurers).tolist():  # as many as insurers, not persons
+        here = np.flatnonzero(insurers == insurer)
+        files = partition.files(insurer=f"{insurer:08d}", section=ROSTER)
+        wanted_links = pl.LazyFrame({"link_number": np.unique(links[here])})
+        wanted_members = pl.LazyFrame({"member_id": np.unique(member_ids[here])})
+        by_link, by_member = [], []
+        for file in files:
+            rows = partition.scan(file).select("link_number", "member_id")
+            by_link.append(rows.join(wanted_links, on="link_number", how="semi").collect())
+            by_member.append(rows.join(wanted_members, on="member_id", how="semi").collect())
+        if by_link:
+            linked, owned = pl.concat(by_link), pl.concat(by_member)
+            member[here] = spread(links[here], linked["link_number"], linked["member_id"])
+            owner[here] = spread(member_ids[here], owned["member_id"], owned["link_number"])
+    return member, owner

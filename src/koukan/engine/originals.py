@@ -1,0 +1,60 @@
+"""Sealed originals and results of receptions: one file and one key each, destroyed together."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from koukan import durable
+from koukan.engine.centre import Centre
+from koukan.keys.sealed import SealedReader, SealedWriter, unseal
+
+BLOCK = 2 * 1024 * 1024
+
+
+def new_name() -> str:
+    """A name that says nothing; the ledger knows which reception it belongs to."""
+    return f"o-{secrets.token_hex(8)}"
+
+
+def original_path(centre: Centre, name: str) -> Path:
+    return centre.folder("originals", f"{name}.sealed")
+
+
+def result_path(centre: Centre, name: str) -> Path:
+    return centre.folder("results", f"{name}.sealed")
+
+
+def seal_original(centre: Centre, name: str, blocks: Iterable[bytes]) -> None:
+    """Write the sealed copy durably under a key of its own."""
+    key = centre.keyring.random_key("original", name)
+    with SealedWriter(original_path(centre, name), key, f"original|{name}") as file:
+        for block in blocks:
+            file.write(block)
+
+
+def open_original(centre: Centre, name: str) -> SealedReader:
+    key = centre.keyring.existing_key("original", name)
+    return SealedReader(original_path(centre, name), key, f"original|{name}")
+
+
+def seal_result(centre: Centre, name: str, parts: Iterable[bytes]) -> None:
+    """The result file as it will lie in the outbox, sealed beside the original."""
+    key = centre.keyring.existing_key("original", name)
+    context = f"result|{name}"
+    with SealedWriter(result_path(centre, name), key, context, replace=True) as file:
+        for part in parts:
+            file.write(part)
+
+
+def open_result(centre: Centre, name: str) -> bytes:
+    key = centre.keyring.existing_key("original", name)
+    return unseal(result_path(centre, name), key, f"result|{name}")
+
+
+def destroy(centre: Centre, name: str) -> None:
+    """Key first: with it gone the files are noise already."""
+    centre.keyring.destroy("original", name)
+    for path in (original_path(centre, name), result_path(centre, name)):
+        durable.unlink(path)

@@ -1,0 +1,137 @@
+"""Run jobs: their steps in order, groups one after another, from wherever the last run stopped."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from koukan.engine import groups
+from koukan.engine.centre import Centre, wipe
+from koukan.engine.leases import lease
+from koukan.engine.steps import acknowledge, admit, commit, erase, gate, link, pick_up, validate
+from koukan.errors import Exit, UsageError
+from koukan.ledger import Group
+from koukan.sites import Job
+from koukan.sites.schedule import Schedule
+
+FILE_STEPS = {
+    "pick_up": pick_up.run,
+    "gate": gate.run,
+    "admit": admit.run,
+    "acknowledge": acknowledge.run,
+    "erase": erase.run,
+}
+GROUP_STEPS = ("validate", "link", "commit")
+
+
+class Ran(NamedTuple):
+    """What a job did: numbers of the receptions it told their senders about, and its exit code."""
+
+    job: str
+    receptions: tuple[int, ...]
+    seconds: float
+    exit: Exit
+
+
+def run_job(centre: Centre, name: str) -> Ran:
+    """Run one job now, under its lease.
+
+    Raises:
+        UsageError: there is no such job.
+        LeaseHeld: another process runs it.
+    """
+    if name not in centre.jobs:
+        raise UsageError("engine.no_job", job=name, known=", ".join(sorted(centre.jobs)))
+    job = centre.jobs[name]
+    began = time.monotonic()
+    # One lease for all jobs: they share the receptions, and a night has room for one after another.
+    with lease(centre.folder("locks"), centre.ledger, "jobs", centre.clock()):
+        wipe(centre.folder("temporary"))
+        untold = {item.number for item in centre.ledger.untold()}
+        highest = centre.ledger.newest()
+        run_steps(centre, job)
+        untold |= set(range(highest + 1, centre.ledger.newest() + 1))
+    told = tuple(sorted(untold))
+    return Ran(name, told, time.monotonic() - began, judge(centre, told))
+
+
+def run_steps(centre: Centre, job: Job) -> None:
+    """The job's steps in order; the group steps go group by group."""
+    grouped = False
+    for step in job.steps:
+        if step in GROUP_STEPS:
+            if not grouped:
+                run_groups(centre)
+            grouped = True
+        else:
+            FILE_STEPS[step](centre, job)
+
+
+def run_groups(centre: Centre) -> None:
+    """Finish the groups that are under way, then form and run new ones."""
+    for group in centre.ledger.open_groups():
+        run_group(centre, group)
+    for chosen in groups.choose(centre):
+        number = centre.ledger.form_group(chosen[0].format, chosen, centre.now())
+        centre.observe("grouped", step="validate")
+        run_group(centre, centre.ledger.group(number))
+
+
+def run_group(centre: Centre, group: Group) -> None:
+    """From its originals, or, when everything is written, from the commits that are missing."""
+    if group.state == "open":
+        centre.ledger.new_attempt(group.number)
+        group = centre.ledger.group(group.number)
+        sweep(centre, group)
+        chunks, findings = validate.run(centre, group)
+        outcome = link.run(centre, group, chunks, findings)
+        commit.run(centre, group, chunks, outcome)
+    commit.finish(centre, centre.ledger.group(group.number))
+
+
+def sweep(centre: Centre, group: Group) -> None:
+    """Unlink exactly the data files that earlier attempts at this group left behind."""
+    if group.attempt > 1:
+        for name, table in centre.tables.items():
+            for path in table.orphans(centre.snapshot(name), name_prefix=f"g{group.number:08d}-"):
+                path.unlink()
+
+
+def judge(centre: Centre, told: tuple[int, ...]) -> Exit:
+    """The largest code that the receptions call for."""
+    codes = [Exit.DONE]
+    for number in told:
+        reception = centre.ledger.reception(number)
+        rejected = any(item.rejected for item in centre.ledger.counts(number))
+        if reception.outcome == "refused" or rejected:
+            codes.append(Exit.REJECTS)
+    if centre.ledger.receptions(outcome="held"):
+        codes.append(Exit.HELD)
+    return max(codes)
+
+
+def due_jobs(centre: Centre) -> list[tuple[Job, datetime]]:
+    """Jobs whose last due time has not been run; a missed schedule runs once."""
+    now = centre.clock()
+    found = []
+    for name in sorted(centre.jobs):
+        job = centre.jobs[name]
+        due = Schedule.parse(job.schedule).latest(now)
+        if due is None:
+            continue
+        stamp = due.astimezone(UTC).isoformat(timespec="minutes")
+        if stamp > (centre.ledger.last_due(name) or ""):
+            found.append((job, due))
+    return sorted(found, key=lambda item: (item[1], item[0].name))
+
+
+def tick(centre: Centre) -> list[Ran]:
+    """Run what is due: the only thing that cron or a timer calls. Never waits for a person."""
+    done = []
+    for job, due in due_jobs(centre):
+        ran = run_job(centre, job.name)
+        stamp = due.astimezone(UTC).isoformat(timespec="minutes")
+        centre.ledger.put_job_run(job.name, stamp, centre.now(), ran.seconds, int(ran.exit))
+        done.append(ran)
+    return done

@@ -1,0 +1,63 @@
+"""acknowledge: every file gets its answer; an accepted one its result for every line, too.
+
+The acknowledgement is made from the ledger alone, the result is the sealed one: both can be laid out
+again at any time and are the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from koukan.engine import originals
+from koukan.engine.centre import Centre
+from koukan.engine.receipts import outbound_name, receipt_of
+from koukan.ledger import Ledger, Reception
+from koukan.rules.acknowledge import acknowledgement
+from koukan.sites import Job
+
+
+def run(centre: Centre, job: Job) -> None:
+    """Tell every sender what it has not been told yet."""
+    untold = [item for item in centre.ledger.untold() if item.outcome is not None]
+    if not untold:
+        return
+    with centre.log.operation("acknowledge", job=job.name) as operation:
+        for done, reception in enumerate(untold, 1):
+            tell(centre, reception)
+            centre.observe("acknowledged", step="acknowledge", done=done, total=len(untold))
+        operation.note(files=len(untold))
+
+
+def message_of(reception: Reception) -> str:
+    """What the sender is told, for the ledger: the outcome and its code."""
+    return f"{reception.outcome} {reception.code or ''}".strip()
+
+
+def tell(centre: Centre, reception: Reception) -> None:
+    """Lay out what belongs to one reception."""
+    outbox = centre.outbox(reception.sender)
+    form = centre.catalogue.formats["acknowledgement"]
+    receipt = receipt_of(centre, reception)
+    content = acknowledgement(form, centre.catalogue.reasons, receipt)
+    files = [("acknowledgement", content, content.count(b"\n") - 2)]
+    if reception.result_sha256 is not None and not reception.original_erased:
+        result = originals.open_result(centre, reception.original)
+        files.append(("registration_result", result, reception.result_lines or 0))
+    for kind, body, lines in files:
+        name = outbound_name(kind, reception)
+        outbox.put(name, body)
+        with centre.ledger.begin() as transaction:
+            Ledger.put_laid_out(
+                transaction,
+                {
+                    "reception": reception.number,
+                    "kind": kind,
+                    "sender": reception.sender,
+                    "name": name,
+                    "sha256": hashlib.sha256(body).hexdigest(),
+                    "lines": lines,
+                },
+            )
+        centre.observe("laid out", step="acknowledge")
+    with centre.ledger.begin() as transaction:
+        Ledger.set(transaction, reception.number, told=message_of(reception))

@@ -1,0 +1,317 @@
+"""commit: accepted lines into the tables, results sealed; visible when the ledger says so.
+
+Order: data files and sealed results; then the ledger names the files and takes the counts (group
+`written`); then one commit for each table; then the ledger takes their versions (group `committed`).
+Killed before `written`, the group starts again from its originals; killed after it, only the commits
+that are missing are made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import polars as pl
+
+from koukan.engine import originals
+from koukan.engine.centre import Centre, held_version, version_of
+from koukan.engine.groups import Chunk, receptions_of, stage_of
+from koukan.engine.lookup import tokens_of
+from koukan.engine.receipts import control_of
+from koukan.engine.steps.gate import close
+from koukan.engine.steps.link import ACCEPTED, DUPLICATE, REJECTED, Outcome
+from koukan.engine.steps.validate import ROW
+from koukan.flows import registration
+from koukan.flows.registration import HISTORY, PARTITION, ROSTER, VAULT
+from koukan.ledger import Counts, Group, Ledger, Reception
+from koukan.rules.acknowledge import explanations, result_file, result_lines
+from koukan.tables.table import DataFile
+
+ORDER = (VAULT, PARTITION, HISTORY)
+
+
+class Written(NamedTuple):
+    """A data file of a table, not visible yet."""
+
+    table: str
+    file: DataFile
+
+
+class Share(NamedTuple):
+    """Lines of one section in some chunks, to be written into both tables of the flow."""
+
+    section: str
+    chunks: tuple[Chunk, ...]
+    number: int
+
+
+class Rendering(NamedTuple):
+    """One reception's result file."""
+
+    reception: int
+    chunks: tuple[Chunk, ...]
+
+
+class Rendered(NamedTuple):
+    reception: int
+    sha256: str
+    lines: int
+
+
+def work(centre: Centre, item: Share | Rendering) -> list[Written | Rendered]:
+    """Task: one share of rows, or one result file."""
+    if isinstance(item, Rendering):
+        return [render(centre, item)]
+    return list(write(centre, item))
+
+
+def file_name(group: int, attempt: int, number: int) -> str:
+    """Data files of a group, by attempt: leavings of an older one are never taken for these."""
+    return f"g{group:08d}-{attempt:03d}-{number:05d}"
+
+
+def write(centre: Centre, share: Share) -> Iterator[Written]:
+    """Write the accepted lines of a share into 委託区画 and 資格履歴."""
+    first = share.chunks[0]
+    events = pl.concat([accepted_events(centre, chunk, share.section) for chunk in share.chunks])
+    if events.is_empty():
+        return
+    name = file_name(first.group, first.attempt, share.number)
+    for insurer, frame in registration.partition_frames(events, share.section).items():
+        where = {"insurer": insurer, "section": share.section}
+        yield Written(PARTITION, centre.tables[PARTITION].write(where, frame, name))
+    for bucket, frame in registration.history_frames(events, centre.site.buckets).items():
+        where = {"bucket": bucket, "section": share.section}
+        yield Written(HISTORY, centre.tables[HISTORY].write(where, frame, name))
+
+
+def accepted_events(centre: Centre, chunk: Chunk, section: str) -> pl.DataFrame:
+    """Accepted lines of one section of a chunk, in line order: EVENT, insurer_code, own columns."""
+    stage = stage_of(centre, chunk.group, chunk.attempt)
+    typed = stage.get(f"{chunk.number:05d}.{section}")
+    place = typed[ROW] - chunk.row
+    outcome = stage.get(f"{chunk.number:05d}.outcome")[place]
+    kept = outcome["class"] == ACCEPTED
+    typed, outcome = typed.filter(kept), outcome.filter(kept)
+    columns = {
+        "link_number": outcome["link_number"],
+        "member_id": outcome["member_id"],
+        "process_type_code": typed["process_type_code"],
+        "access_group_code": typed["access_group_code"],
+        "reception": outcome["reception"],
+        "line_number": outcome["line_number"],
+        "group_number": pl.repeat(chunk.group, typed.height, dtype=pl.Int64, eager=True),
+    }
+    own = typed.drop(ROW, "process_type_code", "access_group_code")
+    insurer = registration.insurer_texts(outcome["insurer"].to_numpy())
+    return pl.DataFrame([*registration.event_columns(columns), insurer, *own.get_columns()])
+
+
+def render(centre: Centre, item: Rendering) -> Rendered:
+    """Render and seal the result file of one reception, chunk by chunk."""
+    reception = centre.ledger.reception(item.reception)
+    bundle = centre.bundle_of(reception)
+    told = explanations(bundle.form, centre.catalogue.reasons)
+    form = centre.catalogue.formats["registration_result"]
+    digest = hashlib.sha256()
+    lines = 0
+
+    def shares() -> Iterator[pl.DataFrame]:
+        for chunk in item.chunks:
+            stage = stage_of(centre, chunk.group, chunk.attempt)
+            outcome = stage.get(f"{chunk.number:05d}.outcome").with_row_index("row")
+            rows = outcome.with_columns(pl.col("row").cast(pl.Int64) + chunk.row)
+            own = rows.filter(pl.col("reception") == reception.number)
+            found = stage.get(f"{chunk.number:05d}.findings")
+            yield result_lines(own, found, told)
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal lines
+        for content, count in result_file(form, control_of(reception), shares()):
+            digest.update(content)
+            lines += count
+            yield content
+
+    originals.seal_result(centre, reception.original, pieces())
+    return Rendered(reception.number, digest.hexdigest(), lines)
+
+
+def run(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> None:
+    """Write files and results of a group; from here on nothing has to be worked out again."""
+    receptions = receptions_of(centre, group)
+    with centre.log.operation("write", group=group.number) as operation:
+        stage = stage_of(centre, group.number, group.attempt)
+        for chunk in chunks:
+            inside = pl.col("row").is_between(chunk.row, chunk.row + chunk.rows - 1)
+            stage.put(f"{chunk.number:05d}.findings", outcome.findings.filter(inside))
+        items = plan(centre, receptions, chunks, outcome)
+        files = write_people(centre, group, outcome)
+        rendered = []
+        for done, found in enumerate(centre.workers.map(work, items), 1):
+            files += [item for item in found if isinstance(item, Written)]
+            rendered += [item for item in found if isinstance(item, Rendered)]
+            centre.observe("wrote", step="commit", done=done, total=len(items))
+        note(centre, group, receptions, outcome, files, rendered)
+        operation.note(files=len(files), rows=outcome.lines.height)
+    centre.observe("written", step="commit")
+
+
+def plan(
+    centre: Centre, receptions: list[Reception], chunks: list[Chunk], outcome: Outcome
+) -> list[Share | Rendering]:
+    """Result files first (each is one task's work from end to end), then shares of rows."""
+    items: list[Share | Rendering] = []
+    for reception in receptions:
+        own = tuple(
+            chunk
+            for chunk in chunks
+            if any(piece.reception == reception.number for piece in chunk.pieces)
+        )
+        if reception.number not in outcome.refused:
+            items.append(Rendering(reception.number, own))
+    sections = [record.section for record in centre.bundle_of(receptions[0]).form.records]
+    limit = centre.site.limits.piece_rows * len(sections)
+    shares: list[list[Chunk]] = []
+    for chunk in chunks:
+        if shares and sum(item.rows for item in shares[-1]) + chunk.rows <= limit:
+            shares[-1].append(chunk)
+        else:
+            shares.append([chunk])
+    for share in shares:
+        for section in sections:
+            items.append(Share(section, tuple(share), len(items)))
+    return items
+
+
+def write_people(centre: Centre, group: Group, outcome: Outcome) -> list[Written]:
+    """What the vault and the rosters learn."""
+    files = []
+    if outcome.tokens.height:
+        tokens = tokens_of(centre, outcome.tokens["my_number"].to_numpy())
+        rows = tokens.drop("my_number").with_columns(
+            outcome.tokens["link_number"],
+            outcome.tokens["origin"],
+            outcome.tokens["reception"],
+            pl.lit(group.number, pl.Int64).alias("group_number"),
+        )
+        name = file_name(group.number, group.attempt, 0)
+        for bucket, frame in registration.vault_frames(rows, centre.site.buckets).items():
+            file = centre.tables[VAULT].write({"bucket": bucket}, frame, name)
+            files.append(Written(VAULT, file))
+    if outcome.roster.height:
+        rows = outcome.roster.with_columns(pl.lit(group.number, pl.Int64).alias("group_number"))
+        name = file_name(group.number, group.attempt, 0)
+        for insurer, frame in registration.roster_frames(rows).items():
+            where = {"insurer": insurer, "section": ROSTER}
+            files.append(Written(PARTITION, centre.tables[PARTITION].write(where, frame, name)))
+    return files
+
+
+def counts_of(outcome: Outcome) -> dict[int, list[Counts]]:
+    """Lines by reception and insurer."""
+    classes = pl.col("class")
+    table = (
+        outcome.lines.group_by("reception", "insurer")
+        .agg(
+            first_line=pl.col("line_number").min(),
+            received=pl.len(),
+            accepted=(classes == ACCEPTED).sum(),
+            rejected=(classes == REJECTED).sum(),
+            duplicate=(classes == DUPLICATE).sum(),
+        )
+        .sort("reception", "insurer")
+    )
+    found: dict[int, list[Counts]] = {}
+    for row in table.iter_rows(named=True):  # as many as insurers in files
+        number, insurer = row.pop("reception"), f"{row.pop('insurer'):08d}"
+        found.setdefault(number, []).append(Counts(insurer, **row))
+    return found
+
+
+def findings_of(outcome: Outcome) -> dict[int, list[tuple[str, str, int]]]:
+    """Lines with a code, by reception, insurer and code."""
+    places = outcome.lines.select("reception", "insurer")[outcome.findings["row"]]
+    table = (
+        outcome.findings.select("row", "code")
+        .with_columns(places.get_columns())
+        .group_by("reception", "insurer", "code")
+        .agg(count=pl.col("row").n_unique())
+        .sort("reception", "insurer", "code")
+    )
+    found: dict[int, list[tuple[str, str, int]]] = {}
+    for number, insurer, code, count in table.iter_rows():
+        found.setdefault(number, []).append((f"{insurer:08d}", code, count))
+    return found
+
+
+def note(
+    centre: Centre,
+    group: Group,
+    receptions: list[Reception],
+    outcome: Outcome,
+    files: list[Written],
+    rendered: list[Rendered],
+) -> None:
+    """One transaction: the files that the commits will add, the counts, the refusals."""
+    counts, findings = counts_of(outcome), findings_of(outcome)
+    results = {item.reception: item for item in rendered}
+    named = [
+        {
+            "name": item.table,
+            "path": item.file.path,
+            "partition": json.dumps(dict(item.file.partition), sort_keys=True),
+            "rows": item.file.rows,
+            "size": item.file.size,
+        }
+        for item in files
+    ]
+    with centre.ledger.begin() as transaction:
+        Ledger.put_group_files(transaction, group.number, named)
+        for reception in receptions:
+            Ledger.put_findings(transaction, reception.number, findings.get(reception.number, []))
+            refusal = outcome.refused.get(reception.number)
+            if refusal:
+                Ledger.put_counts(transaction, reception.number, [])
+                close(centre, transaction, reception, "refused", refusal)
+                continue
+            result = results[reception.number]
+            Ledger.put_counts(transaction, reception.number, counts.get(reception.number, []))
+            Ledger.set(
+                transaction,
+                reception.number,
+                result_sha256=result.sha256,
+                result_lines=result.lines,
+            )
+        Ledger.set_group(transaction, group.number, "written")
+
+
+def finish(centre: Centre, group: Group) -> None:
+    """Make the commits of a written group that are missing, then let the ledger say so."""
+    with centre.log.operation("commit", group=group.number) as operation:
+        added: dict[str, list[DataFile]] = {}
+        for row in centre.ledger.group_files(group.number):
+            file = DataFile(row.path, json.loads(row.partition), row.rows, row.size)
+            added.setdefault(row.name, []).append(file)
+        held = centre.ledger.table_versions()
+        versions = []
+        for name in ORDER:
+            if name in added:
+                version = centre.tables[name].commit(
+                    added[name], [], transaction=group.number, expected=version_of(held[name])
+                )
+                versions.append(held_version(name, version))
+                centre.observe("table committed", step="commit")
+        receptions = receptions_of(centre, group)
+        with centre.ledger.begin() as transaction:
+            for held_now in versions:
+                Ledger.put_table_version(transaction, held_now)
+            for reception in receptions:
+                if reception.outcome != "refused":
+                    close(centre, transaction, reception, "accepted", None)
+            Ledger.set_group(transaction, group.number, "committed")
+        operation.note(files=sum(len(files) for files in added.values()))
+    centre.observe("committed", step="commit")
+    stage_of(centre, group.number, group.attempt).drop()
+    centre.observe("stages dropped", step="commit")

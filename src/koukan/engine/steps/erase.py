@@ -1,0 +1,75 @@
+"""erase: sealed originals and results whose retention is over are destroyed, each with a record.
+
+The record says what was there in counts and hashes, signed; it is what the ledger is verified
+against from then on. The key goes first: with it gone the rest is noise.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+
+from koukan.engine import originals
+from koukan.engine.centre import Centre
+from koukan.ledger import Ledger, Reception
+from koukan.rules.acknowledge import COUNTS
+from koukan.sites import Job
+
+
+def expired(centre: Centre) -> list[Reception]:
+    """Closed receptions whose original has been kept long enough."""
+    now = centre.clock()
+    found = []
+    for reception in centre.ledger.closed_unerased():
+        job = centre.jobs.get(reception.job)
+        if job is None or reception.closed_at is None:
+            continue
+        kept = timedelta(days=job.retention.days(reception.outcome))
+        if datetime.fromisoformat(reception.closed_at) + kept <= now:
+            found.append(reception)
+    return found
+
+
+def run(centre: Centre, job: Job) -> None:
+    """Destroy what is due."""
+    due = expired(centre)
+    if not due:
+        return
+    with centre.log.operation("erase", job=job.name) as operation:
+        for done, reception in enumerate(due, 1):
+            erase(centre, reception)
+            centre.observe("erased", step="erase", done=done, total=len(due))
+        operation.note(destroyed=len(due))
+
+
+def erase(centre: Centre, reception: Reception) -> None:
+    """One reception's original and result. Killed anywhere, the next run does the rest."""
+    record = centre.signer.sign(
+        {
+            "what": "original",
+            "reception": reception.number,
+            "sender": reception.sender,
+            "sha256": reception.sha256,
+            "rows": reception.rows,
+            "outcome": reception.outcome or "",
+            "result_sha256": reception.result_sha256 or "",
+            "counts": {
+                item.insurer: {name: getattr(item, name) for name in COUNTS}
+                for item in centre.ledger.counts(reception.number)
+            },
+            "erased_at": centre.now(),
+        }
+    )
+    originals.destroy(centre, reception.original)
+    centre.observe("destroyed", step="erase")
+    with centre.ledger.begin() as transaction:
+        Ledger.put_erasure(
+            transaction,
+            {
+                "reception": reception.number,
+                "what": "original",
+                "erased_at": centre.now(),
+                "record": json.dumps(record, ensure_ascii=False, sort_keys=True),
+            },
+        )
+        Ledger.set(transaction, reception.number, original_erased=True)

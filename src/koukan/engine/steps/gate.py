@@ -1,0 +1,133 @@
+"""gate: every picked-up file passes the byte gate; who may say this, and by this door, is checked.
+
+A refused file counts as a reception only, not in lines. A file whose bytes were received before
+under another name is a duplicate of that reception and takes its counts from it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from koukan.codecs.gate import BLOCK, Gate, Verdict
+from koukan.engine import originals
+from koukan.engine.centre import Centre
+from koukan.ledger import Counts, Ledger, Reception
+from koukan.sites import Job
+
+
+class Item(NamedTuple):
+    """One file to read."""
+
+    reception: int
+
+
+def read(centre: Centre, item: Item) -> Verdict:
+    """Task: the gate's verdict over one sealed original."""
+    reception = centre.ledger.reception(item.reception)
+    with originals.open_original(centre, reception.original) as original:
+        return Gate(centre.bundle_of(reception).form).read(original.blocks(BLOCK))
+
+
+def run(centre: Centre, job: Job) -> None:
+    """Until no reception waits: gate what is not a repetition, then settle the repetitions."""
+    while waiting := centre.ledger.receptions(state="picked_up"):
+        fresh = [reception for reception in waiting if first_of(centre, reception) is None]
+        with centre.log.operation("gate", job=job.name) as operation:
+            items = [Item(reception.number) for reception in fresh]
+            verdicts = centre.workers.map(read, items)
+            for done, (reception, verdict) in enumerate(zip(fresh, verdicts, strict=True), 1):
+                settle(centre, reception, verdict)
+                centre.observe("gated", step="gate", done=done, total=len(waiting))
+            operation.note(files=len(fresh))
+        gated = {reception.number for reception in fresh}
+        for reception in waiting:
+            if reception.number not in gated:
+                repeat(centre, reception)
+
+
+def first_of(centre: Centre, reception: Reception) -> Reception | None:
+    """The earlier reception with the same bytes, unless it was refused: then this one is read."""
+    if reception.outcome == "refused":
+        return None
+    like = {"sender": reception.sender, "format": reception.format, "sha256": reception.sha256}
+    earlier = centre.ledger.earlier(reception, **like)
+    return next((found for found in earlier if found.outcome != "refused"), None)
+
+
+def repeat(centre: Centre, reception: Reception) -> None:
+    """Settle a duplicate, once the reception that it repeats has its counts."""
+    first = first_of(centre, reception)
+    if first is None or first.state == "picked_up":
+        return  # the first was refused, or is itself a repetition: the next round settles it
+    counts = [
+        Counts(item.insurer, item.first_line, item.received, duplicate=item.received)
+        for item in centre.ledger.counts(first.number)
+    ]
+    with centre.ledger.begin() as transaction:
+        Ledger.put_counts(transaction, reception.number, counts)
+        close(centre, transaction, reception, "duplicate", "D101", rows=first.rows, first=first.number)
+    centre.observe("gated", step="gate")
+
+
+def settle(centre: Centre, reception: Reception, verdict: Verdict) -> None:
+    """Write a verdict and what follows from it into the ledger."""
+    if reception.code == "F101":  # refused for its name already: only the content was looked at
+        code, line = "F101", 0
+    elif verdict.code is not None:
+        code, line = verdict.code, verdict.line
+    else:
+        code, line = forbidden(centre, reception, verdict)
+    with centre.ledger.begin() as transaction:
+        if code:
+            close(centre, transaction, reception, "refused", code, line=line)
+            return
+        counts = [
+            Counts(insurer, verdict.first_lines[insurer], received=rows)
+            for insurer, rows in sorted(verdict.insurers.items())
+        ]
+        Ledger.put_counts(transaction, reception.number, counts)
+        cuts = json.dumps([[cut.offset, cut.rows] for cut in verdict.cuts])
+        Ledger.set(transaction, reception.number, state="gated", rows=verdict.rows, cuts=cuts)
+
+
+def forbidden(centre: Centre, reception: Reception, verdict: Verdict) -> tuple[str, int]:
+    """The first thing that the sender may not do, and its line; an empty code when it may."""
+    control = verdict.control
+    named = (control["sender"], int(control["file_sequence"]))
+    if named != (reception.sender, reception.sequence) or not reception.sequence:
+        return "F119", 1
+    sender = centre.site.sender(reception.sender)
+    found = sorted((line, code) for code, line in verdict.first_lines.items())
+    for line, insurer in found:
+        if insurer not in sender.insurers:
+            return "F201", line
+    for line, insurer in found:
+        kind = centre.site.insurer(insurer).kind
+        code = centre.catalogue.allowed(reception.format, kind, reception.door)
+        if code:
+            return code, line
+    return "", 0
+
+
+def close(
+    centre: Centre,
+    transaction: Connection,
+    reception: Reception,
+    outcome: str,
+    code: str | None,
+    **values: object,
+) -> None:
+    """Give a reception its final outcome; retention counts from now."""
+    Ledger.set(
+        transaction,
+        reception.number,
+        state="closed",
+        outcome=outcome,
+        code=code,
+        closed_at=centre.now(),
+        **values,
+    )
+

@@ -1,0 +1,237 @@
+"""link: who is who. Rules over the lines of a group, then 紐付番号 and 被保険者枝番.
+
+Groups are linked one at a time (lease `vault`), their receptions in ascending number, against the
+tables as the ledger knows them; so a rerun issues the same numbers.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from koukan.codecs.records import lines_of
+from koukan.engine.centre import Centre
+from koukan.engine.groups import Chunk, receptions_of, stage_of
+from koukan.engine.leases import lease
+from koukan.engine.lookup import links_of, roster_of
+from koukan.engine.steps.validate import content_of
+from koukan.flows.registration import insurer_texts
+from koukan.ledger import Group, Reception
+from koukan.rules.link import Known, Linked, link
+from koukan.rules.register import (
+    NONE,
+    Ints,
+    Judgement,
+    Lines,
+    Mask,
+    companions,
+    duplicate_candidates,
+    duplicates,
+    judge,
+)
+
+ACCEPTED, REJECTED, DUPLICATE = 1, 2, 3  # 処理結果区分
+SEEDS = (0x6B6F756B, 0x616E3031)  # two hashes of 64 bits: equal content, not only equal hash
+
+
+class Digest(NamedTuple):
+    """Lines of a chunk whose content is to be compared."""
+
+    chunk: Chunk
+    rows: tuple[int, ...]
+    skip: int
+
+
+class Outcome(NamedTuple):
+    """What became of a group's lines, for the step that commits it."""
+
+    refused: dict[int, str]  # reception -> code
+    findings: pl.DataFrame  # row, field, code: final
+    lines: pl.DataFrame  # by line: reception, line_number, record_number, type, insurer, class …
+    tokens: pl.DataFrame  # my_number, link_number, origin, reception: numbers the vault must learn
+    roster: pl.DataFrame  # insurer_code, link_number, member_id, reception
+
+
+def digest(centre: Centre, item: Digest) -> list[npt.NDArray[np.uint64]]:
+    """Task: hashes of lines behind their レコード識別番号; compared within this run only."""
+    lines = lines_of(content_of(centre, item.chunk)).take(np.array(item.rows, np.int64))
+    content = pl.Series("line", pl.from_arrow(lines)).bin.slice(item.skip)
+    return [content.hash(seed=seed).to_numpy() for seed in SEEDS]
+
+
+def run(centre: Centre, group: Group, chunks: list[Chunk], found: pl.DataFrame) -> Outcome:
+    """Decide what becomes of every line of the group and leave it as stages for `commit`."""
+    with (
+        lease(centre.folder("locks"), centre.ledger, "vault", centre.clock()),
+        centre.log.operation("link", group=group.number) as operation,
+    ):
+        receptions = receptions_of(centre, group)
+        lines, line_numbers = gather(centre, group, chunks)
+        form = centre.bundle_of(receptions[0]).form
+        rows = duplicate_candidates(lines)
+        repeated, contradicting = duplicates(
+            lines, rows, digests(centre, chunks, rows, 11 if form.file.syntax == "csv" else 10)
+        )
+        judgement = judge(form, lines, repeated, contradicting, found)
+        refused, out = refusals(centre, receptions, judgement, lines)
+        linked = link_group(centre, group, judgement, out)
+        outcome = conclude(receptions, lines, line_numbers, judgement, linked, refused)
+        stage = stage_of(centre, group.number, group.attempt)
+        for chunk in chunks:
+            share = outcome.lines[chunk.row : chunk.row + chunk.rows]
+            stage.put(f"{chunk.number:05d}.outcome", share)
+        operation.note(linked=int(np.count_nonzero(~linked.rejected)))
+    centre.observe("linked", step="link", done=1, total=1)
+    return outcome
+
+
+def gather(centre: Centre, group: Group, chunks: list[Chunk]) -> tuple[Lines, Ints]:
+    """The numbers of all lines of the group, and their line numbers in their files."""
+    stage = stage_of(centre, group.number, group.attempt)
+    keys = pl.concat([stage.get(f"{chunk.number:05d}.keys") for chunk in chunks], rechunk=True)
+    pieces = [piece for chunk in chunks for piece in chunk.pieces]
+    counts = [piece.rows for piece in pieces]
+    position = np.repeat(np.array([piece.position for piece in pieces], np.int64), counts)
+    line_numbers = np.concatenate(
+        [np.arange(piece.row + 2, piece.row + 2 + piece.rows) for piece in pieces]
+    )
+    columns = {name: keys[name].to_numpy() for name in keys.columns}
+    return Lines(reception=position, **columns), line_numbers
+
+
+def digests(
+    centre: Centre, chunks: list[Chunk], rows: Ints, skip: int
+) -> list[npt.NDArray[np.uint64]]:
+    """Hashes of the candidate lines, in their order."""
+    items = []
+    for chunk in chunks:
+        inside = rows[(rows >= chunk.row) & (rows < chunk.row + chunk.rows)] - chunk.row
+        if len(inside):
+            items.append(Digest(chunk, tuple(inside.tolist()), skip))
+    parts = list(centre.workers.map(digest, items))
+    empty = np.zeros(0, np.uint64)
+    return [np.concatenate([empty, *(part[n] for part in parts)]) for n in range(len(SEEDS))]
+
+
+def refusals(
+    centre: Centre, receptions: list[Reception], judgement: Judgement, lines: Lines
+) -> tuple[dict[int, str], Mask]:
+    """Files beyond the format's shares, and all persons that are out by now."""
+    form = centre.bundle_of(receptions[0]).form
+    count = len(receptions)
+    rows = np.bincount(lines.reception, minlength=count)
+    unreadable = judgement.findings.filter(pl.col("code") == "R106")["row"].unique().to_numpy()
+    undecodable = np.bincount(lines.reception[unreadable], minlength=count)
+    fallen = judgement.rejected[judgement.persons.of_line] & ~judgement.duplicate
+    rejected = np.bincount(lines.reception[fallen], minlength=count)
+    refused = {}
+    for position, reception in enumerate(receptions):
+        total = int(rows[position])
+        if total < max(form.share_floor, 1):
+            continue
+        if undecodable[position] / total > form.undecodable_share:
+            refused[reception.number] = "F120"
+        elif rejected[position] / total > form.reject_share:
+            refused[reception.number] = "F121"
+    gone = np.array([reception.number in refused for reception in receptions])
+    return refused, judgement.rejected | gone[judgement.persons.reception]
+
+
+def link_group(centre: Centre, group: Group, judgement: Judgement, out: Mask) -> Linked:
+    """Look everybody up and decide."""
+    persons = judgement.persons
+    here = ~out
+    links = links_of(centre, np.where(here, persons.my_number, NONE))
+    successors = links_of(centre, np.where(here, persons.new_my_number, NONE))
+    member, owner = roster_of(centre, persons.insurer, links, persons.member_id)
+    starts = np.array([start for _, start in group.members], np.int64)
+    # a reception's range is as long as its data lines; a person's place in it is its first line's
+    begins = np.full(len(starts), np.iinfo(np.int64).max, np.int64)
+    np.minimum.at(begins, persons.reception, persons.first)
+    counters = starts[persons.reception] + persons.first - begins[persons.reception]
+    return link(
+        persons,
+        out,
+        Known(links, successors, member, owner),
+        centre.link_issuer.issue(counters),
+        centre.member_issuer.issue(counters),
+    )
+
+
+def conclude(
+    receptions: list[Reception],
+    lines: Lines,
+    line_numbers: Ints,
+    judgement: Judgement,
+    linked: Linked,
+    refused: dict[int, str],
+) -> Outcome:
+    """Every line's class, findings of all rules, and what vault and rosters learn."""
+    persons = judgement.persons
+    rejects = linked.rejects.select(
+        row=pl.Series("row", persons.first).gather(linked.rejects["person"]).cast(pl.Int64),
+        field="field",
+        code="code",
+    )
+    reused = pl.DataFrame({"row": persons.first[linked.reused].astype(np.int64)}).with_columns(
+        field=pl.lit("process_type_code"), code=pl.lit("W401")
+    )
+    findings = companions(
+        judgement, pl.concat([judgement.findings, rejects, reused]), linked.rejected
+    )
+    of_line = persons.of_line
+    fallen = linked.rejected[of_line]
+    repeated = judgement.duplicate
+    kinds = np.where(repeated, DUPLICATE, np.where(fallen, REJECTED, ACCEPTED))
+    numbers = np.array([reception.number for reception in receptions], np.int64)
+    extra = pl.DataFrame({"row": np.flatnonzero(repeated)}).with_columns(
+        field=pl.lit("record_number"), code=pl.lit("D301")
+    )
+    table = pl.DataFrame(
+        {
+            "reception": numbers[lines.reception],
+            "line_number": line_numbers,
+            "record_number": lines.record_number,
+            "type": lines.type,
+            "insurer": lines.insurer,
+            "class": kinds,
+            "link_number": linked.link[of_line],
+            "member_id": linked.member[of_line],
+        }
+    )
+    return Outcome(
+        refused=refused,
+        findings=pl.concat([findings, extra]).sort("row", "field", "code"),
+        lines=table,
+        tokens=learned(persons.my_number, persons.new_my_number, linked, numbers[persons.reception]),
+        roster=pl.DataFrame(
+            {
+                "insurer_code": insurer_texts(persons.insurer[linked.new_member]),
+                "link_number": linked.link[linked.new_member],
+                "member_id": linked.member[linked.new_member],
+                "reception": numbers[persons.reception][linked.new_member],
+            }
+        ),
+    )
+
+
+def learned(numbers: Ints, successors: Ints, linked: Linked, receptions: Ints) -> pl.DataFrame:
+    """個人番号 that the vault must learn; lives in memory only, until it is a token."""
+    issued = pl.DataFrame(
+        {
+            "my_number": numbers[linked.new_link],
+            "link_number": linked.link[linked.new_link],
+            "reception": receptions[linked.new_link],
+        }
+    ).with_columns(origin=pl.lit("issued"))
+    replaced = pl.DataFrame(
+        {
+            "my_number": successors[linked.new_number],
+            "link_number": linked.link[linked.new_number],
+            "reception": receptions[linked.new_number],
+        }
+    ).with_columns(origin=pl.lit("replaced"))
+    return pl.concat([issued, replaced])

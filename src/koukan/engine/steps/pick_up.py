@@ -1,0 +1,165 @@
+"""pick up: files leave the inboxes for good only when our own sealed copy is durable.
+
+Two equal looks, then for each file in (sender, sequence, name) order: copy and hash in one pass into
+a sealed original, a reception in the ledger, and only then out of the inbox. Killed in between, the
+next run finds the same name with the same bytes and makes no second reception.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from koukan import durable
+from koukan.engine import originals
+from koukan.engine.centre import Centre
+from koukan.errors import TransientError
+from koukan.exchange import Arrival, Inbox
+from koukan.exchange.folder import safe_name
+from koukan.ledger import Ledger, Reception
+from koukan.sites import Job, Sender
+
+OF_NO_FORMAT = 0  # sequence of a file whose name no format knows
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file that lay still between two looks."""
+
+    sender: Sender
+    sequence: int
+    arrival: Arrival
+    door: str
+    form: str | None
+    inbox: Inbox
+
+    @property
+    def order(self) -> tuple[str, int, str, str]:
+        return self.sender.name, self.sequence, self.arrival.name, self.door
+
+
+def look(centre: Centre, job: Job) -> list[Candidate]:
+    """Every regular file in the job's inboxes that no other job would take."""
+    found = []
+    for sender in centre.site.senders:
+        for door in sender.doors:
+            inbox = centre.inbox(sender.name, door)
+            for arrival in inbox.look()[0]:
+                form, sequence = recognise(centre, job, arrival.name)
+                found.append(Candidate(sender, sequence, arrival, door, form, inbox))
+    return sorted(found, key=lambda candidate: candidate.order)
+
+
+def recognise(centre: Centre, job: Job, name: str) -> tuple[str | None, int]:
+    """The job's format that claims the name, and the sequence number in it."""
+    for form in job.formats:
+        match = centre.catalogue.formats[form].file.expression.fullmatch(name)
+        if match:
+            return form, int(match["sequence"])
+    return None, OF_NO_FORMAT
+
+
+def run(centre: Centre, job: Job) -> None:
+    """Take in what lies still; finish what a killed run left half done."""
+    recover(centre)
+    first = look(centre, job)
+    if not first:
+        return
+    time.sleep(centre.site.limits.settle_seconds)
+    still = set(look(centre, job)) & set(first)
+    with centre.log.operation("pick_up", job=job.name) as operation:
+        taken = 0
+        for candidate in sorted(still, key=lambda item: item.order):
+            try:
+                take(centre, job, candidate)
+            except TransientError:
+                continue  # its owner changed it under our eyes: the next run takes it
+            taken += 1
+            centre.observe("picked_up", step="pick_up", done=taken, total=len(still))
+        operation.note(files=taken, kept=len(first) - taken)
+
+
+def take(centre: Centre, job: Job, candidate: Candidate) -> None:
+    """One file: sealed copy, reception, out of the inbox."""
+    name = originals.new_name()
+    digest = hashlib.sha256()
+    length = 0
+
+    def passing() -> Iterator[bytes]:
+        nonlocal length
+        for block in candidate.inbox.read(candidate.arrival):
+            digest.update(block)
+            length += len(block)
+            yield block
+
+    try:
+        originals.seal_original(centre, name, passing())
+    except TransientError:
+        centre.keyring.destroy("original", name)
+        raise
+    centre.observe("sealed", step="pick_up")
+    form = candidate.form or job.formats[0]
+    again = same_file(centre, candidate, form, digest.hexdigest())
+    if again is not None:
+        originals.destroy(centre, name)
+        with centre.ledger.begin() as transaction:
+            Ledger.set(transaction, again.number, told=None)  # lay the old receipt out again
+    else:
+        unknown = {} if candidate.form else {"outcome": "refused", "code": "F101"}
+        centre.ledger.add_reception(
+            {
+                "job": job.name,
+                "format": form,
+                "definition": centre.bundle(form).digest,
+                "rights": centre.rights_digest(candidate.sender.name, form),
+                "sender": candidate.sender.name,
+                "door": candidate.door,
+                "file_name": safe_name(candidate.arrival.name),
+                "sequence": candidate.sequence,
+                "sha256": digest.hexdigest(),
+                "length": length,
+                "original": name,
+                "received_at": centre.now(),
+                **unknown,
+            }
+        )
+    centre.observe("noted", step="pick_up")
+    candidate.inbox.remove(candidate.arrival)
+
+
+def same_file(
+    centre: Centre, candidate: Candidate, form: str, digest: str
+) -> Reception | None:
+    """An earlier reception of the same name and bytes, unless it could end otherwise today."""
+    earlier = centre.ledger.earlier(
+        sender=candidate.sender.name,
+        door=candidate.door,
+        format=form,
+        file_name=safe_name(candidate.arrival.name),
+        sha256=digest,
+    )
+    if not earlier:
+        return None
+    last = earlier[-1]
+    rights = centre.rights_digest(candidate.sender.name, form)
+    changed = last.definition != centre.bundle(form).digest or last.rights != rights
+    return None if last.outcome == "refused" and changed else last
+
+
+def recover(centre: Centre) -> None:
+    """Remove what a killed run left behind: unfinished files and copies no reception knows."""
+    known = centre.ledger.originals()
+    for key in centre.folder("keyring", "random", "original").glob("*.key"):
+        if key.stem not in known:
+            originals.destroy(centre, key.stem)
+    for folder in ("originals", "results"):
+        for path in centre.folder(folder).iterdir():
+            if path.name.startswith(durable.TEMPORARY):
+                path.unlink()
+            elif path.name.removesuffix(".sealed") not in known:
+                path.unlink()
+    for sender in centre.site.senders:
+        for path in centre.outbox(sender.name).folder.glob(f"{durable.TEMPORARY}*"):
+            path.unlink()

@@ -1,0 +1,136 @@
+"""validate: every line of a group is decoded, typed and checked, chunk by chunk.
+
+Each chunk leaves sealed stages: the typed columns of each section, the numbers that later rules need
+(in line order), and the rows that failed as strings. Reject codes are worked out for those alone: by
+the pandera schema where they are few, by the same rules as expressions where they are many.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from koukan.codecs.records import Decoded, decode_piece
+from koukan.engine import originals
+from koukan.engine.centre import Centre
+from koukan.engine.groups import Chunk, cut, receptions_of, stage_of
+from koukan.engine.stages import Stage
+from koukan.ledger import Group
+from koukan.rules.register import KEYS, key_columns
+from koukan.rules.schema import FINDINGS
+from koukan.rules.validate import BAD, Validator, validators
+
+ROW = "__row"  # line of the group, from 0
+
+
+class Checked(NamedTuple):
+    """What a chunk held."""
+
+    number: int
+    bad: int
+
+
+def content_of(centre: Centre, chunk: Chunk) -> bytes:
+    """The chunk's data lines, one after another."""
+    parts = []
+    for piece in chunk.pieces:
+        reception = centre.ledger.reception(piece.reception)
+        with originals.open_original(centre, reception.original) as original:
+            parts.append(original.read(piece.start, piece.stop))
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def check(centre: Centre, chunk: Chunk) -> Checked:
+    """Task: decode and check one chunk; write its stages."""
+    stage = stage_of(centre, chunk.group, chunk.attempt)
+    bundle = centre.bundle_of(centre.ledger.reception(chunk.pieces[0].reception))
+    compiled = validators(bundle)
+    keys = {
+        name: np.empty(chunk.rows, np.bool_ if dtype == pl.Boolean else np.int64)
+        for name, dtype in KEYS.items()
+    }
+    bad = 0
+    for decoded in decode_piece(bundle.form, content_of(centre, chunk)):
+        bad += _section(stage, chunk, compiled[decoded.record.section], decoded, keys)
+    stage.put(f"{chunk.number:05d}.keys", pl.DataFrame(keys, schema=KEYS))
+    return Checked(chunk.number, bad)
+
+
+def _section(
+    stage: Stage,
+    chunk: Chunk,
+    validator: Validator,
+    decoded: Decoded,
+    keys: dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]],
+) -> int:
+    section = decoded.record.section
+    rows = pl.Series(ROW, decoded.rows + chunk.row)
+    common = ["process_type_code", "access_group_code"]
+    flagged = decoded.frame.select(*common, *validator.typed(), validator.bad(clean=decoded.clean))
+    numbers = decoded.frame.with_columns(flagged[BAD]).select(*key_columns(decoded.record, BAD))
+    for name in KEYS:
+        keys[name][decoded.rows] = numbers[name].to_numpy()
+    stage.put(f"{chunk.number:05d}.{section}", flagged.drop(BAD).with_columns(rows))
+    bad = int(flagged[BAD].sum())
+    if bad:
+        failed = decoded.frame.with_columns(rows).filter(flagged[BAD])
+        stage.put(f"{chunk.number:05d}.{section}.failed", failed)
+    return bad
+
+
+class Failed(NamedTuple):
+    """The failed rows of one section in some chunks."""
+
+    reception: int  # any of the group's: names the definition
+    group: int
+    attempt: int
+    section: str
+    chunks: tuple[int, ...]
+    declared: bool  # by the pandera schema, or by expressions
+
+
+def explain(centre: Centre, item: Failed) -> pl.DataFrame:
+    """Task: findings (row of the group, field, code) of failed rows. No value of a field in it."""
+    stage = stage_of(centre, item.group, item.attempt)
+    names = [f"{chunk:05d}.{item.section}.failed" for chunk in item.chunks]
+    frames = [stage.get(name) for name in names if stage.holds(name)]
+    if not frames:
+        return FINDINGS.to_frame()
+    failed = pl.concat(frames)
+    validator = validators(centre.bundle_of(centre.ledger.reception(item.reception)))[item.section]
+    rows = failed[ROW]
+    strings = failed.drop(ROW)
+    found = (
+        validator.details_with_pandera(strings) if item.declared else validator.details(strings)
+    )
+    return found.with_columns(row=rows.gather(found["row"]).cast(pl.Int64))
+
+
+def run(centre: Centre, group: Group) -> tuple[list[Chunk], pl.DataFrame]:
+    """Check a group.
+
+    Returns:
+        its chunks, and the findings of single lines: row (line of the group), field, code.
+    """
+    receptions = receptions_of(centre, group)
+    chunks = cut(group, receptions)
+    stage_of(centre, group.number, group.attempt).create()
+    with centre.log.operation("validate", group=group.number) as operation:
+        bad = 0
+        for done, checked in enumerate(centre.workers.map(check, chunks), 1):
+            bad += checked.bad
+            centre.observe("validated", step="validate", done=done, total=len(chunks))
+        sections = [record.section for record in centre.bundle_of(receptions[0]).form.records]
+        declared = bad <= centre.site.limits.pandera_rows
+        numbers = tuple(chunk.number for chunk in chunks)
+        shares = [numbers] if declared else [(number,) for number in numbers]
+        items = [
+            Failed(receptions[0].number, group.number, group.attempt, section, share, declared)
+            for section in sections
+            for share in shares
+        ]
+        findings = pl.concat([FINDINGS.to_frame(), *centre.workers.map(explain, items if bad else [])])
+        operation.note(rows=sum(chunk.rows for chunk in chunks), files=len(receptions))
+    return chunks, findings

@@ -1,0 +1,94 @@
+"""`map(task, items)`: the whole interface between the driver and whatever computes.
+
+A task is a module-level function of a centre and one item; items are paths and numbers, never frames
+or keys. A task may run twice, sorts its output, and gives back counts and names. Only the driver
+commits. Where tasks run is one setting of the site: threads (polars and iconv leave the interpreter
+alone most of the time), or processes that each open the centre for themselves.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor as Threads
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from koukan.engine.centre import Centre
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_centre: Centre | None = None  # of this worker process
+
+
+def _open(arguments: tuple[str, str]) -> None:
+    from koukan.engine.centre import open_centre  # noqa: PLC0415 - only worker processes need it
+
+    global _centre  # noqa: PLW0603 - one centre for the life of a worker process
+    root, key_file = arguments
+    _centre = open_centre(Path(root), Path(key_file))
+
+
+def _call(task: Callable[[Centre, Any], Any], item: Any) -> Any:
+    assert _centre is not None
+    return task(_centre, item)
+
+
+class Workers:
+    """Runs tasks; started on first use, closed with the centre."""
+
+    def __init__(self, centre: Centre, kind: str, count: int) -> None:
+        self._centre = centre
+        self._kind = kind
+        self._count = count
+        self._pool: Executor | None = None
+
+    def map(
+        self, task: Callable[[Centre, Item], Result], items: Iterable[Item]
+    ) -> Iterator[Result]:
+        """Results in the order of the items; a bounded number of tasks is under way."""
+        waiting = iter(items)
+        pool = self._started()
+        running: list[Future[Result]] = [
+            self._submit(pool, task, item) for item in islice(waiting, self._count + 1)
+        ]
+        try:
+            while running:
+                wait(running, return_when=FIRST_COMPLETED)
+                yield running.pop(0).result()
+                for item in islice(waiting, 1):
+                    running.append(self._submit(pool, task, item))
+        finally:
+            for left in running:
+                left.cancel()
+            wait(running)
+
+    def _submit(
+        self, pool: Executor, task: Callable[[Centre, Item], Result], item: Item
+    ) -> Future[Result]:
+        if self._kind == "threads":
+            return pool.submit(task, self._centre, item)
+        return pool.submit(_call, task, item)
+
+    def _started(self) -> Executor:
+        if self._pool is None:
+            if self._kind == "threads":
+                self._pool = Threads(self._count, thread_name_prefix="task")
+            else:
+                # spawn: a process that has run one polars query must not fork
+                self._pool = ProcessPoolExecutor(
+                    self._count,
+                    mp_context=multiprocessing.get_context("spawn"),
+                    initializer=_open,
+                    initargs=((str(self._centre.root), str(self._centre.key_file)),),
+                )
+        return self._pool
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None

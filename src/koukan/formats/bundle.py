@@ -1,0 +1,46 @@
+"""A format with the code lists that it uses, frozen under one hash.
+
+A reception is read by the definition that was valid when it came, today and in a rerun; so the
+bundle is kept by its hash, and `thaw` gives it back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from koukan.formats.model import Catalogue, CodeList, Format
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """All that reading a file of this format needs."""
+
+    form: Format
+    codes: dict[str, CodeList]
+    digest: str  # SHA-256 of `content`
+    content: bytes  # canonical JSON
+
+
+def bundle(catalogue: Catalogue, name: str) -> Bundle:
+    """Freeze a format of the catalogue."""
+    form = catalogue.formats[name]
+    used = sorted({item.codes for item in form.all_fields if item.codes})
+    whole = {
+        "format": form.model_dump(mode="json"),
+        "codes": {code: catalogue.codes[code].model_dump(mode="json") for code in used},
+    }
+    content = json.dumps(whole, ensure_ascii=False, sort_keys=True).encode()
+    return thaw(content)
+
+
+def thaw(content: bytes) -> Bundle:
+    """The bundle that was frozen into `content`."""
+    whole = json.loads(content)
+    return Bundle(
+        form=Format.model_validate(whole["format"]),
+        codes={name: CodeList.model_validate(value) for name, value in whole["codes"].items()},
+        digest=hashlib.sha256(content).hexdigest(),
+        content=content,
+    )

@@ -1,0 +1,5 @@
+"""The ledger: which receptions there are, how far each is, and what was counted."""
+
+from koukan.ledger.store import Counts, Group, Ledger, Reception, TableVersion
+
+__all__ = ["Counts", "Group", "Ledger", "Reception", "TableVersion"]

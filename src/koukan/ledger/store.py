@@ -1,0 +1,408 @@
+"""The ledger's one way in: every state change of a reception or a group is one transaction.
+
+SQLite in WAL mode with synchronous=FULL (every pragma is read back, since a failed switch raises
+nothing); another database by URL for sites with several batch hosts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Select,
+    create_engine,
+    event,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.engine import Row
+
+from koukan.errors import EnvironmentRefused, UsageError
+from koukan.ledger import schema as s
+
+PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
+
+
+@dataclass(frozen=True)
+class Reception:
+    """One received file (受付) as the ledger knows it; see `schema.receptions`."""
+
+    number: int
+    job: str
+    format: str
+    definition: str
+    rights: str
+    sender: str
+    door: str
+    file_name: str
+    sequence: int
+    sha256: str
+    length: int
+    original: str
+    received_at: str
+    state: str
+    outcome: str | None
+    code: str | None
+    line: int
+    reason: str | None
+    first: int | None
+    rows: int
+    cuts: tuple[tuple[int, int], ...]
+    group_number: int | None
+    result_sha256: str | None
+    result_lines: int | None
+    told: str | None
+    closed_at: str | None
+    original_erased: bool
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Lines of one insurer in one reception; received = accepted + rejected + duplicate + held."""
+
+    insurer: str
+    first_line: int = 0
+    received: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    duplicate: int = 0
+    held: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        return self.received == self.accepted + self.rejected + self.duplicate + self.held
+
+
+@dataclass(frozen=True)
+class Group:
+    """Receptions that are validated, linked and committed together."""
+
+    number: int
+    format: str
+    state: str
+    attempt: int
+    members: tuple[tuple[int, int], ...]  # (reception, first counter of its range), ascending
+
+
+@dataclass(frozen=True)
+class TableVersion:
+    """The version of a table that counts; anything else is refused."""
+
+    name: str
+    number: int
+    commit_hash: str
+    files_digest: str
+
+
+def _reception(row: Row[Any]) -> Reception:
+    values = dict(row._mapping)
+    values["cuts"] = tuple((offset, rows) for offset, rows in json.loads(values["cuts"]))
+    return Reception(**values)
+
+
+class Ledger:
+    """Opened on a database URL or file; `begin` gives the transactions."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engine: Engine = create_engine(f"sqlite:///{path}")
+        event.listen(self._engine, "connect", self._pragmas)
+        event.listen(self._engine, "begin", self._begin)
+
+    @staticmethod
+    def _pragmas(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # transactions are begun by us, not by the driver
+        cursor = connection.cursor()
+        for name, value in PRAGMAS.items():
+            cursor.execute(f"PRAGMA {name}={value}")
+            found = cursor.execute(f"PRAGMA {name}").fetchone()
+            if found is None or found[0] != value:
+                raise EnvironmentRefused("ledger.pragma", path=name)
+        cursor.close()
+
+    @staticmethod
+    def _begin(connection: Connection) -> None:
+        # A writer takes its lock at once; a reader sees one state and stands in nobody's way.
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    def create(self) -> None:
+        """Make the tables that are not there yet."""
+        with self.begin() as connection:
+            s.metadata.create_all(connection)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One writing transaction: all of it or nothing. Read before it, not inside it."""
+        with self._engine.connect().execution_options(writes=True) as connection:
+            with connection.begin():
+                yield connection
+
+    def _all(self, query: Select[Any]) -> list[Row[Any]]:
+        with self._engine.connect() as connection:
+            return list(connection.execute(query))
+
+    # --- receptions
+
+    def receptions(
+        self, *, state: str | None = None, outcome: str | None = None, sender: str | None = None
+    ) -> list[Reception]:
+        """In ascending number."""
+        query = select(s.receptions).order_by(s.receptions.c.number)
+        for column, value in (("state", state), ("outcome", outcome), ("sender", sender)):
+            if value is not None:
+                query = query.where(s.receptions.c[column] == value)
+        return [_reception(row) for row in self._all(query)]
+
+    def reception(self, number: int) -> Reception:
+        found = self._all(select(s.receptions).where(s.receptions.c.number == number))
+        if not found:
+            raise UsageError("ledger.no_reception", reception=number)
+        return _reception(found[0])
+
+    def add_reception(self, values: Mapping[str, object]) -> int:
+        """Number a new file; the number is given in the transaction that makes it known."""
+        with self.begin() as connection:
+            newest = connection.execute(select(func.max(s.receptions.c.number))).scalar()
+            number = int(newest or 0) + 1
+            row = {"state": "picked_up", **values, "number": number}
+            connection.execute(insert(s.receptions).values(row))
+        return number
+
+    def earlier(
+        self, reception: Reception | None = None, **like: object
+    ) -> list[Reception]:
+        """Receptions before this one with equal columns `like`, newest last."""
+        query = select(s.receptions).order_by(s.receptions.c.number)
+        for column, value in like.items():
+            query = query.where(s.receptions.c[column] == value)
+        if reception is not None:
+            query = query.where(s.receptions.c.number < reception.number)
+        return [_reception(row) for row in self._all(query)]
+
+    def untold(self) -> list[Reception]:
+        """Receptions whose sender has not been told their present outcome."""
+        table = s.receptions.c
+        message = func.rtrim(table.outcome + " " + func.coalesce(table.code, ""))
+        query = select(s.receptions).where(
+            table.outcome.is_(None) | table.told.is_(None) | (table.told != message)
+        )
+        return [_reception(row) for row in self._all(query.order_by(table.number))]
+
+    def closed_unerased(self) -> list[Reception]:
+        """Receptions with a final outcome whose original is still kept."""
+        table = s.receptions.c
+        query = select(s.receptions).where(table.state == "closed", ~table.original_erased)
+        return [_reception(row) for row in self._all(query.order_by(table.number))]
+
+    def newest(self) -> int:
+        """The highest 受付番号, 0 before the first."""
+        return int(self._all(select(func.max(s.receptions.c.number)))[0][0] or 0)
+
+    def originals(self) -> set[str]:
+        """Names of the sealed originals that must be there."""
+        table = s.receptions.c
+        return {row[0] for row in self._all(select(table.original).where(~table.original_erased))}
+
+    @staticmethod
+    def set(connection: Connection, number: int, **values: object) -> None:
+        """Change columns of one reception."""
+        changed = update(s.receptions).where(s.receptions.c.number == number).values(**values)
+        connection.execute(changed)
+
+    # --- counts
+
+    def counts(self, number: int) -> list[Counts]:
+        """By insurer."""
+        query = select(s.insurer_counts).where(s.insurer_counts.c.reception == number)
+        rows = self._all(query.order_by(s.insurer_counts.c.insurer))
+        names = [item.name for item in fields(Counts)]
+        return [Counts(**{name: row._mapping[name] for name in names}) for row in rows]
+
+    @staticmethod
+    def put_counts(connection: Connection, number: int, counts: Iterable[Counts]) -> None:
+        """Replace the counts of a reception."""
+        connection.execute(s.insurer_counts.delete().where(s.insurer_counts.c.reception == number))
+        rows = [{"reception": number, **vars(item)} for item in counts]
+        if rows:
+            connection.execute(insert(s.insurer_counts), rows)
+
+    def findings(self, number: int) -> list[tuple[str, str, int]]:
+        """(insurer, code, lines) in ascending order."""
+        table = s.finding_counts.c
+        query = select(table.insurer, table.code, table.count).where(table.reception == number)
+        return [tuple(row) for row in self._all(query.order_by(table.insurer, table.code))]
+
+    @staticmethod
+    def put_findings(
+        connection: Connection, number: int, found: Iterable[tuple[str, str, int]]
+    ) -> None:
+        connection.execute(s.finding_counts.delete().where(s.finding_counts.c.reception == number))
+        rows = [
+            {"reception": number, "insurer": insurer, "code": code, "count": count}
+            for insurer, code, count in found
+        ]
+        if rows:
+            connection.execute(insert(s.finding_counts), rows)
+
+    # --- sequence numbers
+
+    def next_sequence(self, sender: str, form: str) -> int:
+        table = s.sequences.c
+        query = select(table.next).where(table.sender == sender, table.format == form)
+        found = self._all(query)
+        return int(found[0][0]) if found else 1
+
+    @staticmethod
+    def put_sequence(connection: Connection, sender: str, form: str, following: int) -> None:
+        row = upsert(s.sequences).values(sender=sender, format=form, next=following)
+        connection.execute(
+            row.on_conflict_do_update(index_elements=["sender", "format"], set_={"next": following})
+        )
+
+    # --- groups
+
+    def form_group(self, form: str, chosen: list[Reception], at: str) -> int:
+        """Name a group and its members, and set aside the counters that they may issue from."""
+        with self.begin() as connection:
+            number = int(connection.execute(select(func.max(s.groups.c.number))).scalar() or 0) + 1
+            row = {"number": number, "format": form, "state": "open", "attempt": 0, "formed_at": at}
+            connection.execute(insert(s.groups).values(row))
+            query = select(s.counters.c.next).where(s.counters.c.name == "issued")
+            start = int(connection.execute(query).scalar() or 0)
+            for reception in chosen:
+                member = {"group_number": number, "reception": reception.number, "start": start}
+                connection.execute(insert(s.members).values(member))
+                self.set(connection, reception.number, group_number=number)
+                start += reception.rows
+            row_ = upsert(s.counters).values(name="issued", next=start)
+            connection.execute(
+                row_.on_conflict_do_update(index_elements=["name"], set_={"next": start})
+            )
+        return number
+
+    def open_groups(self) -> list[Group]:
+        return [
+            self.group(row.number)
+            for row in self._all(
+                select(s.groups.c.number)
+                .where(s.groups.c.state != "committed")
+                .order_by(s.groups.c.number)
+            )
+        ]
+
+    def group(self, number: int) -> Group:
+        row = self._all(select(s.groups).where(s.groups.c.number == number))[0]
+        query = select(s.members.c.reception, s.members.c.start)
+        query = query.where(s.members.c.group_number == number).order_by(s.members.c.reception)
+        chosen = tuple((int(a), int(b)) for a, b in self._all(query))
+        return Group(row.number, row.format, row.state, row.attempt, chosen)
+
+    def new_attempt(self, number: int) -> int:
+        """Count a (re)start of a group's work: file names of older attempts are never reused."""
+        with self.begin() as connection:
+            changed = update(s.groups).where(s.groups.c.number == number)
+            connection.execute(changed.values(attempt=s.groups.c.attempt + 1))
+            query = select(s.groups.c.attempt).where(s.groups.c.number == number)
+            return int(connection.execute(query).scalar_one())
+
+    @staticmethod
+    def set_group(connection: Connection, number: int, state: str) -> None:
+        changed = update(s.groups).where(s.groups.c.number == number)
+        connection.execute(changed.values(state=state))
+
+    @staticmethod
+    def put_group_files(
+        connection: Connection, number: int, files: Iterable[Mapping[str, object]]
+    ) -> None:
+        """Name what a group adds to the tables (name, path, partition, rows, size)."""
+        rows = [{"group_number": number, **values} for values in files]
+        if rows:
+            connection.execute(insert(s.group_files), rows)
+
+    def group_files(self, number: int) -> list[Row[Any]]:
+        table = s.group_files.c
+        query = select(s.group_files).where(table.group_number == number)
+        return self._all(query.order_by(table.name, table.path))
+
+    # --- tables
+
+    def table_versions(self) -> dict[str, TableVersion]:
+        found = self._all(select(s.table_versions))
+        return {row.name: TableVersion(*row) for row in found}
+
+    @staticmethod
+    def put_table_version(connection: Connection, version: TableVersion) -> None:
+        values = vars(version)
+        changed = {name: value for name, value in values.items() if name != "name"}
+        row = upsert(s.table_versions).values(values)
+        connection.execute(row.on_conflict_do_update(index_elements=["name"], set_=changed))
+
+    # --- outboxes
+
+    def laid_out(self, number: int | None = None) -> list[Row[Any]]:
+        """Files put into outboxes: reception, kind, sender, name, sha256, lines."""
+        query = select(s.laid_out).order_by(s.laid_out.c.reception, s.laid_out.c.kind)
+        if number is not None:
+            query = query.where(s.laid_out.c.reception == number)
+        return self._all(query)
+
+    @staticmethod
+    def put_laid_out(connection: Connection, values: Mapping[str, object]) -> None:
+        row = upsert(s.laid_out).values(values)
+        changed = {name: values[name] for name in ("name", "sha256", "lines")}
+        connection.execute(
+            row.on_conflict_do_update(index_elements=["reception", "kind"], set_=changed)
+        )
+
+    # --- jobs
+
+    def last_due(self, job: str) -> str | None:
+        query = select(func.max(s.job_runs.c.due)).where(s.job_runs.c.job == job)
+        found = self._all(query)[0][0]
+        return None if found is None else str(found)
+
+    def put_job_run(self, job: str, due: str, finished_at: str, seconds: float, exit_: int) -> None:
+        values = {"finished_at": finished_at, "seconds": seconds, "exit": exit_}
+        with self.begin() as connection:
+            row = upsert(s.job_runs).values(job=job, due=due, **values)
+            connection.execute(row.on_conflict_do_update(index_elements=["job", "due"], set_=values))
+
+    def job_runs(self, limit: int = 20) -> list[Row[Any]]:
+        return self._all(select(s.job_runs).order_by(s.job_runs.c.due.desc()).limit(limit))
+
+    # --- leases
+
+    def note_lease(self, name: str, holder: str, since: str) -> None:
+        """For `status` only: what excludes others is the lock that the holder's process has."""
+        with self.begin() as connection:
+            row = upsert(s.leases).values(name=name, holder=holder, since=since)
+            changed = {"holder": holder, "since": since}
+            connection.execute(row.on_conflict_do_update(index_elements=["name"], set_=changed))
+
+    def leases(self) -> list[Row[Any]]:
+        return self._all(select(s.leases).order_by(s.leases.c.name))
+
+    # --- erasures
+
+    def erasures(self) -> list[Row[Any]]:
+        return self._all(select(s.erasures).order_by(s.erasures.c.reception, s.erasures.c.what))
+
+    @staticmethod
+    def put_erasure(connection: Connection, values: Mapping[str, object]) -> None:
+        connection.execute(upsert(s.erasures).values(values).on_conflict_do_nothing())
+
+

@@ -1,0 +1,1 @@
+"""What koukan decides, pure: frames in, frames out; no path, clock, log, network, environment."""

@@ -1,0 +1,141 @@
+"""Acknowledge: what a sender is told, in the words of `rejects.toml`; clerks' files are Japanese.
+
+Nothing here repeats a value of a received record but レコード識別番号 and the assigned
+被保険者枝番, in the sender's own result file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from koukan.codecs import render
+from koukan.formats.model import Format, Reason
+
+OUTCOME_CLASS = {"accepted": "1", "refused": "2", "duplicate": "3", "held": "4"}
+COUNTS = ("received", "accepted", "rejected", "duplicate", "held")
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What the ledger knows of a reception, as far as its sender may be told."""
+
+    number: int
+    file_name: str
+    received_at: str  # JST, fourteen digits
+    outcome: str
+    code: str | None
+    line: int
+    counts: tuple[tuple[str, Mapping[str, int]], ...]  # 保険者コード -> COUNTS
+    findings: tuple[tuple[str, str, int], ...]  # 保険者コード, code, lines
+
+    def control(self) -> dict[str, str]:
+        return {
+            "reception_number": f"{self.number:010d}",
+            "received_file_name": self.file_name,
+            "received_at": self.received_at,
+        }
+
+
+def sentence(reason: Reason, *, line: int = 0, length: int = 0) -> str:
+    """A reason's sentence in Japanese with its placeholders filled."""
+    text = reason.text
+    if not line:  # a file's refusal that points to no line
+        text = text.replace("{line}行目：", "")
+    return text.replace("{line}", str(line)).replace("{length}", str(length)).replace('"', "＂")
+
+
+def acknowledgement(form: Format, reasons: Mapping[str, Reason], receipt: Receipt) -> bytes:
+    """The whole 受付結果通知ファイル of one reception."""
+    reason = reasons[receipt.code] if receipt.code else None
+    outcome = {
+        "outcome_class": OUTCOME_CLASS[receipt.outcome],
+        "processing_result_code": receipt.code,
+        "processing_result_name": reason.title if reason else None,
+        "processing_result_text": sentence(reason, line=receipt.line) if reason else None,
+        "action_text": reason.action if reason else None,
+        "first_line_number": str(receipt.line) if receipt.line else None,
+    }
+    parts = [("outcome", [outcome])]
+    counted: list[dict[str, str | None]] = [
+        {
+            "insurer_code": insurer,
+            **{f"{name}_count": f"{counts[name]:08d}" for name in COUNTS},
+        }
+        for insurer, counts in receipt.counts
+    ]
+    found: list[dict[str, str | None]] = [
+        {
+            "insurer_code": insurer,
+            "processing_result_code": code,
+            "processing_result_name": reasons[code].title,
+            "finding_count": f"{count:08d}",
+        }
+        for insurer, code, count in receipt.findings
+    ]
+    parts += [("insurer_counts", counted), ("reject_counts", found)]
+    content = [render.control(form, receipt.control())]
+    for section, rows in parts:
+        if rows:
+            schema = {name: pl.String for name in rows[0]}
+            content.append(render.records(form, section, pl.DataFrame(rows, schema=schema)))
+    total = sum(len(rows) for _, rows in parts)
+    return b"".join([*content, render.end(form, {"record_count": f"{total:08d}"})])
+
+
+def explanations(form: Format, reasons: Mapping[str, Reason]) -> pl.DataFrame:
+    """Sentences by (field, code): columns field, code, field_label, …_text, action_text."""
+    labels = {item.name: item for item in form.all_fields}
+    rows = [
+        {
+            "field": name,
+            "code": code,
+            "field_label": item.label,
+            "processing_result_text": sentence(reason, length=item.length),
+            "action_text": reason.action,
+        }
+        for name, item in labels.items()
+        for code, reason in reasons.items()
+        if code[0] in "RDW"
+    ]
+    return pl.DataFrame(rows)
+
+
+def result_lines(lines: pl.DataFrame, findings: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+    """Rows of the result file for consecutive lines of one reception.
+
+    Args:
+        lines: row, line_number, record_number, class, member_id, in line order.
+        findings: row, field, code; all findings of those lines.
+        told: `explanations` of the format.
+
+    Returns:
+        one row for each line, more where a line has several findings; strings by field name.
+    """
+    worded = findings.join(told, on=["field", "code"], how="left")
+    joined = lines.join(worded, on="row", how="left", maintain_order="left_right")
+    accepted = pl.col("class") == 1
+    return joined.select(
+        line_number=pl.col("line_number").cast(pl.String),
+        record_number=pl.col("record_number").cast(pl.String).str.zfill(10),
+        processing_result_class=pl.col("class").cast(pl.String),
+        member_id=pl.when(accepted).then(pl.col("member_id").cast(pl.String).str.zfill(10)),
+        processing_result_code=pl.col("code"),
+        field_label=pl.col("field_label"),
+        processing_result_text=pl.col("processing_result_text"),
+        action_text=pl.col("action_text"),
+    )
+
+
+def result_file(
+    form: Format, control: Mapping[str, str], shares: Iterable[pl.DataFrame]
+) -> Iterator[tuple[bytes, int]]:
+    """The result file in pieces with their number of records, one piece for each share."""
+    yield render.control(form, control), 0
+    total = 0
+    for share in shares:
+        total += share.height
+        yield render.records(form, "line_result", share), share.height
+    yield render.end(form, {"record_count": f"{total:08d}"}), 0

@@ -1,0 +1,202 @@
+"""Rules of one record type as polars expressions, compiled from its definition.
+
+Each rule says when a row *fails*; its expression is never null: an absent value passes, an
+undecidable one fails. The same rules make the fused expression that every row passes, the details
+of rows that failed it, and the pandera schema (`koukan.rules.schema`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from koukan.formats.model import Check, CodeList, Field, Format, Record
+from koukan.rules.checkdigits import valid
+
+# Undecodable bytes become U+FFFD; the private area means something to its sender only.
+PRIVATE = "[\uFFFD\uE000-\uF8FF\U000F0000-\U0010FFFF]"
+# Controls, invisible and direction-changing characters, and the mark of a lost character.
+FORBIDDEN = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}〓]"
+KANA = r"^[ァ-ヺー・ヽヾ　（）．，－’〓\p{Cc}\p{Cf}\uFFFD\uE000-\uF8FF]+$"
+KANA = KANA.replace(r"\uFFFD", "\uFFFD").replace(r"\uE000-\uF8FF", "\uE000-\uF8FF")
+EARLIEST = "18680101"  # no date of the field lies before 明治
+UNCERTAIN = (
+    r"^([0-9]{4}(0[0-9]|1[0-2])00|0000(0[0-9]|1[0-2])(0[0-9]|[12][0-9]|3[01])|[0-9]{4}0000)$"
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`fails` is true for the rows that break it; `field` is what the sender is pointed to."""
+
+    code: str
+    field: str
+    fails: pl.Expr
+    suspicious_only: bool = False  # cannot fail in content that the decoder found clean
+
+
+def _absent_passes(column: pl.Expr, test: pl.Expr) -> pl.Expr:
+    return column.is_not_null() & ~test.fill_null(False)
+
+
+def as_date(name: str) -> pl.Expr:
+    """A date column from its eight digits; null where there is no such day."""
+    column = pl.col(name)
+    day = column.str.to_date("%Y%m%d", strict=False)
+    return pl.when(column >= EARLIEST).then(day)
+
+
+def is_date(item: Field) -> pl.Expr:
+    """Eight digits that are a day of the calendar (or an uncertain one where that is allowed)."""
+    column = pl.col(item.name)
+    real = as_date(item.name).is_not_null() & column.str.contains(r"^[0-9]{8}$")
+    return real | column.str.contains(UNCERTAIN) if item.uncertain else real
+
+
+def well_formed(item: Field, codes: Mapping[str, CodeList]) -> pl.Expr:
+    """One cheap test of a field's form: length and class of characters together."""
+    column = pl.col(item.name)
+    span = f"{{{item.shortest},{item.length}}}"
+    match item.type:
+        case "digits" | "datetime":
+            return column.str.contains(f"^[0-9]{span}$")
+        case "ascii":
+            return column.str.contains(f"^[!-~]{span}$")
+        case "code":
+            assert item.codes is not None
+            return column.is_in(list(codes[item.codes].values))
+        case "date":
+            return is_date(item)
+        case "kana":
+            return (column.str.len_chars() <= item.length) & column.str.contains(KANA)
+        case "text":
+            return column.str.len_chars() <= item.length
+
+
+def _form_rules(item: Field, codes: Mapping[str, CodeList]) -> list[Rule]:
+    """Why a field's form is wrong, by code."""
+    column, rules = pl.col(item.name), []
+
+    def rule(code: str, passes: pl.Expr, *, suspicious_only: bool = False) -> None:
+        fails = _absent_passes(column, passes)
+        rules.append(Rule(code, item.name, fails, suspicious_only))
+
+    if item.required:
+        rules.append(Rule("R101", item.name, column.is_null()))
+    if item.type in ("digits", "ascii", "datetime"):
+        allowed = r"^[!-~]+$" if item.type == "ascii" else r"^[0-9]+$"
+        rule("R102", column.str.len_chars().is_between(item.shortest, item.length))
+        rule("R103", column.str.contains(allowed))
+    elif item.type == "code":
+        rule("R104", well_formed(item, codes))
+    elif item.type == "date":
+        rule("R105", well_formed(item, codes))
+    else:
+        rule("R102", column.str.len_chars() <= item.length)
+        rule("R106", ~column.str.contains(PRIVATE), suspicious_only=True)
+        if item.type == "kana":
+            rule("R107", column.str.contains(KANA))
+        rule("R108", ~column.str.contains(FORBIDDEN), suspicious_only=True)
+    return rules
+
+
+def _local_public_payer(number: pl.Expr) -> pl.Expr:
+    """Numbers of local subsidies (80 on) do not reliably carry a check digit: not judged."""
+    return (number >= "80") | valid("public_payer_number", number)
+
+
+CHECKS: dict[str, tuple[str, Callable[[pl.Expr], pl.Expr]]] = {
+    "my_number_check_digit": ("R201", lambda number: valid("my_number", number)),
+    "insurer_check_digit": ("R202", lambda number: valid("insurer_number", number)),
+    "municipality_check_digit": ("R203", lambda number: valid("municipality_code", number)),
+    "public_payer_check_digit": ("R204", _local_public_payer),
+    "recipient_check_digit": ("R205", lambda number: valid("recipient_number", number)),
+}
+
+
+def _when(check: Check) -> pl.Expr:
+    if not check.when:
+        return pl.lit(True)
+    return pl.all_horizontal(
+        pl.col(name).is_in(list(values)).fill_null(False) for name, values in check.when.items()
+    )
+
+
+def _empty_when(check: Check) -> pl.Expr:
+    return _when(check) & pl.any_horizontal(pl.col(name).is_not_null() for name in check.fields)
+
+
+def _present_when(check: Check) -> pl.Expr:
+    return _when(check) & pl.any_horizontal(pl.col(name).is_null() for name in check.fields)
+
+
+def _exactly_one(check: Check) -> pl.Expr:
+    return pl.sum_horizontal(pl.col(name).is_not_null() for name in check.fields) != 1
+
+
+def _both_or_none(check: Check) -> pl.Expr:
+    first, second = check.fields
+    return pl.col(first).is_null() != pl.col(second).is_null()
+
+
+def _earlier(check: Check) -> pl.Expr:
+    first, second = check.fields  # eight digits each: their order as text is that of the days
+    return (pl.col(first) >= pl.col(second)).fill_null(False)
+
+
+def _not_later(check: Check) -> pl.Expr:
+    first, second = check.fields
+    return (pl.col(first) > pl.col(second)).fill_null(False)
+
+
+CROSS_CHECKS: dict[str, Callable[[Check], pl.Expr]] = {
+    "empty_when": _empty_when,
+    "present_when": _present_when,
+    "exactly_one": _exactly_one,
+    "both_or_none": _both_or_none,
+    "earlier": _earlier,
+    "not_later": _not_later,
+}
+
+
+def rules_of(form: Format, record: Record, codes: Mapping[str, CodeList]) -> list[Rule]:
+    """Every rule of a record type, in field order, the cross-field ones last."""
+    rules = []
+    for item in form.fields(record):
+        rules += _form_rules(item, codes)
+        for name in item.checks:
+            code, passes = CHECKS[name]
+            formed = well_formed(item, codes).fill_null(False)
+            fails = formed & _absent_passes(pl.col(item.name), passes(pl.col(item.name)))
+            rules.append(Rule(code, item.name, fails))
+    for check in record.checks:
+        rules.append(Rule(check.code, check.fields[-1], CROSS_CHECKS[check.use](check)))
+    return rules
+
+
+def fused(
+    form: Format, record: Record, codes: Mapping[str, CodeList], *, clean: bool
+) -> pl.Expr:
+    """True for every row that breaks at least one rule: the one expression that all rows pass."""
+    fails = []
+    for item in form.fields(record):
+        column = pl.col(item.name)
+        formed = well_formed(item, codes)
+        if item.required:
+            fails.append(~formed.fill_null(False))
+        else:  # a date's test is false, not null, where the field is empty
+            fails.append(column.is_not_null() & ~formed if item.type == "date" else ~formed)
+        fails += [~CHECKS[name][1](column) for name in item.checks]
+    fails += [CROSS_CHECKS[check.use](check) for check in record.checks]
+    if not clean:
+        fails += [rule.fails for rule in rules_of(form, record, codes) if rule.suspicious_only]
+    return pl.any_horizontal(fails).fill_null(False)
+
+
+def unknown_checks(form: Format) -> list[str]:
+    """Names of checks that a definition uses and nobody wrote."""
+    used = {name for item in form.all_fields for name in item.checks} - set(CHECKS)
+    cross = {check.use for record in form.records for check in record.checks}
+    return sorted(used | (cross - set(CROSS_CHECKS)))

@@ -1,0 +1,253 @@
+"""Register: rules over the lines of a group of receptions, before anything is linked.
+
+Lines are numpy columns of one length, in ascending (reception, line) order. Three rules look beyond
+one line: the same key twice in a file (flows.md leaves this open; equal content makes the second a
+duplicate, other content rejects all), the lines of one person (same レコード識別番号) agree and are
+complete (1-(1) step 1-1: the whole 基本4情報, 資格情報, 各種証情報), and they stand or fall together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from koukan.formats.model import Field, Format, Record
+from koukan.rules.checks import as_date
+from koukan.rules.schema import FINDINGS
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+NONE = -1  # an absent or unreadable number
+KEYS = pl.Schema(
+    {
+        "record_number": pl.Int64,
+        "type": pl.Int64,
+        "process": pl.Int64,
+        "insurer": pl.Int64,
+        "my_number": pl.Int64,
+        "member_id": pl.Int64,
+        "new_my_number": pl.Int64,
+        "key": pl.Int64,
+        "bad": pl.Boolean,
+    }
+)
+NEW, REENTRY, CHANGE, LOSS = 1, 2, 3, 4  # 処理種別コード
+
+
+def _number(name: str) -> pl.Expr:
+    return pl.col(name).cast(pl.Int64, strict=False).fill_null(NONE).alias(name)
+
+
+def _key_part(item: Field) -> tuple[pl.Expr, int]:
+    """A key field as a small integer and the number of values it may have."""
+    if item.type == "date":
+        days = as_date(item.name).to_physical().cast(pl.Int64) + 40_000  # 1860 onwards
+        return days, 2**22
+    return pl.col(item.name).cast(pl.Int64, strict=False), 10**item.length
+
+
+def key_columns(record: Record, bad: str) -> list[pl.Expr]:
+    """What later rules need of a decoded record, as integers; the columns of `KEYS`."""
+    own = {item.name: item for item in record.own}
+    key = pl.lit(0, pl.Int64)
+    for name in record.key:
+        part, size = _key_part(own[name])
+        key = key * size + part
+    return [
+        _number("record_number"),
+        pl.lit(int(record.code), pl.Int64).alias("type"),
+        _number("process_type_code").alias("process"),
+        _number("insurer_code").alias("insurer"),
+        _number("my_number"),
+        _number("member_id"),
+        _number("new_my_number"),
+        key.fill_null(NONE).alias("key"),
+        pl.col(bad).alias("bad"),
+    ]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """All data lines of a group; `reception` is the position of the file in the group."""
+
+    reception: Ints
+    record_number: Ints
+    type: Ints
+    process: Ints
+    insurer: Ints
+    my_number: Ints
+    member_id: Ints
+    new_my_number: Ints
+    key: Ints
+    bad: Mask
+
+    def __len__(self) -> int:
+        return len(self.reception)
+
+
+@dataclass(frozen=True)
+class Persons:
+    """One entry for each (reception, レコード識別番号), in the order of their first lines."""
+
+    first: Ints  # index of the person's first line
+    of_line: Ints  # person of every line
+    reception: Ints
+    process: Ints
+    insurer: Ints
+    my_number: Ints
+    member_id: Ints
+    new_my_number: Ints
+
+
+def duplicate_candidates(lines: Lines) -> Ints:
+    """Lines whose key stands in their file at least twice (indices, ascending)."""
+    usable = ~lines.bad & (lines.my_number != NONE) & (lines.key != NONE)
+    found = []
+    for code in np.unique(lines.type):
+        rows = np.flatnonzero(usable & (lines.type == code))
+        number = lines.my_number[rows]
+        # 40 bits of number and 24 of a mixed key: equal keys are equal here, the reverse is
+        # settled below on the few that are left
+        mixed = (number << 24) ^ (lines.key[rows] * 2_654_435_761)
+        ordered = np.sort(mixed)
+        twice = ordered[1:][ordered[1:] == ordered[:-1]]
+        if twice.size:
+            found.append(rows[np.isin(mixed, twice)])
+    return np.sort(np.concatenate(found)) if found else np.zeros(0, np.int64)
+
+
+def duplicates(lines: Lines, rows: Ints, digests: list[npt.NDArray[np.uint64]]) -> tuple[Ints, Ints]:
+    """Among candidates: lines that repeat an earlier one, and lines that contradict another.
+
+    Args:
+        rows: the candidates, ascending.
+        digests: hashes of each candidate's bytes behind its レコード識別番号.
+
+    Returns:
+        (indices of duplicates, indices of contradicting lines), ascending.
+    """
+    frame = pl.DataFrame(
+        {
+            "row": rows,
+            "reception": lines.reception[rows],
+            "type": lines.type[rows],
+            "insurer": lines.insurer[rows],
+            "my_number": lines.my_number[rows],
+            "key": lines.key[rows],
+            **{f"digest_{number}": digest for number, digest in enumerate(digests)},
+        }
+    )
+    identity = ["reception", "type", "insurer", "my_number", "key"]
+    content = pl.struct(pl.col("^digest_.*$"))
+    judged = frame.sort("row").with_columns(
+        contents=content.n_unique().over(identity),
+        place=pl.int_range(pl.len()).over(identity),
+    )
+    repeated = judged.filter((pl.col("contents") == 1) & (pl.col("place") > 0))["row"]
+    contradicting = judged.filter(pl.col("contents") > 1)["row"]
+    return repeated.to_numpy(), contradicting.to_numpy()
+
+
+def persons_of(lines: Lines) -> tuple[Persons, Ints, Ints]:
+    """Group the lines by person.
+
+    Returns:
+        the persons, an order of the lines in which each person's stand together, and the position
+        in that order at which each person begins.
+    """
+    identity = lines.reception * 10**10 + lines.record_number
+    if len(identity) < 2 or bool(np.all(identity[1:] >= identity[:-1])):
+        order = np.arange(len(identity))
+    else:
+        order = np.argsort(identity, kind="stable")
+    ordered = identity[order]
+    starts = np.flatnonzero(np.concatenate((np.ones(1, np.bool_), ordered[1:] != ordered[:-1])))
+    starts = starts[: len(ordered)]
+    number = np.zeros(len(ordered), np.int64)
+    number[starts] = 1
+    of_line = np.empty(len(ordered), np.int64)
+    of_line[order] = np.cumsum(number) - 1
+    first = order[starts]
+    persons = Persons(
+        first=first,
+        of_line=of_line,
+        reception=lines.reception[first],
+        process=lines.process[first],
+        insurer=lines.insurer[first],
+        my_number=lines.my_number[first],
+        member_id=lines.member_id[first],
+        new_my_number=lines.new_my_number[first],
+    )
+    return persons, order, starts
+
+
+def _differs(values: Ints, order: Ints, starts: Ints) -> Mask:
+    ordered = values[order]
+    low, high = np.minimum.reduceat(ordered, starts), np.maximum.reduceat(ordered, starts)
+    return np.asarray(low != high)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the rules over lines say: findings by line, duplicates, and persons to link."""
+
+    findings: pl.DataFrame  # row (line of the group), field, code
+    duplicate: Mask  # by line
+    rejected: Mask  # by person
+    persons: Persons
+
+
+def judge(
+    form: Format, lines: Lines, repeated: Ints, contradicting: Ints, findings: pl.DataFrame
+) -> Judgement:
+    """Apply the rules over lines.
+
+    Args:
+        findings: what the rules of single rows found (row, field, code).
+    """
+    persons, order, starts = persons_of(lines)
+    duplicate = np.zeros(len(lines), np.bool_)
+    duplicate[repeated] = True
+    parts = [findings, _findings(contradicting, "my_number", "R301")]
+    strangers = np.zeros(len(starts), np.bool_)
+    for values in (lines.insurer, lines.my_number, lines.member_id, lines.new_my_number):
+        strangers |= _differs(values, order, starts)
+    # A number that cannot be read has its own finding and makes nobody a stranger.
+    unreadable = np.minimum.reduceat(lines.my_number[order], starts) == NONE
+    strangers &= ~unreadable | _differs(lines.insurer, order, starts)
+    mixed = _differs(lines.process, order, starts)
+    parts.append(_findings(np.flatnonzero(strangers[persons.of_line]), "record_number", "R303"))
+    parts.append(_findings(np.flatnonzero(mixed[persons.of_line]), "process_type_code", "R305"))
+    wanted = 0
+    for record in form.records:
+        wanted |= 1 << int(record.code)
+    present = np.bitwise_or.reduceat(np.left_shift(1, lines.type)[order], starts)
+    missing = present != wanted
+    parts.append(_findings(persons.first[missing], "record_type_code", "R304"))
+    rejected = strangers | mixed | missing
+    rejected[persons.of_line[np.flatnonzero(lines.bad)]] = True
+    rejected[persons.of_line[contradicting]] = True
+    return Judgement(pl.concat(parts), duplicate, rejected, persons)
+
+
+def _findings(rows: Ints, field: str, code: str) -> pl.DataFrame:
+    return pl.DataFrame({"row": rows.astype(np.int64)}).with_columns(
+        field=pl.lit(field), code=pl.lit(code)
+    )
+
+
+def companions(judgement: Judgement, findings: pl.DataFrame, rejected: Mask) -> pl.DataFrame:
+    """All findings, with code R302 for lines that fall only because another line of the person did.
+
+    Args:
+        findings: everything found so far.
+        rejected: by person, final.
+    """
+    fallen = rejected[judgement.persons.of_line] & ~judgement.duplicate
+    rejecting = findings.filter(pl.col("code").str.starts_with("R"))["row"].unique().to_numpy()
+    fallen[rejecting] = False
+    extra = _findings(np.flatnonzero(fallen), "record_number", "R302")
+    return pl.concat([findings, extra]).select(FINDINGS.names()).sort("row", "field", "code")

@@ -1,0 +1,69 @@
+"""The pandera schema of a record type: what is declared valid, column by column.
+
+pandera works on frames, not on lazy ones (those it passes unseen), costs tens of milliseconds a
+call, and its messages hold values. So it sees only the rows that failed the fused expression, once
+for a group of files, and of what it says only column, check and row are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandera.polars as pa
+import polars as pl
+from pandera.api.polars.types import PolarsData
+from pandera.errors import SchemaErrors
+
+from koukan.formats.model import CodeList, Format, Record
+from koukan.rules.checks import Rule, rules_of
+
+FINDINGS = pl.Schema({"row": pl.Int64, "field": pl.String, "code": pl.String})
+
+
+def _check(rule: Rule) -> pa.Check:
+    """A rule as a pandera check; its name carries code and field, nothing of the value."""
+
+    def passes(content: PolarsData) -> pl.LazyFrame:
+        return content.lazyframe.select(~rule.fails)
+
+    # ignore_na would let an absent value pass the rule that requires one
+    return pa.Check(passes, name=f"{rule.code} {rule.field}", ignore_na=False)
+
+
+def schema_of(form: Format, record: Record, codes: Mapping[str, CodeList]) -> pa.DataFrameSchema:
+    """All columns strings that may be absent, and every rule of the type as a check."""
+    rules = rules_of(form, record, codes)
+    single = [rule for rule in rules if rule.fails.meta.root_names()]
+    own = {item.name: [] for item in form.fields(record)}  # type: dict[str, list[pa.Check]]
+    across = []
+    for rule in single:
+        only = set(rule.fails.meta.root_names()) == {rule.field}
+        (own[rule.field] if only else across).append(_check(rule))
+    columns = {
+        name: pa.Column(pl.String, checks=checks, nullable=True) for name, checks in own.items()
+    }
+    return pa.DataFrameSchema(columns, checks=across, strict=True, ordered=True)
+
+
+def validate_with_pandera(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> pl.DataFrame:
+    """Findings (row in `frame`, field, code) of the declared schema, sorted.
+
+    Raises:
+        ValueError: the frame is not of the schema's columns (a bug, not a reject).
+    """
+    try:
+        schema.validate(frame, lazy=True)
+    except SchemaErrors as found:
+        cases = found.failure_cases
+    else:
+        return FINDINGS.to_frame()
+    cases = cases.select(pl.col("index").cast(pl.Int64).alias("row"), "check")
+    split = cases["check"].str.split_exact(" ", 1)
+    if not cases["check"].str.contains(r"^[RW][0-9]{3} [a-z0-9_]+$").all():
+        raise ValueError("the schema itself does not fit the frame")  # values stay inside
+    findings = cases.select(
+        "row",
+        field=split.struct.field("field_1"),
+        code=split.struct.field("field_0"),
+    )
+    return findings.unique().sort("row", "field", "code")

@@ -1,0 +1,149 @@
+"""Who takes part in the demo: invented insurers of all nine kinds and those who send for them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from koukan.rules.checkdigits import complete
+from koukan.samples.registration import SampleInsurer
+
+CSV, FIXED = "member_registration", "member_registration_fixed"
+
+# Sender, sequence number and share of its insurers' persons of every good file.
+GOOD_FILES: tuple[tuple[str, int, float], ...] = (
+    ("kyokai", 2, 0.6),
+    ("kyokai", 3, 0.4),
+    ("kenpo-a", 2, 1.0),
+    ("kenpo-b", 2, 1.0),
+    ("kokuho-kumiai", 2, 1.0),
+    ("kouki-rengo", 2, 1.0),
+    ("kokkyo", 2, 1.0),
+    ("chikyo", 2, 1.0),
+    ("shigaku", 2, 1.0),
+    ("nhi-aggregation", 2, 0.5),
+    ("nhi-aggregation", 3, 0.5),
+    ("fukushi", 2, 1.0),
+)
+
+
+@dataclass(frozen=True)
+class SampleSender:
+    """Who drops files.
+
+    Args:
+        doors: its inboxes; it uses the first.
+        insurers: 保険者コード of those whom it may speak for.
+        format: what it sends by default.
+    """
+
+    name: str
+    title: str
+    doors: tuple[str, ...]
+    insurers: tuple[str, ...]
+    format: str = CSV
+
+    @property
+    def door(self) -> str:
+        return self.doors[0]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`weights` are each insurer's share of all persons, in the order of `insurers`."""
+
+    insurers: tuple[SampleInsurer, ...]
+    weights: tuple[float, ...]
+    senders: tuple[SampleSender, ...]
+
+    def insurer(self, code: str) -> SampleInsurer:
+        return next(insurer for insurer in self.insurers if insurer.code == code)
+
+    def sender(self, name: str) -> SampleSender:
+        return next(sender for sender in self.senders if sender.name == name)
+
+    def good_senders(self) -> list[SampleSender]:
+        """Those who send good files, in their order."""
+        return [self.sender(name) for name in dict.fromkeys(name for name, _, _ in GOOD_FILES)]
+
+
+def _insurer(kind: str, body: int, title: str) -> SampleInsurer:
+    """Prefecture 99 is nobody's; 国保 has six digits, padded to eight in 保険者コード."""
+    number = str(complete("insurer_number", np.array([body])).item())
+    number = number.zfill(6 if len(number) <= 6 else 8)
+    return SampleInsurer(number.zfill(8), kind, number, title)
+
+
+INSURERS = {
+    "kyokai": (_insurer("association", 199001, "架空全国健康保険協会"), 0.34),
+    "kenpo-a": (_insurer("health_society", 699001, "架空第一健康保険組合"), 0.14),
+    "kenpo-b": (_insurer("health_society", 699002, "架空第二健康保険組合"), 0.05),
+    "kokuho-kumiai": (_insurer("nhi_society", 99301, "架空県見本国民健康保険組合"), 0.03),
+    "kouki-rengo": (_insurer("elderly_union", 3999001, "架空県後期高齢者医療広域連合"), 0.16),
+    "kokkyo": (_insurer("national_mutual", 3199001, "架空国家公務員共済組合"), 0.05),
+    "chikyo": (_insurer("local_mutual", 3299001, "架空地方公務員共済組合"), 0.07),
+    "shigaku": (_insurer("private_school", 3499001, "架空私立学校共済事業団"), 0.02),
+    "mihon-shi": (_insurer("municipal_nhi", 99001, "架空県見本市国民健康保険"), 0.08),
+    "shiken-shi": (_insurer("municipal_nhi", 99002, "架空県試験市国民健康保険"), 0.04),
+    "fukushi": (_insurer("welfare", 1299601, "架空市福祉事務所"), 0.02),
+}
+DOORS = ("dedicated_terminal", "server_link")
+MUNICIPAL = ("mihon-shi", "shiken-shi")
+
+
+def _senders() -> tuple[SampleSender, ...]:
+    own = tuple(
+        SampleSender(name, insurer.title, DOORS[:: 1 - 2 * (place % 2)], (insurer.code,))
+        for place, (name, (insurer, _)) in enumerate(INSURERS.items())
+        if name not in MUNICIPAL
+    )
+    cities = tuple(INSURERS[name][0].code for name in MUNICIPAL)
+    title = "架空県国保情報集約システム"
+    return (
+        *own,
+        SampleSender("nhi-aggregation", title, ("nhi_aggregation",), cities, FIXED),
+        SampleSender("city-a", "架空県見本市", DOORS[:1], cities[:1]),
+    )
+
+
+SCENARIO = Scenario(
+    insurers=tuple(insurer for insurer, _ in INSURERS.values()),
+    weights=tuple(weight for _, weight in INSURERS.values()),
+    senders=_senders(),
+)
+
+
+def site_toml(scenario: Scenario = SCENARIO) -> str:
+    """The text of a site.toml with the scenario's insurers and senders."""
+    parts = ['language = "ja"']
+    for insurer in scenario.insurers:
+        parts.append(
+            "\n".join(
+                [
+                    "[[insurer]]",
+                    f"code = {_quoted(insurer.code)}",
+                    f"kind = {_quoted(insurer.kind)}",
+                    f"title = {_quoted(insurer.title)}",
+                ]
+            )
+        )
+    for sender in scenario.senders:
+        parts.append(
+            "\n".join(
+                [
+                    "[[sender]]",
+                    f"name = {_quoted(sender.name)}",
+                    f"title = {_quoted(sender.title)}",
+                    f"doors = {_quoted(sender.doors)}",
+                    f"insurers = {_quoted(sender.insurers)}",
+                ]
+            )
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _quoted(value: str | tuple[str, ...]) -> str:
+    """A TOML string or list of strings: JSON's form of them is TOML's too."""
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,6 @@
+"""What a site decides: its senders and insurers, limits, and the jobs with their schedules."""
+
+from koukan.sites.load import load_jobs, load_site, require_site
+from koukan.sites.model import Insurer, Job, Sender, Site
+
+__all__ = ["Insurer", "Job", "Sender", "Site", "load_jobs", "load_site", "require_site"]

@@ -1,0 +1,364 @@
+"""One table: write files, commit them once, read exactly what the ledger knows.
+
+    files = [table.write(partition, frame, name) for ...]     nobody sees them yet
+    version = table.commit(files, [], transaction=group, expected=ledger's version)
+    the ledger takes `version` and the group in one transaction
+    table.snapshot(version).read(...)
+
+A group that was killed starts again: `complete` tells whether its commit had been made; if not,
+the files are written again under the same names and `orphans` finds those that are left over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+
+from koukan import durable
+from koukan.errors import TableRefused
+from koukan.keys.keyring import derive
+from koukan.tables import encrypted, log
+from koukan.tables.definition import SECTION, TableDefinition, key_partition, partition_name
+from koukan.tables.log import DataFile, State, Version
+
+__all__ = ["DataFile", "PartitionKeys", "Snapshot", "Table", "Version"]
+
+_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
+_FILE = re.compile(r"(?P<name>[0-9A-Za-z][0-9A-Za-z_-]*)\.k(?P<version>[0-9]{1,9})\.parquet")
+
+
+class PartitionKeys(Protocol):
+    """Where the random keys of partitions come from (the keyring)."""
+
+    def partition_key(self, table: str, partition: str) -> tuple[int, bytes]:
+        """Version and key (32 bytes) for new files; made when there is none."""
+        ...
+
+    def existing_partition_key(self, table: str, partition: str) -> tuple[int, bytes]:
+        """Version and key of files that exist; an error when it was destroyed or is not ours."""
+        ...
+
+
+class Table:
+    """A table in a folder.
+
+    Args:
+        folder: the table's own folder.
+        definition: must be the one that the table was created with, but for added columns.
+        keys: holds the keys of the partitions that the caller may read or write.
+    """
+
+    def __init__(self, folder: Path, definition: TableDefinition, keys: PartitionKeys) -> None:
+        self.folder = folder
+        self.definition = definition
+        self._keys = keys
+
+    def create(self) -> Version:
+        """Make the empty table; one that stands untouched at version 0 stays as it is.
+
+        Raises:
+            TableRefused: it has commits already, or another definition.
+        """
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable.sync_folder(self.folder.parent)
+        if not log.exists(self.folder):
+            log.create(self.folder, self.definition)
+            durable.sync_folder(self.folder)
+        state = self._load(self.newest())
+        if state.version.number or state.files:
+            raise TableRefused("tables.already_used", table=self.definition.name)
+        return state.version
+
+    def newest(self) -> int:
+        """The number of the newest version, whether the ledger knows it or not."""
+        return log.newest(self.folder, self.definition)
+
+    def write(self, partition: Mapping[str, str], frame: pl.DataFrame, name: str) -> DataFile:
+        """Write one data file, durably; it is part of the table once `commit` names it.
+
+        May be called from any thread or process. A file of the same name is replaced, so ask
+        `complete` first whether an earlier attempt has been committed.
+
+        Args:
+            partition: partition column -> value.
+            frame: exactly the columns of the partition's section, in any order.
+            name: unique in the partition for the table's life, e.g. group and part: "g12-0".
+        """
+        self.definition.check_partition(partition)
+        if not _NAME.fullmatch(name):
+            raise ValueError("a data file's name has characters that are not allowed")
+        columns = self.definition.columns(partition)
+        if dict(frame.schema) != dict(columns):
+            names = [*columns, *frame.columns]
+            wrong = {name for name in names if columns.get(name) != frame.schema.get(name)}
+            raise ValueError(f"columns do not fit {self.definition.name}: {sorted(wrong)}")
+        owner = key_partition(self.definition, partition)
+        version, key = self._keys.partition_key(self.definition.name, owner)
+        file = f"{name}.k{version}.parquet"
+        path = self.folder / self.definition.folder(partition) / file
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        size = encrypted.write(
+            path,
+            frame.select(list(columns)),
+            self._file_key(key, partition, file),
+            self._aad(version, partition, file),
+        )
+        relative = path.relative_to(self.folder).as_posix()
+        return DataFile(relative, dict(partition), frame.height, size)
+
+    def commit(
+        self,
+        added: Sequence[DataFile],
+        removed: Sequence[DataFile],
+        *,
+        transaction: int,
+        expected: Version,
+    ) -> Version:
+        """Make files visible and others invisible, in one step, exactly once.
+
+        When this transaction's commit stands already, it is checked and returned. The caller
+        unlinks the removed files after its ledger transaction.
+
+        Raises:
+            TableRefused: the table is not at `expected`, or a file is not what it should be.
+            TransientError: another commit was faster; nothing has changed.
+        """
+        ahead = self._position(expected, transaction)
+        base = self._verified(expected)
+        target = self._target(base, added, removed)
+        self.check_files(added)
+        if not ahead:
+            self._sync_folders(added)
+            log.append(base, self.definition, added, removed, transaction)
+        state = self._finish(expected, transaction)
+        if state.version.files_digest != log.files_digest(target):
+            raise TableRefused("tables.other_commit", table=self.definition.name)
+        if not ahead and state.version.number % log.CHECKPOINT_EVERY == 0:
+            log.checkpoint(state, self.definition)
+        return state.version
+
+    def complete(self, expected: Version, transaction: int) -> Version | None:
+        """The version that a killed run of this transaction has committed; None if it has not.
+
+        Raises:
+            TableRefused: the table is neither at `expected` nor one ahead by this transaction, or
+                an added file is not what it should be.
+        """
+        ahead = self._position(expected, transaction)
+        base = self._verified(expected)
+        if not ahead:
+            return None
+        state = self._finish(expected, transaction)
+        kept = state.files.keys() & base.files.keys()
+        if any(state.files[path] != base.files[path] for path in kept):
+            raise TableRefused("tables.other_commit", table=self.definition.name)
+        self.check_files([state.files[path] for path in sorted(state.files.keys() - kept)])
+        return state.version
+
+    def snapshot(self, expected: Version, *, ahead_by: int | None = None) -> Snapshot:
+        """Open the table at exactly the version that the ledger knows.
+
+        Args:
+            ahead_by: transaction of the open group, whose commit may stand on top unread.
+
+        Raises:
+            TableRefused: the table stands at another version, or differs from it.
+        """
+        self._position(expected, ahead_by)
+        state = self._verified(expected)
+        return Snapshot(self, state.version, state.files)
+
+    def orphans(self, snapshot: Snapshot, *, name_prefix: str) -> list[Path]:
+        """Data files with this prefix that no version has ever referred to, sorted.
+
+        They are left from killed attempts of the one group whose names start so; end the prefix
+        with a separator ("g12-"), or it is another group's too. Only the holder of the group's
+        lease may unlink them.
+        """
+        if not _NAME.fullmatch(name_prefix):
+            raise ValueError("a prefix of file names has characters that are not allowed")
+        pattern = "/".join(
+            [*(f"{name}=*" for name in self.definition.partition_by), f"{name_prefix}*.parquet"]
+        )
+        found = {path.relative_to(self.folder).as_posix() for path in self.folder.glob(pattern)}
+        found -= {file.path for file in snapshot.files()}
+        if found:  # rare, after a kill: only then read all commits
+            found.difference_update(log.paths_ever_added(self.folder, self.definition))
+        return [self.folder / path for path in sorted(found)]
+
+    def open_file(self, file: DataFile) -> pl.LazyFrame:
+        """A file's rows: size, magic, key, number of rows and columns are checked.
+
+        Raises:
+            TableRefused: the file is not what it should be.
+        """
+        path, key, aad = self.access(file)
+        lazy = encrypted.scan(path, key, aad, size=file.size, rows=file.rows)
+        wanted = self.definition.columns(file.partition)
+        found = lazy.collect_schema()
+        if any(wanted.get(name) != dtype for name, dtype in found.items()):
+            raise TableRefused("tables.wrong_columns", path=encrypted.shown(path))
+        return lazy.select(
+            pl.col(name) if name in found else pl.lit(None, dtype=dtype).alias(name)
+            for name, dtype in wanted.items()
+        )
+
+    def access(self, file: DataFile) -> tuple[Path, bytes, str]:
+        """Path, key and AAD of a committed file, for `koukan.tables.encrypted`."""
+        name = file.path.rpartition("/")[2]
+        match = _FILE.fullmatch(name)
+        if match is None:
+            raise TableRefused("tables.log_unreadable", table=self.definition.name)
+        path = self.folder / file.path
+        version, key = self._keys.existing_partition_key(
+            self.definition.name, key_partition(self.definition, file.partition)
+        )
+        if version != int(match["version"]):
+            raise TableRefused("tables.other_key", path=encrypted.shown(path), key_version=version)
+        return (
+            path,
+            self._file_key(key, file.partition, name),
+            self._aad(version, file.partition, name),
+        )
+
+    def check_files(self, files: Sequence[DataFile]) -> None:
+        """Open each file and count its rows.
+
+        Raises:
+            TableRefused: a file is not what it should be.
+        """
+        for file in files:
+            self.open_file(file)
+
+    def _aad(self, version: int, partition: Mapping[str, str], file: str) -> str:
+        return f"v1|{version}|{self.definition.name}|{partition_name(partition)}|{file}"
+
+    def _file_key(self, key: bytes, partition: Mapping[str, str], file: str) -> bytes:
+        return derive(key, "table file", self.definition.name, partition_name(partition), file)
+
+    def _load(self, number: int) -> State:
+        return log.load(self.folder, self.definition, number)
+
+    def _position(self, expected: Version, transaction: int | None) -> bool:
+        """Whether the table is one ahead by `transaction` (True) or exactly at `expected`."""
+        newest = self.newest()
+        table = self.definition.name
+        if newest < expected.number:
+            raise TableRefused("tables.older", table=table, version=newest, known=expected.number)
+        ahead = newest == expected.number + 1 and transaction is not None
+        if ahead and log.transaction_of(self.folder, self.definition, newest) == transaction:
+            return True
+        if newest != expected.number:
+            raise TableRefused("tables.newer", table=table, version=newest, known=expected.number)
+        return False
+
+    def _verified(self, expected: Version) -> State:
+        state = self._load(expected.number)
+        if state.version != expected:
+            raise TableRefused(
+                "tables.altered", table=self.definition.name, version=expected.number
+            )
+        return state
+
+    def _target(
+        self, base: State, added: Sequence[DataFile], removed: Sequence[DataFile]
+    ) -> Collection[DataFile]:
+        """The files after the commit; a mistake of the caller crashes."""
+        for file in added:
+            self.definition.check_partition(file.partition)
+        new = {file.path: file for file in added}
+        if len(new) != len(added) or new.keys() & base.files.keys():
+            raise ValueError("a file is added twice")
+        if any(base.files.get(file.path) != file for file in removed):
+            raise ValueError("a file that is not in the table cannot be removed")
+        gone = {file.path for file in removed}
+        if len(gone) != len(removed):
+            raise ValueError("a file is removed twice")
+        return [file for path, file in {**base.files, **new}.items() if path not in gone]
+
+    def _finish(self, expected: Version, transaction: int) -> State:
+        """Read the commit that follows `expected` back and make it durable."""
+        number = expected.number + 1
+        if log.transaction_of(self.folder, self.definition, number) != transaction:
+            raise TableRefused("tables.other_commit", table=self.definition.name)
+        state = self._load(number)
+        log.make_durable(self.folder, number)
+        return state
+
+    def _sync_folders(self, files: Iterable[DataFile]) -> None:
+        """The names of new partition folders; each file's own folder was synced with the file."""
+        partitions = {Path(file.path).parent for file in files}
+        for folder in {parent for partition in partitions for parent in partition.parents}:
+            durable.sync_folder(self.folder / folder)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A table at one version that the ledger knows."""
+
+    table: Table
+    version: Version
+    _files: Mapping[str, DataFile] = field(repr=False)
+
+    def files(self, **partition_values: str) -> list[DataFile]:
+        """The files of the partitions with these values, sorted by path."""
+        if set(partition_values) - set(self.table.definition.partition_by):
+            raise ValueError("no such partition column")
+        wanted = partition_values.items()
+        return [file for _, file in sorted(self._files.items()) if wanted <= file.partition.items()]
+
+    def scan(self, file: DataFile) -> pl.LazyFrame:
+        """One file, lazily; run the query with `encrypted.collect`.
+
+        Raises:
+            TableRefused: the file is not what it should be.
+        """
+        return self.table.open_file(file)
+
+    def read(
+        self,
+        files: Sequence[DataFile],
+        columns: Sequence[str] | None = None,
+        *,
+        section: str | None = None,
+    ) -> pl.DataFrame:
+        """Files of one section, one after another in the order given, each in its own order.
+
+        Args:
+            columns: only these, in this order.
+            section: needed when `files` may be empty and the table has sections.
+
+        Raises:
+            TableRefused: a file is not what it should be, or was altered.
+        """
+        sections = {file.partition.get(SECTION, "") for file in files}
+        if not sections and section is None and "" in self.table.definition.sections:
+            section = ""
+        sections |= set() if section is None else {section}
+        if len(sections) != 1:
+            raise ValueError("read the files of exactly one section")
+        types = self.table.definition.sections[sections.pop()]
+        chosen = list(types) if columns is None else list(columns)
+        empty = pl.DataFrame(schema={name: types[name] for name in chosen})
+        lazies = [self.scan(file).select(chosen) for file in files]
+        return pl.concat([empty, *self._collect(files, lazies)])
+
+    def rows(self) -> int:
+        """The number of rows of the whole table."""
+        return sum(file.rows for file in self._files.values())
+
+    def _collect(
+        self, files: Sequence[DataFile], lazies: Sequence[pl.LazyFrame]
+    ) -> list[pl.DataFrame]:
+        try:
+            return encrypted.collect_all(lazies, path=self.table.folder)
+        except TableRefused:
+            # Together they are fast; one by one they tell which it was.
+            for file, lazy in zip(files, lazies, strict=True):
+                encrypted.collect(lazy, path=self.table.folder / file.path)
+            raise
