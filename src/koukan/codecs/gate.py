@@ -26,7 +26,15 @@ BLOCK = 2 * 1024 * 1024  # temporaries of a block this size stay in cache
 CUT = 16 * 1024 * 1024  # a place to cut the file into tasks at least every so many bytes
 END_CODE, CONTROL_CODE = b"99", b"00"
 TOTAL_MODULUS = 10**18
-ARCHIVES = (b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"%PDF")
+ARCHIVES = (
+    b"\x1f\x8b",
+    b"PK\x03\x04",
+    b"\x28\xb5\x2f\xfd",
+    b"BZh",
+    b"\xfd7zXZ",
+    b"7z\xbc\xaf",
+    b"%PDF",
+)
 MARKS = (b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe")
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -253,7 +261,8 @@ class Gate:
             return
         points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
         wide = points[points > 127]
-        japanese = ((wide >= 0x3000) & (wide < 0xA000)) | ((wide >= 0xFF01) & (wide < 0xFFEF))
+        japanese = ((wide >= 0x3000) & (wide < 0xA000)) | ((wide >= 0xF900) & (wide < 0xFB00))
+        japanese |= (wide >= 0xFF01) & (wide < 0xFFEF)
         self._utf8_japanese = bool(japanese.all())
         self._wide = self._wide or bool(wide.size)
 
@@ -266,9 +275,7 @@ class Gate:
             raise Refused("F112", 1)
         self.verdict.control = values
 
-    def _end_record(
-        self, content: Bytes, starts: Ints, ends: Ints, first: int
-    ) -> int | None:
+    def _end_record(self, content: Bytes, starts: Ints, ends: Ints, first: int) -> int | None:
         """Index of the first end record among the lines, if one is there."""
         at = starts[first:] + self.layout.type
         inside = at + 1 < ends[first:]
@@ -298,7 +305,9 @@ class Gate:
             wrong |= content[starts + separator] != 44
         refuse("F118", wrong)
         if shape.csv:
-            commas = np.searchsorted(np.flatnonzero(content == 44), np.concatenate((starts, ends[-1:])))
+            commas = np.searchsorted(
+                np.flatnonzero(content == 44), np.concatenate((starts, ends[-1:]))
+            )
             refuse("F110", np.diff(commas) != shape.sizes[codes])
         else:
             refuse("F117", ends - starts != shape.sizes[codes])

@@ -33,18 +33,16 @@ class Decoded:
     clean: bool  # no undefined byte and no character that the rules forbid can be in it
 
 
-def line_bounds(content: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Start and end (behind the line feed) of every line."""
+def line_offsets(content: bytes) -> npt.NDArray[np.int64]:
+    """Where each line starts, and at last where the content ends (behind a line feed)."""
     ends = np.flatnonzero(np.frombuffer(content, np.uint8) == 10) + 1
-    return np.concatenate((np.zeros(1, np.int64), ends[:-1])), ends
+    return np.concatenate((np.zeros(1, np.int64), ends))
 
 
-def lines_of(content: bytes) -> pa.LargeBinaryArray:
+def lines_of(content: bytes, offsets: npt.NDArray[np.int64]) -> pa.LargeBinaryArray:
     """The lines with their line ends as one Arrow column over the same memory."""
-    starts, ends = line_bounds(content)
-    offsets = np.concatenate((starts, ends[-1:]))
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(content)]
-    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(starts), buffers)
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
 
 
 def joined(lines: pa.LargeBinaryArray) -> memoryview:
@@ -54,10 +52,12 @@ def joined(lines: pa.LargeBinaryArray) -> memoryview:
     return memoryview(lines.buffers()[2])[int(first) : int(last)]
 
 
-def type_codes(content: bytes, layout: Layout) -> npt.NDArray[np.uint8]:
+def type_codes(
+    content: bytes, offsets: npt.NDArray[np.int64], layout: Layout
+) -> npt.NDArray[np.uint8]:
     """レコード種別コード of every line; the gate has proven the digits."""
     octets = np.frombuffer(content, np.uint8)
-    at = line_bounds(content)[0] + layout.type
+    at = offsets[:-1] + layout.type
     return (octets[at] - np.uint8(48)) * np.uint8(10) + octets[at + 1] - np.uint8(48)
 
 
@@ -69,8 +69,9 @@ def decode_piece(form: Format, content: bytes) -> list[Decoded]:
     """
     if not content:
         return []
-    types = type_codes(content, layout_of(form))
-    lines = lines_of(content)
+    offsets = line_offsets(content)
+    types = type_codes(content, offsets, layout_of(form))
+    lines = lines_of(content, offsets)
     found = []
     for record in form.records:
         mask = types == int(record.code)

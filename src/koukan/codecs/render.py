@@ -44,10 +44,15 @@ def records(form: Format, section: str, frame: pl.DataFrame) -> bytes:
     return _lines(form, fields, filled.select(columns))
 
 
+def _length(item: Field) -> pl.Expr:
+    column = pl.col(item.name).str
+    return column.len_bytes() if item.is_ascii else column.len_chars()
+
+
 def _lines(form: Format, fields: tuple[Field, ...], frame: pl.DataFrame) -> bytes:
     wrong = frame.select(
         pl.any_horizontal(
-            (pl.col(item.name).str.len_chars() > item.length).any(),
+            (_length(item) > item.length).any(),
             pl.col(item.name).is_null().any() if item.required else pl.lit(False),
             pl.col(item.name).str.contains(BREAKING).any()
             if item.type in ("text", "kana")

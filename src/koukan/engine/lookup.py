@@ -26,20 +26,20 @@ def tokens_of(centre: Centre, numbers: Ints) -> pl.DataFrame:
 
 def links_of(centre: Centre, numbers: Ints) -> Ints:
     """紐付番号 of each 個人番号, `NONE` where the vault has none. Any order, with repetitions."""
-    wanted = np.unique(numbers[numbers != NONE])
+    wanted = numbers[numbers != NONE]
     vault = centre.snapshot(VAULT)
     if not len(wanted) or not vault.files():
         return np.full(len(numbers), NONE, np.int64)
     tokens = tokens_of(centre, wanted)
     buckets = bucket_of_token(tokens["token_hi"], centre.site.buckets)
     found = []
-    for bucket in np.unique(buckets.to_numpy()).tolist():
+    for bucket in buckets.unique().sort().to_list():
         here = tokens.filter(buckets == bucket).lazy()
         for file in vault.files(bucket=bucket_label(bucket, centre.site.buckets)):
             rows = vault.scan(file).select("token_hi", "token_lo", "link_number")
             joined = here.join(rows, on=["token_hi", "token_lo"], how="inner")
             found.append(joined.select("my_number", "link_number").collect())
-    known = pl.concat(found) if found else pl.DataFrame(schema={"my_number": pl.Int64, "link_number": pl.Int64})
+    known = pl.concat(found) if found else tokens.head(0).with_columns(link_number=0)
     return spread(numbers, known["my_number"], known["link_number"])
 
 
@@ -55,25 +55,24 @@ def spread(values: Ints, keys: pl.Series, answers: pl.Series) -> Ints:
     return result
 
 
-def roster_of(
-    centre: Centre, insurers: Ints, links: Ints, member_ids: Ints
-) -> tuple[Ints, Ints]:
+def roster_of(centre: Centre, insurers: Ints, links: Ints, member_ids: Ints) -> tuple[Ints, Ints]:
     """被保険者枝番 of (insurer, link), and the link that owns (insurer, given 被保険者枝番)."""
     member = np.full(len(insurers), NONE, np.int64)
     owner = np.full(len(insurers), NONE, np.int64)
     partition = centre.snapshot(PARTITION)
-    for insurer in np.unique(insurers).tolist():  # as many as insurers, not persons
-        here = np.flatnonzero(insurers == insurer)
+    for insurer in pl.Series(insurers).unique().sort().to_list():  # as many as insurers
         files = partition.files(insurer=f"{insurer:08d}", section=ROSTER)
-        wanted_links = pl.LazyFrame({"link_number": np.unique(links[here])})
-        wanted_members = pl.LazyFrame({"member_id": np.unique(member_ids[here])})
+        if not files:
+            continue
+        here = np.flatnonzero(insurers == insurer)
+        wanted_links = pl.LazyFrame({"link_number": pl.Series(links[here]).unique()})
+        wanted_members = pl.LazyFrame({"member_id": pl.Series(member_ids[here]).unique()})
         by_link, by_member = [], []
         for file in files:
             rows = partition.scan(file).select("link_number", "member_id")
             by_link.append(rows.join(wanted_links, on="link_number", how="semi").collect())
             by_member.append(rows.join(wanted_members, on="member_id", how="semi").collect())
-        if by_link:
-            linked, owned = pl.concat(by_link), pl.concat(by_member)
-            member[here] = spread(links[here], linked["link_number"], linked["member_id"])
-            owner[here] = spread(member_ids[here], owned["member_id"], owned["link_number"])
+        linked, owned = pl.concat(by_link), pl.concat(by_member)
+        member[here] = spread(links[here], linked["link_number"], linked["member_id"])
+        owner[here] = spread(member_ids[here], owned["member_id"], owned["link_number"])
     return member, owner

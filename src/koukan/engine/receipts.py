@@ -21,9 +21,13 @@ def local_time(moment: str) -> str:
 def receipt_of(centre: Centre, reception: Reception) -> Receipt:
     """From the ledger alone, so that it can be made again at any time."""
     refused = reception.outcome == "refused"
-    counts = () if refused else tuple(
-        (item.insurer, {name: getattr(item, name) for name in COUNTS})
-        for item in centre.ledger.counts(reception.number)
+    counts = (
+        ()
+        if refused
+        else tuple(
+            (item.insurer, {name: getattr(item, name) for name in COUNTS})
+            for item in centre.ledger.counts(reception.number)
+        )
     )
     return Receipt(
         number=reception.number,

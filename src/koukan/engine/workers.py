@@ -50,18 +50,28 @@ class Workers:
     def map(
         self, task: Callable[[Centre, Item], Result], items: Iterable[Item]
     ) -> Iterator[Result]:
-        """Results in the order of the items; a bounded number of tasks is under way."""
+        """Results in the order of the items; a bounded number of tasks is under way.
+
+        The first tasks start at once, so the driver may do work of its own before it asks.
+        """
         waiting = iter(items)
-        pool = self._started()
-        running: list[Future[Result]] = [
-            self._submit(pool, task, item) for item in islice(waiting, self._count + 1)
+        running = [
+            self._submit(self._started(), task, item) for item in islice(waiting, self._count + 1)
         ]
+        return self._results(task, waiting, running)
+
+    def _results(
+        self,
+        task: Callable[[Centre, Item], Result],
+        waiting: Iterator[Item],
+        running: list[Future[Result]],
+    ) -> Iterator[Result]:
         try:
             while running:
                 wait(running, return_when=FIRST_COMPLETED)
                 yield running.pop(0).result()
                 for item in islice(waiting, 1):
-                    running.append(self._submit(pool, task, item))
+                    running.append(self._submit(self._started(), task, item))
         finally:
             for left in running:
                 left.cancel()

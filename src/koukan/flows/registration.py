@@ -82,7 +82,7 @@ def partition_frames(events: pl.DataFrame, section: str) -> dict[str, pl.DataFra
     """Accepted lines of one section by insurer, in line order; columns of the partition's section.
 
     Args:
-        events: EVENT columns, `insurer_code`, and the section's own.
+        events: EVENT columns, `insurer_code`, and those of the section's own that have a value.
     """
     insurers = events["insurer_code"].unique().sort().to_list()
     plain = events.drop("insurer_code")
@@ -93,8 +93,10 @@ def partition_frames(events: pl.DataFrame, section: str) -> dict[str, pl.DataFra
 
 def history_frames(events: pl.DataFrame, buckets: int) -> dict[str, pl.DataFrame]:
     """The same lines by bucket of the 紐付番号, sorted by it, reception and line."""
-    ordered = events.sort("link_number", "reception", "line_number")
-    found = bucket_of_link(ordered["link_number"].to_numpy(), buckets)
+    links = events["link_number"].to_numpy()
+    order = np.argsort(links, kind="stable")  # they come in (reception, line) order
+    ordered = events[order]
+    found = bucket_of_link(links[order], buckets)
     bounds = np.searchsorted(found, np.arange(buckets + 1))
     return {
         bucket_label(bucket, buckets): ordered[int(start) : int(stop)]

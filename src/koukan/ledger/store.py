@@ -182,9 +182,7 @@ class Ledger:
             connection.execute(insert(s.receptions).values(row))
         return number
 
-    def earlier(
-        self, reception: Reception | None = None, **like: object
-    ) -> list[Reception]:
+    def earlier(self, reception: Reception | None = None, **like: object) -> list[Reception]:
         """Receptions before this one with equal columns `like`, newest last."""
         query = select(s.receptions).order_by(s.receptions.c.number)
         for column, value in like.items():
@@ -379,7 +377,9 @@ class Ledger:
         values = {"finished_at": finished_at, "seconds": seconds, "exit": exit_}
         with self.begin() as connection:
             row = upsert(s.job_runs).values(job=job, due=due, **values)
-            connection.execute(row.on_conflict_do_update(index_elements=["job", "due"], set_=values))
+            connection.execute(
+                row.on_conflict_do_update(index_elements=["job", "due"], set_=values)
+            )
 
     def job_runs(self, limit: int = 20) -> list[Row[Any]]:
         return self._all(select(s.job_runs).order_by(s.job_runs.c.due.desc()).limit(limit))
@@ -404,5 +404,3 @@ class Ledger:
     @staticmethod
     def put_erasure(connection: Connection, values: Mapping[str, object]) -> None:
         connection.execute(upsert(s.erasures).values(values).on_conflict_do_nothing())
-
-

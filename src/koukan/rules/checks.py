@@ -7,7 +7,7 @@ of rows that failed it, and the pandera schema (`koukan.rules.schema`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -16,11 +16,11 @@ from koukan.formats.model import Check, CodeList, Field, Format, Record
 from koukan.rules.checkdigits import valid
 
 # Undecodable bytes become U+FFFD; the private area means something to its sender only.
-PRIVATE = "[\uFFFD\uE000-\uF8FF\U000F0000-\U0010FFFF]"
+PRIVATE = "[\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff]"
 # Controls, invisible and direction-changing characters, and the mark of a lost character.
 FORBIDDEN = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}〓]"
 KANA = r"^[ァ-ヺー・ヽヾ　（）．，－’〓\p{Cc}\p{Cf}\uFFFD\uE000-\uF8FF]+$"
-KANA = KANA.replace(r"\uFFFD", "\uFFFD").replace(r"\uE000-\uF8FF", "\uE000-\uF8FF")
+KANA = KANA.replace(r"\uFFFD", "\ufffd").replace(r"\uE000-\uF8FF", "\ue000-\uf8ff")
 EARLIEST = "18680101"  # no date of the field lies before 明治
 UNCERTAIN = (
     r"^([0-9]{4}(0[0-9]|1[0-2])00|0000(0[0-9]|1[0-2])(0[0-9]|[12][0-9]|3[01])|[0-9]{4}0000)$"
@@ -177,11 +177,23 @@ def rules_of(form: Format, record: Record, codes: Mapping[str, CodeList]) -> lis
 
 
 def fused(
-    form: Format, record: Record, codes: Mapping[str, CodeList], *, clean: bool
+    form: Format,
+    record: Record,
+    codes: Mapping[str, CodeList],
+    *,
+    clean: bool,
+    empty: Collection[str] = (),
 ) -> pl.Expr:
-    """True for every row that breaks at least one rule: the one expression that all rows pass."""
+    """True for every row that breaks at least one rule: the one expression that all rows pass.
+
+    Args:
+        clean: the decoder found no character that the rules forbid.
+        empty: optional fields without any value in the frame at hand; nothing to look at.
+    """
     fails = []
     for item in form.fields(record):
+        if item.name in empty and not item.required:
+            continue
         column = pl.col(item.name)
         formed = well_formed(item, codes)
         if item.required:

@@ -7,10 +7,10 @@ for a number that several bring, so that a rerun and other machines issue the sa
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from koukan.rules.register import CHANGE, LOSS, NEW, NONE, REENTRY, Ints, Mask, Persons
@@ -40,13 +40,32 @@ class Linked:
     new_number: Mask  # 更新後個人番号 becomes a further number of the link
 
 
-def first_of(values: Ints, considered: Mask) -> tuple[Ints, Mask]:
-    """Index of the first considered entry with the same value (`NONE` if none), and who is first."""
-    frame = pl.DataFrame({"value": values, "at": np.arange(len(values)), "use": considered})
-    firsts = frame.filter("use").group_by("value").agg(pl.col("at").min().alias("first"))
-    found = frame.join(firsts, on="value", how="left", maintain_order="left")["first"]
-    first = found.fill_null(NONE).to_numpy().astype(np.int64)
-    return first, considered & (first == np.arange(len(values)))
+def first_of(considered: Mask, *values: Ints) -> tuple[Ints, Mask]:
+    """For each entry the first considered one with the same values (`NONE`), and who is first."""
+    first = np.full(len(considered), NONE, np.int64)
+    chosen = np.flatnonzero(considered)
+    if len(chosen):
+        keys = [value[chosen] for value in values]
+        order = np.lexsort(keys[::-1])  # stable: the first of equals comes first
+        ordered = [key[order] for key in keys]
+        begins = np.ones(len(chosen), np.bool_)
+        begins[1:] = np.any([key[1:] != key[:-1] for key in ordered], axis=0)
+        run = np.cumsum(begins) - 1
+        first[chosen[order]] = chosen[order][begins][run]
+        others = np.flatnonzero(~considered)
+        if len(others):
+            heads = pl.DataFrame(dict(enumerate_names(key[begins] for key in ordered)))
+            heads = heads.with_columns(first=pl.Series(chosen[order][begins]))
+            asked = pl.DataFrame(dict(enumerate_names(value[others] for value in values)))
+            names = asked.columns
+            found = asked.join(heads, on=names, how="left", maintain_order="left")["first"]
+            first[others] = found.fill_null(NONE).to_numpy()
+    return first, considered & (first == np.arange(len(considered)))
+
+
+def enumerate_names(columns: Iterable[Ints]) -> Iterator[tuple[str, Ints]]:
+    """Columns under names of their own, for a join over all of them."""
+    return ((f"value_{number}", column) for number, column in enumerate(columns))
 
 
 def link(
@@ -61,13 +80,13 @@ def link(
     here = ~rejected
     position = np.arange(len(rejected))
     joins = here & (persons.process == NEW)
-    first, _ = first_of(persons.my_number, joins & (known.link == NONE))
+    first, _ = first_of(joins & (known.link == NONE), persons.my_number)
     from_group = (known.link == NONE) & (first != NONE) & (first <= position)
     link = np.where(from_group, link_numbers[np.maximum(first, 0)], known.link)
     new_link = from_group & (first == position) & joins
 
-    identity = persons.insurer * 10**6 + _dense(link)
-    first_member, _ = first_of(identity, joins & (known.member == NONE) & (link != NONE))
+    unlisted = joins & (known.member == NONE) & (link != NONE)
+    first_member, _ = first_of(unlisted, persons.insurer, link)
     issued = (known.member == NONE) & (first_member != NONE) & (first_member <= position)
     issued &= link != NONE
     member = np.where(issued, member_ids[np.maximum(first_member, 0)], known.member)
@@ -93,8 +112,9 @@ def link(
     changes = here & ~bad & (persons.process == CHANGE) & (persons.new_my_number != NONE)
     changes &= known.link_of_new_number != link  # told before: nothing to learn
     taken = changes & (known.link_of_new_number != NONE)
-    taken |= changes & np.isin(persons.new_my_number, persons.my_number[joins])
-    _, first_claim = first_of(persons.new_my_number, changes & ~taken)
+    if changes.any():
+        taken |= changes & np.isin(persons.new_my_number, persons.my_number[joins])
+    _, first_claim = first_of(changes & ~taken, persons.new_my_number)
     taken |= changes & ~first_claim
     reject(taken, "new_my_number", "R404")
     bad |= taken
@@ -111,8 +131,3 @@ def link(
         new_member=new_member & accepted,
         new_number=changes & accepted,
     )
-
-
-def _dense(values: Ints) -> Ints:
-    """Small integers in place of large ones, equal where they are equal."""
-    return np.asarray(np.unique(values, return_inverse=True)[1], np.int64)

@@ -106,7 +106,7 @@ def duplicate_candidates(lines: Lines) -> Ints:
     """Lines whose key stands in their file at least twice (indices, ascending)."""
     usable = ~lines.bad & (lines.my_number != NONE) & (lines.key != NONE)
     found = []
-    for code in np.unique(lines.type):
+    for code in np.flatnonzero(np.bincount(lines.type[usable])):
         rows = np.flatnonzero(usable & (lines.type == code))
         number = lines.my_number[rows]
         # 40 bits of number and 24 of a mixed key: equal keys are equal here, the reverse is
@@ -119,7 +119,9 @@ def duplicate_candidates(lines: Lines) -> Ints:
     return np.sort(np.concatenate(found)) if found else np.zeros(0, np.int64)
 
 
-def duplicates(lines: Lines, rows: Ints, digests: list[npt.NDArray[np.uint64]]) -> tuple[Ints, Ints]:
+def duplicates(
+    lines: Lines, rows: Ints, digests: list[npt.NDArray[np.uint64]]
+) -> tuple[Ints, Ints]:
     """Among candidates: lines that repeat an earlier one, and lines that contradict another.
 
     Args:

@@ -19,6 +19,7 @@ from koukan.rules.checks import as_date, fused, rules_of
 from koukan.rules.schema import FINDINGS, schema_of, validate_with_pandera
 
 BAD = "__bad"
+KEPT = ("process_type_code", "access_group_code")  # common fields that are stored with each event
 
 
 @dataclass(frozen=True)
@@ -29,24 +30,28 @@ class Validator:
     record: Record
     codes: Mapping[str, CodeList]
 
-    def typed(self) -> list[pl.Expr]:
-        """The own columns as they are stored: dates as days, everything else as given."""
-        return [
+    def check(self, frame: pl.DataFrame, *, clean: bool) -> pl.DataFrame:
+        """Every row through the fused expression; the columns as they are stored.
+
+        Returns:
+            process type, access group and own columns that hold any value (dates as days,
+            everything else as given), and `BAD`: whether the row breaks a rule.
+        """
+        empty = {name for name in frame.columns if frame[name].null_count() == frame.height}
+        own = [
             as_date(item.name).alias(item.name)
             if item.type == "date" and not item.uncertain
             else pl.col(item.name)
             for item in self.record.own
+            if item.name not in empty
         ]
-
-    def bad(self, *, clean: bool) -> pl.Expr:
-        return fused(self.form, self.record, self.codes, clean=clean).alias(BAD)
+        bad = fused(self.form, self.record, self.codes, clean=clean, empty=empty)
+        return frame.select(*KEPT, *own, bad.alias(BAD))
 
     def details(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Findings (row, field, code) of all-string rows, by expressions: any number of rows."""
         rules = rules_of(self.form, self.record, self.codes)
-        flags = frame.select(
-            rule.fails.alias(f"{number:03d}") for number, rule in enumerate(rules)
-        )
+        flags = frame.select(rule.fails.alias(f"{number:03d}") for number, rule in enumerate(rules))
         parts = [
             pl.DataFrame({"row": flags[name].arg_true()}).select(
                 pl.col("row").cast(pl.Int64),

@@ -76,18 +76,15 @@ def shares(
     sizes = shared_out(persons, [place.weight for place in where])
     if sizes is None or min(sizes) < ROOM:
         raise UsageError("samples.too_small", code="R101")
-    plans = [
-        _plan(registered[place.insurer.code][place.part :: place.parts], size)
-        for place, size in zip(where, sizes, strict=True)
-    ]
+    plans = [_plan(place, registered, size) for place, size in zip(where, sizes, strict=True)]
     others = [(number + len(where) // 2) % len(where) for number in range(len(where))]
+    there = [plans[other] for other in others]
     moved = [
-        min(1 + plan.size // 20, plans[other].losses - plans[other].changes)
-        for plan, other in zip(plans, others, strict=True)
+        min(1 + plan.size // 20, other.losses - other.changes)
+        for plan, other in zip(plans, there, strict=True)
     ]
     shared = [
-        min(1 + plan.size // 50, plans[other].size // 4)
-        for plan, other in zip(plans, others, strict=True)
+        min(1 + plan.size // 50, other.size // 4) for plan, other in zip(plans, there, strict=True)
     ]
     new = [
         night.take(plan.size - plan.re_entries - moving - both)
@@ -95,16 +92,16 @@ def shares(
     ]
     found = []
     for number, (place, plan, other) in enumerate(zip(where, plans, others, strict=True)):
-        there = plans[other]
-        leaving = there.members[there.changes : there.changes + moved[number]][PERSON]
-        known = np.concatenate([leaving.to_numpy(), new[other][: shared[number]]])
+        begin = there[number].changes
+        leaving = there[number].members[PERSON][begin : begin + moved[number]].to_numpy()
+        known = np.concatenate([leaving, new[other][: shared[number]]])
         renumbered = night.take(-(-plan.changes // RENUMBERED) if plan.changes > 2 else 0)
         own = plan.members.select(PERSON, "member_id")
         found.append(
             Share(
-                insurer=place.insurer,
-                new=new[number],
-                known=known,
+                place.insurer,
+                new[number],
+                known,
                 changes=own[: plan.changes],
                 losses=own[plan.changes : plan.losses],
                 re_entries=own[plan.losses : plan.re_entries],
@@ -115,7 +112,8 @@ def shares(
     return found
 
 
-def _plan(members: pl.DataFrame, size: int) -> _Plan:
+def _plan(place: Place, registered: Mapping[str, pl.DataFrame], size: int) -> _Plan:
+    members = registered[place.insurer.code][place.part :: place.parts]
     changes = max(1, min(members.height // 4, size // 5))
     losses = changes + max(1, min(members.height // 8, size // 10))
     re_entries = losses + max(1, min(members.height // 16, size // 20))

@@ -40,7 +40,8 @@ class FileFault:
         """Name and bytes of the spoilt file.
 
         Args:
-            content: a good file of at least three persons, all newly registered.
+            content: a good file of newly registered persons: at least three, and for the codes
+                of shares (F120, F121) more lines than the format's floor for them.
 
         Raises:
             UsageError: this mistake does not exist in the format's syntax.
@@ -115,8 +116,9 @@ def _utf8(content: bytes, form: Format) -> bytes:
 
 def _undecodable(content: bytes, form: Format) -> bytes:
     """A byte that no encoding has, in every address."""
-    known = encode(PREFECTURE[:2], form.file.encoding)
-    return content.replace(known, b"\xff" * len(known))
+    encoding = form.file.encoding
+    first, rest = encode(PREFECTURE[0], encoding), encode(PREFECTURE[1:], encoding)
+    return content.replace(first + rest, b"\xff" * len(first) + rest)
 
 
 def _all_changes(content: bytes, form: Format) -> bytes:

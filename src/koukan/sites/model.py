@@ -108,5 +108,3 @@ class Job(Definition):
     def _consistent(self) -> Job:
         Schedule.parse(self.schedule)
         return self
-
-

@@ -86,25 +86,28 @@ class Table:
 
         Args:
             partition: partition column -> value.
-            frame: exactly the columns of the partition's section, in any order.
+            frame: columns of the partition's section in any order; those left out are empty.
             name: unique in the partition for the table's life, e.g. group and part: "g12-0".
         """
         self.definition.check_partition(partition)
         if not _NAME.fullmatch(name):
             raise ValueError("a data file's name has characters that are not allowed")
         columns = self.definition.columns(partition)
-        if dict(frame.schema) != dict(columns):
-            names = [*columns, *frame.columns]
-            wrong = {name for name in names if columns.get(name) != frame.schema.get(name)}
+        wrong = [name for name, dtype in frame.schema.items() if columns.get(name) != dtype]
+        if wrong:
             raise ValueError(f"columns do not fit {self.definition.name}: {sorted(wrong)}")
         owner = key_partition(self.definition, partition)
         version, key = self._keys.partition_key(self.definition.name, owner)
         file = f"{name}.k{version}.parquet"
         path = self.folder / self.definition.folder(partition) / file
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Reading gives a column that a file lacks as empty, so one without any value is not
+        # written: most items of the field are empty most of the time.
+        given = [name for name in columns if name in frame.columns]
+        filled = [name for name in given if frame[name].null_count() < frame.height]
         size = encrypted.write(
             path,
-            frame.select(list(columns)),
+            frame.select(filled or given[:1]),
             self._file_key(key, partition, file),
             self._aad(version, partition, file),
         )

@@ -51,9 +51,7 @@ def admit(centre: Centre, sender: str, form: str, receptions: list[Reception]) -
                 following += 1
                 admitted += 1
                 Ledger.put_counts(transaction, reception.number, uncounted(counts))
-                Ledger.set(
-                    transaction, reception.number, state="admitted", outcome=None, code=None
-                )
+                Ledger.set(transaction, reception.number, state="admitted", outcome=None, code=None)
                 Ledger.put_sequence(transaction, sender, form, following)
             elif reception.code != code:
                 Ledger.put_counts(transaction, reception.number, held(counts))

@@ -27,6 +27,7 @@ from koukan.flows import registration
 from koukan.flows.registration import HISTORY, PARTITION, ROSTER, VAULT
 from koukan.ledger import Counts, Group, Ledger, Reception
 from koukan.rules.acknowledge import explanations, result_file, result_lines
+from koukan.rules.validate import KEPT
 from koukan.tables.table import DataFile
 
 ORDER = (VAULT, PARTITION, HISTORY)
@@ -75,7 +76,9 @@ def file_name(group: int, attempt: int, number: int) -> str:
 def write(centre: Centre, share: Share) -> Iterator[Written]:
     """Write the accepted lines of a share into 委託区画 and 資格履歴."""
     first = share.chunks[0]
-    events = pl.concat([accepted_events(centre, chunk, share.section) for chunk in share.chunks])
+    parts = [accepted_events(centre, chunk, share.section) for chunk in share.chunks]
+    # A chunk lacks the columns that it has no value of; in one piece, rows are gathered cheaply.
+    events = pl.concat(parts, how="diagonal", rechunk=True)
     if events.is_empty():
         return
     name = file_name(first.group, first.attempt, share.number)
@@ -104,7 +107,7 @@ def accepted_events(centre: Centre, chunk: Chunk, section: str) -> pl.DataFrame:
         "line_number": outcome["line_number"],
         "group_number": pl.repeat(chunk.group, typed.height, dtype=pl.Int64, eager=True),
     }
-    own = typed.drop(ROW, "process_type_code", "access_group_code")
+    own = typed.drop(ROW, *KEPT)
     insurer = registration.insurer_texts(outcome["insurer"].to_numpy())
     return pl.DataFrame([*registration.event_columns(columns), insurer, *own.get_columns()])
 
@@ -147,9 +150,10 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> 
             inside = pl.col("row").is_between(chunk.row, chunk.row + chunk.rows - 1)
             stage.put(f"{chunk.number:05d}.findings", outcome.findings.filter(inside))
         items = plan(centre, receptions, chunks, outcome)
-        files = write_people(centre, group, outcome)
+        working = centre.workers.map(work, items)
+        files = write_people(centre, group, outcome)  # while the tasks are under way
         rendered = []
-        for done, found in enumerate(centre.workers.map(work, items), 1):
+        for done, found in enumerate(working, 1):
             files += [item for item in found if isinstance(item, Written)]
             rendered += [item for item in found if isinstance(item, Rendered)]
             centre.observe("wrote", step="commit", done=done, total=len(items))
@@ -161,28 +165,31 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> 
 def plan(
     centre: Centre, receptions: list[Reception], chunks: list[Chunk], outcome: Outcome
 ) -> list[Share | Rendering]:
-    """Result files first (each is one task's work from end to end), then shares of rows."""
-    items: list[Share | Rendering] = []
-    for reception in receptions:
-        own = tuple(
-            chunk
-            for chunk in chunks
-            if any(piece.reception == reception.number for piece in chunk.pieces)
-        )
-        if reception.number not in outcome.refused:
-            items.append(Rendering(reception.number, own))
-    sections = [record.section for record in centre.bundle_of(receptions[0]).form.records]
-    limit = centre.site.limits.piece_rows * len(sections)
+    """Shares of rows, the widest section first, and result files: long tasks before short ones."""
+    form = centre.bundle_of(receptions[0]).form
+    limit = centre.site.limits.piece_rows * len(form.records)
     shares: list[list[Chunk]] = []
     for chunk in chunks:
         if shares and sum(item.rows for item in shares[-1]) + chunk.rows <= limit:
             shares[-1].append(chunk)
         else:
             shares.append([chunk])
-    for share in shares:
-        for section in sections:
-            items.append(Share(section, tuple(share), len(items)))
-    return items
+    items: list[Share | Rendering] = [
+        Share(record.section, tuple(share), number)
+        for number, (share, record) in enumerate(
+            ((share, record) for share in shares for record in form.records), 1
+        )
+    ]
+    holding: dict[int, list[Chunk]] = {}
+    for chunk in chunks:
+        for number in dict.fromkeys(piece.reception for piece in chunk.pieces):
+            holding.setdefault(number, []).append(chunk)
+    results = [
+        Rendering(reception.number, tuple(holding[reception.number]))
+        for reception in receptions
+        if reception.number not in outcome.refused
+    ]
+    return items[:1] + list(results) + items[1:]
 
 
 def write_people(centre: Centre, group: Group, outcome: Outcome) -> list[Written]:

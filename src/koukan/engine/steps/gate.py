@@ -68,7 +68,9 @@ def repeat(centre: Centre, reception: Reception) -> None:
     ]
     with centre.ledger.begin() as transaction:
         Ledger.put_counts(transaction, reception.number, counts)
-        close(centre, transaction, reception, "duplicate", "D101", rows=first.rows, first=first.number)
+        close(
+            centre, transaction, reception, "duplicate", "D101", rows=first.rows, first=first.number
+        )
     centre.observe("gated", step="gate")
 
 
@@ -130,4 +132,3 @@ def close(
         closed_at=centre.now(),
         **values,
     )
-

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from koukan.codecs.records import lines_of
+from koukan.codecs.records import line_offsets, lines_of
 from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, receptions_of, stage_of
 from koukan.engine.leases import lease
@@ -57,9 +57,10 @@ class Outcome(NamedTuple):
 
 def digest(centre: Centre, item: Digest) -> list[npt.NDArray[np.uint64]]:
     """Task: hashes of lines behind their レコード識別番号; compared within this run only."""
-    lines = lines_of(content_of(centre, item.chunk)).take(np.array(item.rows, np.int64))
-    content = pl.Series("line", pl.from_arrow(lines)).bin.slice(item.skip)
-    return [content.hash(seed=seed).to_numpy() for seed in SEEDS]
+    content = content_of(centre, item.chunk)
+    lines = lines_of(content, line_offsets(content)).take(np.array(item.rows, np.int64))
+    behind = pl.Series("line", pl.from_arrow(lines)).bin.slice(item.skip)
+    return [behind.hash(seed=seed).to_numpy() for seed in SEEDS]
 
 
 def run(centre: Centre, group: Group, chunks: list[Chunk], found: pl.DataFrame) -> Outcome:
@@ -206,7 +207,9 @@ def conclude(
         refused=refused,
         findings=pl.concat([findings, extra]).sort("row", "field", "code"),
         lines=table,
-        tokens=learned(persons.my_number, persons.new_my_number, linked, numbers[persons.reception]),
+        tokens=learned(
+            persons.my_number, persons.new_my_number, linked, numbers[persons.reception]
+        ),
         roster=pl.DataFrame(
             {
                 "insurer_code": insurer_texts(persons.insurer[linked.new_member]),

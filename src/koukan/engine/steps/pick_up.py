@@ -129,9 +129,7 @@ def take(centre: Centre, job: Job, candidate: Candidate) -> None:
     candidate.inbox.remove(candidate.arrival)
 
 
-def same_file(
-    centre: Centre, candidate: Candidate, form: str, digest: str
-) -> Reception | None:
+def same_file(centre: Centre, candidate: Candidate, form: str, digest: str) -> Reception | None:
     """An earlier reception of the same name and bytes, unless it could end otherwise today."""
     earlier = centre.ledger.earlier(
         sender=candidate.sender.name,

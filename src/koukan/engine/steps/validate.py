@@ -67,8 +67,7 @@ def _section(
 ) -> int:
     section = decoded.record.section
     rows = pl.Series(ROW, decoded.rows + chunk.row)
-    common = ["process_type_code", "access_group_code"]
-    flagged = decoded.frame.select(*common, *validator.typed(), validator.bad(clean=decoded.clean))
+    flagged = validator.check(decoded.frame, clean=decoded.clean)
     numbers = decoded.frame.with_columns(flagged[BAD]).select(*key_columns(decoded.record, BAD))
     for name in KEYS:
         keys[name][decoded.rows] = numbers[name].to_numpy()
@@ -102,9 +101,7 @@ def explain(centre: Centre, item: Failed) -> pl.DataFrame:
     validator = validators(centre.bundle_of(centre.ledger.reception(item.reception)))[item.section]
     rows = failed[ROW]
     strings = failed.drop(ROW)
-    found = (
-        validator.details_with_pandera(strings) if item.declared else validator.details(strings)
-    )
+    found = validator.details_with_pandera(strings) if item.declared else validator.details(strings)
     return found.with_columns(row=rows.gather(found["row"]).cast(pl.Int64))
 
 
@@ -131,6 +128,8 @@ def run(centre: Centre, group: Group) -> tuple[list[Chunk], pl.DataFrame]:
             for section in sections
             for share in shares
         ]
-        findings = pl.concat([FINDINGS.to_frame(), *centre.workers.map(explain, items if bad else [])])
+        findings = pl.concat(
+            [FINDINGS.to_frame(), *centre.workers.map(explain, items if bad else [])]
+        )
         operation.note(rows=sum(chunk.rows for chunk in chunks), files=len(receptions))
     return chunks, findings
