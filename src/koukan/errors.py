@@ -9,10 +9,10 @@
     ├── TransientError                  21    the scheduler: retry
     └── IntegrityError                  50    us, now; the auditor is informed; the line stops
         ├── SealBroken                        a sealed file does not open as what it should be
-        ├── TableRefused                      a table or one of its files is not what the ledger says
+        ├── TableRefused                      a table or a file of it is not what it should be
         └── LedgerUnbalanced                  counts do not add up
 
-A row is never an error (it is a *reject*, data) and a sender's file is never an error (it is a
+A row is never an error (it is a *reject*, data), a sender's file is never an error (it is a
 *refusal*, data). An error's text has three parts: what, where, what next; `where` takes names from
 a closed list only, so that the value of a record's field cannot slip in. The sentences themselves
 stand in the word catalogue, Japanese and English side by side.
@@ -45,8 +45,8 @@ class Exit(IntEnum):
 
 
 WHERE = frozenset(
-    "reception file line field code step job sender insurer format table partition folder group key "
-    "key_version actor command line_number path version known".split()
+    "reception file line field code step job sender insurer format table partition folder group "
+    "key key_version actor command line_number path version known".split()
 )
 
 

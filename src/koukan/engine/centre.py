@@ -121,9 +121,15 @@ class Centre:
     def now(self) -> str:
         return self.clock().astimezone(UTC).isoformat(timespec="seconds")
 
-    def snapshot(self, name: str, *, ahead_by: int | None = None) -> Snapshot:
-        """A table at the version that the ledger says; anything else is refused."""
+    def snapshot(self, name: str) -> Snapshot:
+        """A table at the version that the ledger says; anything else is refused.
+
+        One version ahead is right while a written group's commits are being made: the table is then
+        read as it was before them.
+        """
         held = self.ledger.table_versions()[name]
+        written = [group.number for group in self.ledger.open_groups() if group.state == "written"]
+        ahead_by = written[0] if written else None
         return self.tables[name].snapshot(version_of(held), ahead_by=ahead_by)
 
     def bundle(self, name: str) -> Bundle:

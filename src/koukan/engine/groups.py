@@ -1,7 +1,7 @@
 """Groups: receptions that are validated, linked and committed together.
 
-A commit and a pandera call cost the same however few the rows, so small files share them. A group is
-of one format definition, ascending in reception number, and bounded by bytes and files.
+A commit and a pandera call cost the same however few the rows, so small files share them. A group
+is of one format definition, ascending in reception number, and bounded by bytes and files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ CHUNK = 16 * 1024 * 1024  # of original bytes: below, the fixed cost of a query 
 
 
 class Piece(NamedTuple):
-    """Whole data lines of one original: bytes `start` to `stop`, from record `row` of the file on."""
+    """Whole data lines of one original: bytes `start` to `stop`, from its record `row` on."""
 
     reception: int
     position: int  # of the reception in the group

@@ -65,6 +65,7 @@ def run_steps(centre: Centre, job: Job) -> None:
                 run_groups(centre)
             grouped = True
         else:
+            centre.observe("entered", step=step)
             FILE_STEPS[step](centre, job)
 
 
@@ -84,8 +85,11 @@ def run_group(centre: Centre, group: Group) -> None:
         centre.ledger.new_attempt(group.number)
         group = centre.ledger.group(group.number)
         sweep(centre, group)
+        centre.observe("entered", step="validate")
         chunks, findings = validate.run(centre, group)
+        centre.observe("entered", step="link")
         outcome = link.run(centre, group, chunks, findings)
+        centre.observe("entered", step="commit")
         commit.run(centre, group, chunks, outcome)
     commit.finish(centre, centre.ledger.group(group.number))
 

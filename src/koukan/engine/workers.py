@@ -1,9 +1,9 @@
 """`map(task, items)`: the whole interface between the driver and whatever computes.
 
-A task is a module-level function of a centre and one item; items are paths and numbers, never frames
-or keys. A task may run twice, sorts its output, and gives back counts and names. Only the driver
-commits. Where tasks run is one setting of the site: threads (polars and iconv leave the interpreter
-alone most of the time), or processes that each open the centre for themselves.
+A task is a module-level function of a centre and one item; items are paths and numbers, never
+frames or keys. A task may run twice, sorts its output, and gives back counts and names; only the
+driver commits. Where tasks run is one setting of the site: threads (polars and iconv leave the
+interpreter alone most of the time), or processes that each open the centre for themselves.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _centre: Centre | None = None  # of this worker process
 
 
 def _open(arguments: tuple[str, str]) -> None:
-    from koukan.engine.centre import open_centre  # noqa: PLC0415 - only worker processes need it
+    from koukan.engine.centre import open_centre  # only worker processes need it
 
     global _centre  # noqa: PLW0603 - one centre for the life of a worker process
     root, key_file = arguments

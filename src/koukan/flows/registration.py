@@ -9,6 +9,7 @@ which token belongs to which 紐付番号. Events are appended; the current view
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +79,7 @@ def definitions(form: Format, buckets: int) -> dict[str, TableDefinition]:
     }
 
 
-def partition_frames(events: pl.DataFrame, section: str) -> dict[str, pl.DataFrame]:
+def partition_frames(events: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Accepted lines of one section by insurer, in line order; columns of the partition's section.
 
     Args:
@@ -100,7 +101,7 @@ def history_frames(events: pl.DataFrame, buckets: int) -> dict[str, pl.DataFrame
     bounds = np.searchsorted(found, np.arange(buckets + 1))
     return {
         bucket_label(bucket, buckets): ordered[int(start) : int(stop)]
-        for bucket, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True))
+        for bucket, (start, stop) in enumerate(pairwise(bounds))
         if stop > start
     }
 

@@ -1,8 +1,18 @@
-"""Tables of the ledger. Never the value of a data record's field: numbers, names, counts, hashes."""
+"""Tables of the ledger: numbers, names, counts, hashes; never the value of a record's field."""
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, Integer, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
 
 metadata = MetaData()
 
@@ -36,6 +46,10 @@ receptions = Table(
     Column("told", String),  # what the sender was told last: outcome and code
     Column("closed_at", String),  # when the outcome became final; retention counts from here
     Column("original_erased", Boolean, nullable=False, default=False),
+    Index("reception_state", "state"),
+    Index("reception_outcome", "outcome"),
+    Index("reception_name", "sender", "format", "file_name"),
+    Index("reception_bytes", "sender", "format", "sha256"),
 )
 
 insurer_counts = Table(

@@ -147,9 +147,9 @@ class Ledger:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One writing transaction: all of it or nothing. Read before it, not inside it."""
-        with self._engine.connect().execution_options(writes=True) as connection:
-            with connection.begin():
-                yield connection
+        engine = self._engine.execution_options(writes=True)
+        with engine.begin() as connection:
+            yield connection
 
     def _all(self, query: Select[Any]) -> list[Row[Any]]:
         with self._engine.connect() as connection:
@@ -242,7 +242,8 @@ class Ledger:
         """(insurer, code, lines) in ascending order."""
         table = s.finding_counts.c
         query = select(table.insurer, table.code, table.count).where(table.reception == number)
-        return [tuple(row) for row in self._all(query.order_by(table.insurer, table.code))]
+        rows = self._all(query.order_by(table.insurer, table.code))
+        return [(row.insurer, row.code, int(row._mapping["count"])) for row in rows]
 
     @staticmethod
     def put_findings(
@@ -306,7 +307,7 @@ class Ledger:
         row = self._all(select(s.groups).where(s.groups.c.number == number))[0]
         query = select(s.members.c.reception, s.members.c.start)
         query = query.where(s.members.c.group_number == number).order_by(s.members.c.reception)
-        chosen = tuple((int(a), int(b)) for a, b in self._all(query))
+        chosen = tuple((found.reception, found.start) for found in self._all(query))
         return Group(row.number, row.format, row.state, row.attempt, chosen)
 
     def new_attempt(self, number: int) -> int:
@@ -340,7 +341,7 @@ class Ledger:
 
     def table_versions(self) -> dict[str, TableVersion]:
         found = self._all(select(s.table_versions))
-        return {row.name: TableVersion(*row) for row in found}
+        return {row.name: TableVersion(**row._mapping) for row in found}
 
     @staticmethod
     def put_table_version(connection: Connection, version: TableVersion) -> None:

@@ -1,4 +1,4 @@
-"""Link: who a person is, and which 被保険者枝番 the insurer knows it by (flow 1-(1), steps 1-1, 1-2).
+"""Link: who a person is, and by which 被保険者枝番 the insurer knows it (flow 1-(1)).
 
 Pure: what the vault and the rosters know comes in as columns, what they must learn goes out. All
 persons of a group are in ascending order of reception; the first accepted one in that order issues

@@ -1,9 +1,9 @@
 """Register: rules over the lines of a group of receptions, before anything is linked.
 
 Lines are numpy columns of one length, in ascending (reception, line) order. Three rules look beyond
-one line: the same key twice in a file (flows.md leaves this open; equal content makes the second a
-duplicate, other content rejects all), the lines of one person (same レコード識別番号) agree and are
-complete (1-(1) step 1-1: the whole 基本4情報, 資格情報, 各種証情報), and they stand or fall together.
+one line: the same key twice in a file (equal content makes the second a duplicate, other content
+rejects all), the lines of one person (same レコード識別番号) agree and are complete (flow 1-(1)
+step 1-1: the whole 基本4情報, 資格情報, 各種証情報), and they stand or fall together.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field as Setting
 from pydantic import StringConstraints, model_validator
 
+from koukan.errors import DefinitionError
 from koukan.formats.model import Definition, Identifier
 from koukan.sites.schedule import Schedule
 
@@ -77,10 +78,18 @@ class Site(Definition):
         return self
 
     def sender(self, name: str) -> Sender:
-        return next(sender for sender in self.senders if sender.name == name)
+        """Raises DefinitionError for a sender that the site no longer has."""
+        for sender in self.senders:
+            if sender.name == name:
+                return sender
+        raise DefinitionError("sites.no_sender", sender=name)
 
     def insurer(self, code: str) -> Insurer:
-        return next(insurer for insurer in self.insurers if insurer.code == code)
+        """Raises DefinitionError for an insurer that the site does not have."""
+        for insurer in self.insurers:
+            if insurer.code == code:
+                return insurer
+        raise DefinitionError("sites.no_insurer", insurer=code)
 
 
 class Retention(Definition):

@@ -1,7 +1,7 @@
 """acknowledge: every file gets its answer; an accepted one its result for every line, too.
 
-The acknowledgement is made from the ledger alone, the result is the sealed one: both can be laid out
-again at any time and are the same.
+The acknowledgement is made from the ledger alone, the result is the sealed one: both can be laid
+out again at any time and are the same.
 """
 
 from __future__ import annotations

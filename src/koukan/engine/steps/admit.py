@@ -1,8 +1,8 @@
 """admit: files enter in the order of their sequence numbers; what is out of order is held.
 
 Sequences run for each sender and format, from 1, without gaps. A refused file frees its number. A
-duplicate uses its number up. A file behind a gap is held and taken up by itself when the gap closes;
-other bytes under a used name or number are held for an operator.
+duplicate uses its number up. A file behind a gap is held and taken up by itself when the gap
+closes; other bytes under a used name or number are held for an operator.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """commit: accepted lines into the tables, results sealed; visible when the ledger says so.
 
 Order: data files and sealed results; then the ledger names the files and takes the counts (group
-`written`); then one commit for each table; then the ledger takes their versions (group `committed`).
-Killed before `written`, the group starts again from its originals; killed after it, only the commits
-that are missing are made.
+`written`); then one commit for each table; then the ledger takes their versions (`committed`).
+Killed before `written`, the group starts again from its originals; killed after it, only the
+commits that are missing are made.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def write(centre: Centre, share: Share) -> Iterator[Written]:
     if events.is_empty():
         return
     name = file_name(first.group, first.attempt, share.number)
-    for insurer, frame in registration.partition_frames(events, share.section).items():
+    for insurer, frame in registration.partition_frames(events).items():
         where = {"insurer": insurer, "section": share.section}
         yield Written(PARTITION, centre.tables[PARTITION].write(where, frame, name))
     for bucket, frame in registration.history_frames(events, centre.site.buckets).items():
@@ -151,14 +151,12 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> 
             stage.put(f"{chunk.number:05d}.findings", outcome.findings.filter(inside))
         items = plan(centre, receptions, chunks, outcome)
         working = centre.workers.map(work, items)
-        files = write_people(centre, group, outcome)  # while the tasks are under way
-        rendered = []
+        made: list[Written | Rendered] = list(write_people(centre, group, outcome))  # meanwhile
         for done, found in enumerate(working, 1):
-            files += [item for item in found if isinstance(item, Written)]
-            rendered += [item for item in found if isinstance(item, Rendered)]
+            made += found
             centre.observe("wrote", step="commit", done=done, total=len(items))
-        note(centre, group, receptions, outcome, files, rendered)
-        operation.note(files=len(files), rows=outcome.lines.height)
+        note(centre, group, outcome, made)
+        operation.note(files=len(made), rows=outcome.lines.height)
     centre.observe("written", step="commit")
 
 
@@ -253,17 +251,10 @@ def findings_of(outcome: Outcome) -> dict[int, list[tuple[str, str, int]]]:
     return found
 
 
-def note(
-    centre: Centre,
-    group: Group,
-    receptions: list[Reception],
-    outcome: Outcome,
-    files: list[Written],
-    rendered: list[Rendered],
-) -> None:
+def note(centre: Centre, group: Group, outcome: Outcome, made: list[Written | Rendered]) -> None:
     """One transaction: the files that the commits will add, the counts, the refusals."""
     counts, findings = counts_of(outcome), findings_of(outcome)
-    results = {item.reception: item for item in rendered}
+    results = {item.reception: item for item in made if isinstance(item, Rendered)}
     named = [
         {
             "name": item.table,
@@ -272,8 +263,10 @@ def note(
             "rows": item.file.rows,
             "size": item.file.size,
         }
-        for item in files
+        for item in made
+        if isinstance(item, Written)
     ]
+    receptions = receptions_of(centre, group)
     with centre.ledger.begin() as transaction:
         Ledger.put_group_files(transaction, group.number, named)
         for reception in receptions:

@@ -45,6 +45,14 @@ class Digest(NamedTuple):
     skip: int
 
 
+class Content(NamedTuple):
+    """A group's lines as numbers."""
+
+    receptions: list[Reception]
+    lines: Lines
+    line_numbers: Ints  # of each line in its file; the control record is line 1
+
+
 class Outcome(NamedTuple):
     """What became of a group's lines, for the step that commits it."""
 
@@ -70,16 +78,17 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], found: pl.DataFrame) 
         centre.log.operation("link", group=group.number) as operation,
     ):
         receptions = receptions_of(centre, group)
-        lines, line_numbers = gather(centre, group, chunks)
+        content = gather(centre, group, receptions, chunks)
+        lines = content.lines
         form = centre.bundle_of(receptions[0]).form
         rows = duplicate_candidates(lines)
         repeated, contradicting = duplicates(
             lines, rows, digests(centre, chunks, rows, 11 if form.file.syntax == "csv" else 10)
         )
         judgement = judge(form, lines, repeated, contradicting, found)
-        refused, out = refusals(centre, receptions, judgement, lines)
+        refused, out = refusals(centre, content, judgement)
         linked = link_group(centre, group, judgement, out)
-        outcome = conclude(receptions, lines, line_numbers, judgement, linked, refused)
+        outcome = conclude(content, judgement, linked, refused)
         stage = stage_of(centre, group.number, group.attempt)
         for chunk in chunks:
             share = outcome.lines[chunk.row : chunk.row + chunk.rows]
@@ -89,7 +98,9 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], found: pl.DataFrame) 
     return outcome
 
 
-def gather(centre: Centre, group: Group, chunks: list[Chunk]) -> tuple[Lines, Ints]:
+def gather(
+    centre: Centre, group: Group, receptions: list[Reception], chunks: list[Chunk]
+) -> Content:
     """The numbers of all lines of the group, and their line numbers in their files."""
     stage = stage_of(centre, group.number, group.attempt)
     keys = pl.concat([stage.get(f"{chunk.number:05d}.keys") for chunk in chunks], rechunk=True)
@@ -100,7 +111,7 @@ def gather(centre: Centre, group: Group, chunks: list[Chunk]) -> tuple[Lines, In
         [np.arange(piece.row + 2, piece.row + 2 + piece.rows) for piece in pieces]
     )
     columns = {name: keys[name].to_numpy() for name in keys.columns}
-    return Lines(reception=position, **columns), line_numbers
+    return Content(receptions, Lines(reception=position, **columns), line_numbers)
 
 
 def digests(
@@ -117,12 +128,11 @@ def digests(
     return [np.concatenate([empty, *(part[n] for part in parts)]) for n in range(len(SEEDS))]
 
 
-def refusals(
-    centre: Centre, receptions: list[Reception], judgement: Judgement, lines: Lines
-) -> tuple[dict[int, str], Mask]:
+def refusals(centre: Centre, content: Content, judgement: Judgement) -> tuple[dict[int, str], Mask]:
     """Files beyond the format's shares, and all persons that are out by now."""
+    receptions = content.receptions
     form = centre.bundle_of(receptions[0]).form
-    count = len(receptions)
+    lines, count = content.lines, len(receptions)
     rows = np.bincount(lines.reception, minlength=count)
     unreadable = judgement.findings.filter(pl.col("code") == "R106")["row"].unique().to_numpy()
     undecodable = np.bincount(lines.reception[unreadable], minlength=count)
@@ -163,15 +173,10 @@ def link_group(centre: Centre, group: Group, judgement: Judgement, out: Mask) ->
 
 
 def conclude(
-    receptions: list[Reception],
-    lines: Lines,
-    line_numbers: Ints,
-    judgement: Judgement,
-    linked: Linked,
-    refused: dict[int, str],
+    content: Content, judgement: Judgement, linked: Linked, refused: dict[int, str]
 ) -> Outcome:
     """Every line's class, findings of all rules, and what vault and rosters learn."""
-    persons = judgement.persons
+    lines, persons = content.lines, judgement.persons
     rejects = linked.rejects.select(
         row=pl.Series("row", persons.first).gather(linked.rejects["person"]).cast(pl.Int64),
         field="field",
@@ -187,14 +192,14 @@ def conclude(
     fallen = linked.rejected[of_line]
     repeated = judgement.duplicate
     kinds = np.where(repeated, DUPLICATE, np.where(fallen, REJECTED, ACCEPTED))
-    numbers = np.array([reception.number for reception in receptions], np.int64)
+    numbers = np.array([reception.number for reception in content.receptions], np.int64)
     extra = pl.DataFrame({"row": np.flatnonzero(repeated)}).with_columns(
         field=pl.lit("record_number"), code=pl.lit("D301")
     )
     table = pl.DataFrame(
         {
             "reception": numbers[lines.reception],
-            "line_number": line_numbers,
+            "line_number": content.line_numbers,
             "record_number": lines.record_number,
             "type": lines.type,
             "insurer": lines.insurer,

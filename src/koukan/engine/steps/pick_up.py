@@ -1,8 +1,8 @@
 """pick up: files leave the inboxes for good only when our own sealed copy is durable.
 
-Two equal looks, then for each file in (sender, sequence, name) order: copy and hash in one pass into
-a sealed original, a reception in the ledger, and only then out of the inbox. Killed in between, the
-next run finds the same name with the same bytes and makes no second reception.
+Two equal looks, then for each file in (sender, sequence, name) order: copy and hash in one pass
+into a sealed original, a reception in the ledger, and only then out of the inbox. Killed in
+between, the next run finds the same name with the same bytes and makes no second reception.
 """
 
 from __future__ import annotations
@@ -154,9 +154,7 @@ def recover(centre: Centre) -> None:
             originals.destroy(centre, key.stem)
     for folder in ("originals", "results"):
         for path in centre.folder(folder).iterdir():
-            if path.name.startswith(durable.TEMPORARY):
-                path.unlink()
-            elif path.name.removesuffix(".sealed") not in known:
+            if path.name.removesuffix(".sealed") not in known:  # unfinished ones have such names
                 path.unlink()
     for sender in centre.site.senders:
         for path in centre.outbox(sender.name).folder.glob(f"{durable.TEMPORARY}*"):

@@ -1,8 +1,8 @@
 """validate: every line of a group is decoded, typed and checked, chunk by chunk.
 
-Each chunk leaves sealed stages: the typed columns of each section, the numbers that later rules need
-(in line order), and the rows that failed as strings. Reject codes are worked out for those alone: by
-the pandera schema where they are few, by the same rules as expressions where they are many.
+Each chunk leaves sealed stages: the typed columns of each section, the numbers that later rules
+need (in line order), and the rows that failed as strings. Reject codes are worked out for those
+alone: by the pandera schema where they are few, by the same rules as expressions where many.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from koukan.codecs.records import Decoded, decode_piece
@@ -23,6 +24,7 @@ from koukan.rules.schema import FINDINGS
 from koukan.rules.validate import BAD, Validator, validators
 
 ROW = "__row"  # line of the group, from 0
+Columns = dict[str, npt.NDArray[np.generic]]
 
 
 class Checked(NamedTuple):
@@ -47,7 +49,7 @@ def check(centre: Centre, chunk: Chunk) -> Checked:
     stage = stage_of(centre, chunk.group, chunk.attempt)
     bundle = centre.bundle_of(centre.ledger.reception(chunk.pieces[0].reception))
     compiled = validators(bundle)
-    keys = {
+    keys: Columns = {
         name: np.empty(chunk.rows, np.bool_ if dtype == pl.Boolean else np.int64)
         for name, dtype in KEYS.items()
     }
@@ -63,7 +65,7 @@ def _section(
     chunk: Chunk,
     validator: Validator,
     decoded: Decoded,
-    keys: dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]],
+    keys: Columns,
 ) -> int:
     section = decoded.record.section
     rows = pl.Series(ROW, decoded.rows + chunk.row)
