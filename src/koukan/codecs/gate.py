@@ -170,15 +170,30 @@ class Gate:
         """Take the content in blocks of any size.
 
         Returns:
-            the verdict; its `code` names the first thing that refuses the file.
+            the verdict; its `code` names what is wrong with the first line that is wrong, however
+            the blocks were cut.
         """
         try:
             for piece in whole_lines(blocks, self.form.file.max_line_bytes):
-                self._piece(piece)
+                self._first_fault(piece)
             self._finish()
         except Refused as refused:
             self.verdict.code, self.verdict.line = refused.code, refused.line
         return self.verdict
+
+    def _first_fault(self, piece: bytes) -> None:
+        """The checks of a piece go kind by kind: what they name need not be its first wrong line.
+
+        Another look at the lines before it ends after as many rounds as there are kinds.
+        """
+        try:
+            self._piece(piece)
+        except Refused as refused:
+            before = refused.line - self._line
+            if before > 0:
+                feeds = np.flatnonzero(np.frombuffer(piece, np.uint8) == 10)
+                self._first_fault(piece[: int(feeds[before - 1]) + 1])
+            raise
 
     def _piece(self, piece: bytes) -> None:
         if self._offset == 0:
@@ -186,7 +201,10 @@ class Gate:
                 raise Refused("F104")
             if piece.startswith(MARKS):
                 raise Refused("F109")
-        if self._offset + len(piece) > self.form.file.max_bytes:
+        room = self.form.file.max_bytes - self._offset
+        if len(piece) > room:
+            if within := piece.rfind(b"\n", 0, room) + 1:
+                self._first_fault(piece[:within])
             raise Refused("F102")
         content = np.frombuffer(piece, np.uint8)
         feeds = np.flatnonzero(content == 10)
@@ -205,7 +223,7 @@ class Gate:
         end_at = self._end_record(content, starts, ends, first)
         if end_at is not None:
             if end_at != last - 1:
-                raise Refused("F113", self._line + end_at)
+                raise Refused("F113", self._line + end_at + 1)
             self._end, last = piece[int(starts[end_at]) : int(ends[end_at])], end_at
         if last > first:
             self._records(content, starts[first:last], ends[first:last], self._line + first)
@@ -216,7 +234,11 @@ class Gate:
         self._line += len(feeds)
 
     def _bytes(self, piece: bytes, content: Bytes, feeds: Ints) -> None:
-        """No control characters, one line end, no quote, no line too long."""
+        """No line too long, no control characters, one line end, no quote."""
+        lengths = np.diff(feeds, prepend=-1, append=len(content) - 1)  # at last what is torn
+        long = lengths > self.form.file.max_line_bytes
+        if long.any():
+            self._name_long(content, feeds, int(long.argmax()))
         crlf = len(self.form.file.line_end) == 2
         controls = int(np.count_nonzero(content < 32))
         expected = len(feeds) * (2 if crlf else 1)
@@ -226,13 +248,15 @@ class Gate:
         if controls != expected or not good_ends or b"\x7f" in piece:
             self._name_control(content, feeds)
         if not piece.endswith(b"\n"):
-            long = len(piece) > self.form.file.max_line_bytes
-            raise Refused("F116" if long else "F106", self._line + len(feeds))
+            raise Refused("F106", self._line + len(feeds))
         if b'"' in piece:
             raise Refused("F108", self._line + int(np.searchsorted(feeds, piece.find(b'"'))))
-        lengths = np.diff(feeds, prepend=-1)
-        if int(lengths.max()) > self.form.file.max_line_bytes:
-            raise Refused("F116", self._line + int(lengths.argmax()))
+
+    def _name_long(self, content: Bytes, feeds: Ints, at: int) -> None:
+        """A line is too long; wrong characters before the limit explain more than its length."""
+        start = int(feeds[at - 1]) + 1 if at else 0
+        self._name_control(content[: start + self.form.file.max_line_bytes], feeds[:at])
+        raise Refused("F116", self._line + at)
 
     def _name_control(self, content: Bytes, feeds: Ints) -> None:
         """Only on the way to a refusal: which of the two it is, and where."""
@@ -242,7 +266,9 @@ class Gate:
             raise Refused("F107", self._line + int(np.searchsorted(feeds, at)))
         returns = np.flatnonzero(content == 13)
         if len(self.form.file.line_end) == 1:
-            raise Refused("F105", self._line + int(np.searchsorted(feeds, returns[0])))
+            if returns.size:
+                raise Refused("F105", self._line + int(np.searchsorted(feeds, returns[0])))
+            return
         lone_feeds = feeds[np.isin(feeds - 1, returns, invert=True)]
         lone_returns = returns[np.isin(returns + 1, feeds, invert=True)]
         torn = len(content) - 1  # a return as the very last byte is a torn line, not a wrong one

@@ -7,7 +7,9 @@ one path follows. Strings only; an empty field is null; nothing is judged here.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +17,17 @@ import polars as pl
 import pyarrow as pa
 
 from koukan.codecs.gate import Layout, layout_of
-from koukan.codecs.text import decode
+from koukan.codecs.text import REPLACEMENT, decode
 from koukan.errors import IntegrityError
 from koukan.formats.model import Format, Record
 
 UNIT_SEPARATOR = 0x1F
-GETA = "〓".encode()  # stands for a character that was lost on the way
+# Characters that CP932 can hold and no rule lets pass, as UTF-8: a byte of the private area, the mark
+# of a character that was lost on the way, and what undefined bytes become. One expression each: a
+# search for one literal is many times as fast as one for any of several.
+PRIVATE, GETA = re.compile(b"\xee"), re.compile("〓".encode())
+REPLACED = re.compile(REPLACEMENT.encode())
+MANY = 10_000  # of them in one piece: then the rules look at every row
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class Decoded:
     record: Record
     frame: pl.DataFrame
     rows: npt.NDArray[np.int64]
-    clean: bool  # no undefined byte and no character that the rules forbid can be in it
+    suspicious: npt.NDArray[np.int64] | None  # see `suspicious_rows`
 
 
 def line_offsets(content: bytes) -> npt.NDArray[np.int64]:
@@ -79,14 +86,16 @@ def decode_piece(form: Format, content: bytes) -> list[Decoded]:
         if not len(rows):
             continue
         chosen = lines if len(rows) == len(types) else lines.filter(pa.array(mask))
-        frame, clean = _frame(form, record, joined(chosen))
+        frame, suspicious = _frame(form, record, joined(chosen))
         if frame.height != len(rows):
             raise IntegrityError("decode.rows", format=form.name)
-        found.append(Decoded(record, frame, rows, clean))
+        found.append(Decoded(record, frame, rows, suspicious))
     return found
 
 
-def _frame(form: Format, record: Record, content: memoryview) -> tuple[pl.DataFrame, bool]:
+def _frame(
+    form: Format, record: Record, content: memoryview
+) -> tuple[pl.DataFrame, npt.NDArray[np.int64] | None]:
     fields = form.fields(record)
     names = [item.name for item in fields]
     fixed = form.file.syntax == "fixed"
@@ -104,7 +113,7 @@ def _frame(form: Format, record: Record, content: memoryview) -> tuple[pl.DataFr
     if fixed:
         trimmed = pl.all().str.strip_chars_end(" ")
         frame = frame.select(pl.when(trimmed != "").then(trimmed).name.keep())
-    return frame, clean and not _suspicious(text, form.file.encoding)
+    return frame, suspicious_rows(text, form.file.encoding, clean=clean)
 
 
 def _delimited(content: memoryview, slots: list[int]) -> bytes:
@@ -125,12 +134,24 @@ def _delimited(content: memoryview, slots: list[int]) -> bytes:
     return result.tobytes()
 
 
-def _suspicious(text: bytes, encoding: str) -> bool:
-    """Whether characters that the rules forbid may be there; no row is looked at when not.
+def suspicious_rows(
+    text: bytes, encoding: str, *, clean: bool
+) -> npt.NDArray[np.int64] | None:
+    """Rows that certainly hold a character which the rules forbid; None when all must be looked at.
 
-    In what CP932 can hold these are the private area (EE) and the geta mark 〓; UTF-8 can hold many
-    more, so the rules look at every row of it.
+    Of what CP932 can hold these are the private area (in UTF-8 it begins with EE), the geta mark 〓,
+    and the replacement character of undefined bytes; no rule lets any of them pass in any field. So
+    a few bytes are searched for, and no row is looked at. UTF-8 can hold many more.
+
+    Args:
+        clean: every byte was defined, so there is no replacement character.
     """
-    if encoding == "cp932":
-        return b"\xee" in text or GETA in text
-    return not text.isascii()
+    if encoding != "cp932":
+        return np.zeros(0, np.int64) if text.isascii() else None
+    marks = (PRIVATE, GETA) if clean else (PRIVATE, GETA, REPLACED)
+    found = chain.from_iterable(mark.finditer(text) for mark in marks)
+    at = [match.start() for match in islice(found, MANY)]  # there is next to never any
+    if len(at) == MANY:
+        return None
+    feeds = line_offsets(text)[1:] if at else np.zeros(0, np.int64)
+    return np.unique(np.searchsorted(feeds, np.array(at, np.int64), side="right"))

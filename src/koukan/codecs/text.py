@@ -24,6 +24,9 @@ REPLACEMENT = "\ufffd"
 _UNDEFINED = re.compile("[\x80\xa0\uf8f0-\uf8f3]")
 
 
+_NARROWED = "¥‾"  # iconv writes them as a backslash and a tilde; we write them not at all
+
+
 class _Iconv:
     """One converter of the C library; not shared between threads (opened for each call)."""
 
@@ -150,6 +153,10 @@ def encode_cp932(text: str) -> bytes:
     """
     if text.isascii():
         return text.encode("ascii")
+    if _iconv() and not any(character in text for character in _NARROWED):
+        converted = _iconv().convert(text.encode("utf-8"), b"CP932", b"UTF-8")
+        if converted is not None:
+            return converted
     table, parts, position = _translation(), [], 0
     for found in _wanting_translation().finditer(text):  # runs of characters, not rows
         parts.append(text[position : found.start()].encode("cp932"))

@@ -27,6 +27,7 @@ from functools import cached_property
 from pathlib import Path
 
 from koukan import durable, shipped
+from koukan.engine.stages import Kept
 from koukan.engine.workers import Workers
 from koukan.errors import EnvironmentRefused, UsageError
 from koukan.exchange import Inbox, Outbox
@@ -80,6 +81,12 @@ class Centre:
     @cached_property
     def log(self) -> OperationLog:
         return OperationLog(self.folder("log"), self.site.actor, self.clock)
+
+    @cached_property
+    def kept(self) -> Kept:
+        """Frames of the group under way; tasks in threads share them."""
+        shared = self.site.workers.kind == "threads"
+        return Kept(self.site.limits.stage_bytes if shared else 0)
 
     @cached_property
     def workers(self) -> Workers:

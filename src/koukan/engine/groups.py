@@ -67,7 +67,7 @@ def receptions_of(centre: Centre, group: Group) -> list[Reception]:
 
 
 def stage_of(centre: Centre, group: int, attempt: int) -> Stage:
-    return Stage.of(centre.folder("stages"), centre.keyring, group, attempt)
+    return Stage.of(centre.folder("stages"), centre.keyring, centre.kept, group, attempt)
 
 
 def cut(group: Group, receptions: list[Reception]) -> list[Chunk]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -19,6 +20,45 @@ from koukan.keys.keyring import Keyring
 from koukan.keys.sealed import SealedWriter, unseal
 
 
+class Kept:
+    """Frames that stay in memory because the tasks that want them share it; bounded.
+
+    Sealing a group's frames and opening them again is a fifth of the whole work of a file; what fits
+    the site's bound never touches the disk. Worker processes share nothing: their bound is 0.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._size = 0
+        self._frames: dict[tuple[str, str], pl.DataFrame] = {}
+        self._lock = threading.Lock()
+
+    def put(self, stage: str, name: str, frame: pl.DataFrame) -> bool:
+        """Whether there was room."""
+        size = int(frame.estimated_size())
+        with self._lock:
+            self._forget((stage, name))
+            if self._size + size > self._limit:
+                return False
+            self._frames[stage, name] = frame
+            self._size += size
+        return True
+
+    def get(self, stage: str, name: str) -> pl.DataFrame | None:
+        return self._frames.get((stage, name))
+
+    def drop(self, stage: str, name: str | None = None) -> None:
+        """Forget one frame, or all of a stage."""
+        with self._lock:
+            for key in [key for key in self._frames if key[0] == stage and name in (None, key[1])]:
+                self._forget(key)
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        frame = self._frames.pop(key, None)
+        if frame is not None:
+            self._size -= int(frame.estimated_size())
+
+
 @dataclass(frozen=True)
 class Stage:
     """The stages of one attempt at one group."""
@@ -26,11 +66,12 @@ class Stage:
     folder: Path
     keyring: Keyring
     name: str
+    kept: Kept
 
     @classmethod
-    def of(cls, stages: Path, keyring: Keyring, group: int, attempt: int) -> Stage:
+    def of(cls, stages: Path, keyring: Keyring, kept: Kept, group: int, attempt: int) -> Stage:
         name = f"g{group:08d}-{attempt:03d}"
-        return cls(stages / name, keyring, name)
+        return cls(stages / name, keyring, name, kept)
 
     def create(self) -> None:
         """An empty folder and a fresh key; leavings of earlier attempts at the group go."""
@@ -41,7 +82,9 @@ class Stage:
         self.keyring.random_key("stage", self.name)
 
     def put(self, name: str, frame: pl.DataFrame) -> None:
-        """Seal a frame under a name; the same name again replaces it."""
+        """Keep a frame in memory or seal it, under a name; the same name again replaces it."""
+        if self.kept.put(self.name, name, frame):
+            return
         content = io.BytesIO()
         frame.write_ipc(content, compression="uncompressed")
         key = self.keyring.existing_key("stage", self.name)
@@ -50,6 +93,9 @@ class Stage:
 
     def get(self, name: str) -> pl.DataFrame:
         """The frame under a name."""
+        kept = self.kept.get(self.name, name)
+        if kept is not None:
+            return kept
         key = self.keyring.existing_key("stage", self.name)
         content = unseal(self.folder / name, key, self._context(name))
         # Through pyarrow the frame lies in the bytes that were unsealed: nothing is copied again.
@@ -57,13 +103,18 @@ class Stage:
         return cast(pl.DataFrame, pl.from_arrow(table))
 
     def holds(self, name: str) -> bool:
-        return (self.folder / name).exists()
+        return self.kept.get(self.name, name) is not None or (self.folder / name).exists()
+
+    def done_with(self, name: str) -> None:
+        """Give back the memory of a frame that nobody asks for again."""
+        self.kept.drop(self.name, name)
 
     def drop(self) -> None:
         """Destroy key and files."""
         self._drop(self.folder)
 
     def _drop(self, folder: Path) -> None:
+        self.kept.drop(folder.name)
         self.keyring.destroy("stage", folder.name)
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -109,12 +109,11 @@ class Outbox:
 
     folder: Path
 
-    def put(self, name: str, content: bytes) -> None:
-        """Lay a file out, whole or not at all; the same content again changes nothing."""
+    def put(self, name: str, content: bytes, digest: str) -> None:
+        """Lay a file out, whole or not at all; the same content (SHA-256) again changes nothing."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self.folder / name
-        if self.holds(name) != hashlib.sha256(content).hexdigest():
-            durable.write(path, content, replace=True)
+        if self.holds(name) != digest:
+            durable.write(self.folder / name, content, replace=True)
 
     def holds(self, name: str) -> str | None:
         """SHA-256 of what lies there under a name; None once its owner took it."""

@@ -116,7 +116,12 @@ def valid(kind: str, number: pl.Expr) -> pl.Expr:
 
     def over(column: pl.Series) -> pl.Series:
         numbers = column.cast(pl.Int64, strict=False)
-        right = valid_numbers(kind, numbers.fill_null(0).to_numpy())
-        return pl.Series(column.name, right).set(numbers.is_null(), None)
+        given = numbers.is_not_null()
+        if given.all():
+            return pl.Series(column.name, valid_numbers(kind, numbers.to_numpy()))
+        right = valid_numbers(kind, numbers.drop_nulls().to_numpy())
+        result = np.zeros(len(numbers), np.bool_)
+        result[given.to_numpy()] = right
+        return pl.Series(column.name, result).set(~given, None)
 
     return number.map_batches(over, return_dtype=pl.Boolean, is_elementwise=True)

@@ -40,11 +40,18 @@ class Linked:
     new_number: Mask  # 更新後個人番号 becomes a further number of the link
 
 
-def first_of(considered: Mask, *values: Ints) -> tuple[Ints, Mask]:
-    """For each entry the first considered one with the same values (`NONE`), and who is first."""
+def first_of(considered: Mask, asking: Mask, *values: Ints) -> tuple[Ints, Mask]:
+    """For each considered or asking entry the first considered one with the same values.
+
+    Returns:
+        its index (`NONE` where there is none, or nobody asked), and who is first.
+    """
     first = np.full(len(considered), NONE, np.int64)
     chosen = np.flatnonzero(considered)
-    if len(chosen):
+    others = np.flatnonzero(asking & ~considered)
+    if not len(others) and any(_all_different(value[chosen]) for value in values):
+        first[chosen] = chosen
+    elif len(chosen):
         keys = [value[chosen] for value in values]
         order = np.lexsort(keys[::-1])  # stable: the first of equals comes first
         ordered = [key[order] for key in keys]
@@ -52,7 +59,6 @@ def first_of(considered: Mask, *values: Ints) -> tuple[Ints, Mask]:
         begins[1:] = np.any([key[1:] != key[:-1] for key in ordered], axis=0)
         run = np.cumsum(begins) - 1
         first[chosen[order]] = chosen[order][begins][run]
-        others = np.flatnonzero(~considered)
         if len(others):
             heads = pl.DataFrame(dict(enumerate_names(key[begins] for key in ordered)))
             heads = heads.with_columns(first=pl.Series(chosen[order][begins]))
@@ -61,6 +67,12 @@ def first_of(considered: Mask, *values: Ints) -> tuple[Ints, Mask]:
             found = asked.join(heads, on=names, how="left", maintain_order="left")["first"]
             first[others] = found.fill_null(NONE).to_numpy()
     return first, considered & (first == np.arange(len(considered)))
+
+
+def _all_different(values: Ints) -> bool:
+    """Cheaper than to find who comes first; a night's new persons are mostly strangers."""
+    ordered = np.sort(values)
+    return not bool((ordered[1:] == ordered[:-1]).any())
 
 
 def enumerate_names(columns: Iterable[Ints]) -> Iterator[tuple[str, Ints]]:
@@ -80,13 +92,13 @@ def link(
     here = ~rejected
     position = np.arange(len(rejected))
     joins = here & (persons.process == NEW)
-    first, _ = first_of(joins & (known.link == NONE), persons.my_number)
+    first, _ = first_of(joins & (known.link == NONE), here, persons.my_number)
     from_group = (known.link == NONE) & (first != NONE) & (first <= position)
     link = np.where(from_group, link_numbers[np.maximum(first, 0)], known.link)
     new_link = from_group & (first == position) & joins
 
     unlisted = joins & (known.member == NONE) & (link != NONE)
-    first_member, _ = first_of(unlisted, persons.insurer, link)
+    first_member, _ = first_of(unlisted, here, persons.insurer, link)
     issued = (known.member == NONE) & (first_member != NONE) & (first_member <= position)
     issued &= link != NONE
     member = np.where(issued, member_ids[np.maximum(first_member, 0)], known.member)
@@ -114,7 +126,7 @@ def link(
     taken = changes & (known.link_of_new_number != NONE)
     if changes.any():
         taken |= changes & np.isin(persons.new_my_number, persons.my_number[joins])
-    _, first_claim = first_of(changes & ~taken, persons.new_my_number)
+    _, first_claim = first_of(changes & ~taken, taken, persons.new_my_number)
     taken |= changes & ~first_claim
     reject(taken, "new_my_number", "R404")
     bad |= taken

@@ -196,24 +196,18 @@ def _differs(values: Ints, order: Ints, starts: Ints) -> Mask:
 class Judgement:
     """What the rules over lines say: findings by line, duplicates, and persons to link."""
 
-    findings: pl.DataFrame  # row (line of the group), field, code
+    findings: pl.DataFrame  # of these rules: row (line of the group), field, code
     duplicate: Mask  # by line
     rejected: Mask  # by person
     persons: Persons
 
 
-def judge(
-    form: Format, lines: Lines, repeated: Ints, contradicting: Ints, findings: pl.DataFrame
-) -> Judgement:
-    """Apply the rules over lines.
-
-    Args:
-        findings: what the rules of single rows found (row, field, code).
-    """
+def judge(form: Format, lines: Lines, repeated: Ints, contradicting: Ints) -> Judgement:
+    """Apply the rules over lines; `repeated` and `contradicting` come from `duplicates`."""
     persons, order, starts = persons_of(lines)
     duplicate = np.zeros(len(lines), np.bool_)
     duplicate[repeated] = True
-    parts = [findings, _findings(contradicting, "my_number", "R301")]
+    parts = [_findings(contradicting, "my_number", "R301")]
     strangers = np.zeros(len(starts), np.bool_)
     for values in (lines.insurer, lines.my_number, lines.member_id, lines.new_my_number):
         strangers |= _differs(values, order, starts)

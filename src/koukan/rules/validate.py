@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
 import pandera.polars as pa
 import polars as pl
 
@@ -30,8 +32,14 @@ class Validator:
     record: Record
     codes: Mapping[str, CodeList]
 
-    def check(self, frame: pl.DataFrame, *, clean: bool) -> pl.DataFrame:
+    def check(
+        self, frame: pl.DataFrame, *, suspicious: npt.NDArray[np.int64] | None
+    ) -> pl.DataFrame:
         """Every row through the fused expression; the columns as they are stored.
+
+        Args:
+            frame: strings, all fields of the record type.
+            suspicious: rows known to hold a forbidden character; None: look at every row.
 
         Returns:
             process type, access group and own columns that hold any value (dates as days,
@@ -45,8 +53,14 @@ class Validator:
             for item in self.record.own
             if item.name not in empty
         ]
-        bad = fused(self.form, self.record, self.codes, clean=clean, empty=empty)
-        return frame.select(*KEPT, *own, bad.alias(BAD))
+        known = suspicious is not None
+        bad = fused(self.form, self.record, self.codes, clean=known, empty=empty)
+        checked = frame.select(*KEPT, *own, bad.alias(BAD))
+        if suspicious is None or not len(suspicious):
+            return checked
+        flags = checked[BAD].to_numpy().copy()
+        flags[suspicious] = True
+        return checked.with_columns(pl.Series(BAD, flags))
 
     def details(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Findings (row, field, code) of all-string rows, by expressions: any number of rows."""

@@ -38,7 +38,7 @@ def load_jobs(
     jobs = {}
     for name, path in sorted(definition_files(folders).items()):
         stem = name.removesuffix(".toml")
-        job = problems.build(name, Job, {"name": stem, **problems.read(path)})
+        job = problems.build(name, Job, problems.read(path), name=stem)
         if job is None:
             continue
         jobs[stem] = job

@@ -39,13 +39,13 @@ def tell(centre: Centre, reception: Reception) -> None:
     form = centre.catalogue.formats["acknowledgement"]
     receipt = receipt_of(centre, reception)
     content = acknowledgement(form, centre.catalogue.reasons, receipt)
-    files = [("acknowledgement", content, content.count(b"\n") - 2)]
+    files = [("acknowledgement", content, hashlib.sha256(content).hexdigest())]
     if reception.result_sha256 is not None and not reception.original_erased:
         result = originals.open_result(centre, reception.original)
-        files.append(("registration_result", result, reception.result_lines or 0))
-    for kind, body, lines in files:
+        files.append(("registration_result", result, reception.result_sha256))
+    for kind, body, digest in files:
         name = outbound_name(kind, reception)
-        outbox.put(name, body)
+        outbox.put(name, body, digest)
         with centre.ledger.begin() as transaction:
             Ledger.put_laid_out(
                 transaction,
@@ -54,8 +54,8 @@ def tell(centre: Centre, reception: Reception) -> None:
                     "kind": kind,
                     "sender": reception.sender,
                     "name": name,
-                    "sha256": hashlib.sha256(body).hexdigest(),
-                    "lines": lines,
+                    "sha256": digest,
+                    "lines": body.count(b"\n"),
                 },
             )
         centre.observe("laid out", step="acknowledge")

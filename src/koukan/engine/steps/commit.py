@@ -108,6 +108,7 @@ def accepted_events(centre: Centre, chunk: Chunk, section: str) -> pl.DataFrame:
         "group_number": pl.repeat(chunk.group, typed.height, dtype=pl.Int64, eager=True),
     }
     own = typed.drop(ROW, *KEPT)
+    stage.done_with(f"{chunk.number:05d}.{section}")
     insurer = registration.insurer_texts(outcome["insurer"].to_numpy())
     return pl.DataFrame([*registration.event_columns(columns), insurer, *own.get_columns()])
 

@@ -6,6 +6,7 @@ tables as the ledger knows them; so a rerun issues the same numbers.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from koukan.rules.register import (
     Judgement,
     Lines,
     Mask,
+    Persons,
     companions,
     duplicate_candidates,
     duplicates,
@@ -71,7 +73,9 @@ def digest(centre: Centre, item: Digest) -> list[npt.NDArray[np.uint64]]:
     return [behind.hash(seed=seed).to_numpy() for seed in SEEDS]
 
 
-def run(centre: Centre, group: Group, chunks: list[Chunk], found: pl.DataFrame) -> Outcome:
+def run(
+    centre: Centre, group: Group, chunks: list[Chunk], found: Iterator[pl.DataFrame]
+) -> Outcome:
     """Decide what becomes of every line of the group and leave it as stages for `commit`."""
     with (
         lease(centre.folder("locks"), centre.ledger, "vault", centre.clock()),
@@ -85,10 +89,12 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], found: pl.DataFrame) 
         repeated, contradicting = duplicates(
             lines, rows, digests(centre, chunks, rows, 11 if form.file.syntax == "csv" else 10)
         )
-        judgement = judge(form, lines, repeated, contradicting, found)
-        refused, out = refusals(centre, content, judgement)
-        linked = link_group(centre, group, judgement, out)
-        outcome = conclude(content, judgement, linked, refused)
+        judgement = judge(form, lines, repeated, contradicting)
+        issuable = issue(centre, group, judgement.persons)
+        findings = pl.concat([judgement.findings, *found])
+        refused, out = refusals(centre, content, judgement, findings)
+        linked = link_group(centre, judgement.persons, out, issuable)
+        outcome = conclude(content, judgement, linked, findings, refused)
         stage = stage_of(centre, group.number, group.attempt)
         for chunk in chunks:
             share = outcome.lines[chunk.row : chunk.row + chunk.rows]
@@ -104,6 +110,8 @@ def gather(
     """The numbers of all lines of the group, and their line numbers in their files."""
     stage = stage_of(centre, group.number, group.attempt)
     keys = pl.concat([stage.get(f"{chunk.number:05d}.keys") for chunk in chunks], rechunk=True)
+    for chunk in chunks:
+        stage.done_with(f"{chunk.number:05d}.keys")
     pieces = [piece for chunk in chunks for piece in chunk.pieces]
     counts = [piece.rows for piece in pieces]
     position = np.repeat(np.array([piece.position for piece in pieces], np.int64), counts)
@@ -128,13 +136,15 @@ def digests(
     return [np.concatenate([empty, *(part[n] for part in parts)]) for n in range(len(SEEDS))]
 
 
-def refusals(centre: Centre, content: Content, judgement: Judgement) -> tuple[dict[int, str], Mask]:
+def refusals(
+    centre: Centre, content: Content, judgement: Judgement, findings: pl.DataFrame
+) -> tuple[dict[int, str], Mask]:
     """Files beyond the format's shares, and all persons that are out by now."""
     receptions = content.receptions
     form = centre.bundle_of(receptions[0]).form
     lines, count = content.lines, len(receptions)
     rows = np.bincount(lines.reception, minlength=count)
-    unreadable = judgement.findings.filter(pl.col("code") == "R106")["row"].unique().to_numpy()
+    unreadable = findings.filter(pl.col("code") == "R106")["row"].unique().to_numpy()
     undecodable = np.bincount(lines.reception[unreadable], minlength=count)
     fallen = judgement.rejected[judgement.persons.of_line] & ~judgement.duplicate
     rejected = np.bincount(lines.reception[fallen], minlength=count)
@@ -151,29 +161,33 @@ def refusals(centre: Centre, content: Content, judgement: Judgement) -> tuple[di
     return refused, judgement.rejected | gone[judgement.persons.reception]
 
 
-def link_group(centre: Centre, group: Group, judgement: Judgement, out: Mask) -> Linked:
+def issue(centre: Centre, group: Group, persons: Persons) -> tuple[Ints, Ints]:
+    """The 紐付番号 and 被保険者枝番 that each person would issue, if it is to.
+
+    A reception's range is as long as its data lines; a person's place in it is its first line's.
+    """
+    starts = np.array([start for _, start in group.members], np.int64)
+    begins = np.full(len(starts), np.iinfo(np.int64).max, np.int64)
+    np.minimum.at(begins, persons.reception, persons.first)
+    counters = starts[persons.reception] + persons.first - begins[persons.reception]
+    return centre.link_issuer.issue(counters), centre.member_issuer.issue(counters)
+
+
+def link_group(centre: Centre, persons: Persons, out: Mask, issuable: tuple[Ints, Ints]) -> Linked:
     """Look everybody up and decide."""
-    persons = judgement.persons
     here = ~out
     links = links_of(centre, np.where(here, persons.my_number, NONE))
     successors = links_of(centre, np.where(here, persons.new_my_number, NONE))
     member, owner = roster_of(centre, persons.insurer, links, persons.member_id)
-    starts = np.array([start for _, start in group.members], np.int64)
-    # a reception's range is as long as its data lines; a person's place in it is its first line's
-    begins = np.full(len(starts), np.iinfo(np.int64).max, np.int64)
-    np.minimum.at(begins, persons.reception, persons.first)
-    counters = starts[persons.reception] + persons.first - begins[persons.reception]
-    return link(
-        persons,
-        out,
-        Known(links, successors, member, owner),
-        centre.link_issuer.issue(counters),
-        centre.member_issuer.issue(counters),
-    )
+    return link(persons, out, Known(links, successors, member, owner), *issuable)
 
 
 def conclude(
-    content: Content, judgement: Judgement, linked: Linked, refused: dict[int, str]
+    content: Content,
+    judgement: Judgement,
+    linked: Linked,
+    found: pl.DataFrame,
+    refused: dict[int, str],
 ) -> Outcome:
     """Every line's class, findings of all rules, and what vault and rosters learn."""
     lines, persons = content.lines, judgement.persons
@@ -185,9 +199,7 @@ def conclude(
     reused = pl.DataFrame({"row": persons.first[linked.reused].astype(np.int64)}).with_columns(
         field=pl.lit("process_type_code"), code=pl.lit("W401")
     )
-    findings = companions(
-        judgement, pl.concat([judgement.findings, rejects, reused]), linked.rejected
-    )
+    findings = companions(judgement, pl.concat([found, rejects, reused]), linked.rejected)
     of_line = persons.of_line
     fallen = linked.rejected[of_line]
     repeated = judgement.duplicate

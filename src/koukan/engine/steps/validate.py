@@ -7,6 +7,7 @@ alone: by the pandera schema where they are few, by the same rules as expression
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -69,7 +70,7 @@ def _section(
 ) -> int:
     section = decoded.record.section
     rows = pl.Series(ROW, decoded.rows + chunk.row)
-    flagged = validator.check(decoded.frame, clean=decoded.clean)
+    flagged = validator.check(decoded.frame, suspicious=decoded.suspicious)
     numbers = decoded.frame.with_columns(flagged[BAD]).select(*key_columns(decoded.record, BAD))
     for name in KEYS:
         keys[name][decoded.rows] = numbers[name].to_numpy()
@@ -107,11 +108,12 @@ def explain(centre: Centre, item: Failed) -> pl.DataFrame:
     return found.with_columns(row=rows.gather(found["row"]).cast(pl.Int64))
 
 
-def run(centre: Centre, group: Group) -> tuple[list[Chunk], pl.DataFrame]:
+def run(centre: Centre, group: Group) -> tuple[list[Chunk], Iterator[pl.DataFrame]]:
     """Check a group.
 
     Returns:
-        its chunks, and the findings of single lines: row (line of the group), field, code.
+        its chunks, and the findings of single lines (row of the group, field, code) in parts. They
+        are still being worked out: ask for them when they are needed.
     """
     receptions = receptions_of(centre, group)
     chunks = cut(group, receptions)
@@ -130,8 +132,5 @@ def run(centre: Centre, group: Group) -> tuple[list[Chunk], pl.DataFrame]:
             for section in sections
             for share in shares
         ]
-        findings = pl.concat(
-            [FINDINGS.to_frame(), *centre.workers.map(explain, items if bad else [])]
-        )
         operation.note(rows=sum(chunk.rows for chunk in chunks), files=len(receptions))
-    return chunks, findings
+    return chunks, centre.workers.map(explain, items if bad else [])
