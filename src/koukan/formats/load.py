@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from koukan.errors import DefinitionError
-from koukan.formats.model import Catalogue, CodeList, Format, Reason, Right, Term
+from koukan.formats.model import Catalogue, CodeList, Format, Reason, Rights, Term
 
 M = TypeVar("M", bound=BaseModel)
 REGISTERS = ("glossary", "rejects", "rights")
@@ -38,9 +38,16 @@ class Problems(list[str]):
             self.append(f"{path.name}: {error}")
             return {}
 
-    def build(self, where: str, model: type[M], values: dict[str, Any]) -> M | None:
+    def build(self, where: str, model: type[M], values: object, **given: str) -> M | None:
+        """The model of a table; `given` are its values that stand outside the table."""
+        if not isinstance(values, dict):
+            self.append(f"{where}: a table is needed here")
+            return None
+        if twice := sorted(set(values) & set(given)):
+            self.append(f"{where}: {twice} is given by its place and does not stand in the table")
+            return None
         try:
-            return model.model_validate(values)
+            return model.model_validate({**values, **given})
         except ValidationError as error:
             self.extend(f"{where}: {line}" for line in explain(error))
             return None
@@ -75,37 +82,34 @@ def load_catalogue(*folders: Path) -> tuple[Catalogue | None, list[str]]:
     for name, values in raw.items():
         if name.startswith("codes/"):
             stem = name.removeprefix("codes/").removesuffix(".toml")
-            if built := problems.build(name, CodeList, {"name": stem, **values}):
+            if built := problems.build(name, CodeList, values, name=stem):
                 codes[stem] = built
     reasons = {
         code: built
         for code, values in raw.get("rejects.toml", {}).items()
-        if (built := problems.build(f"rejects.toml {code}", Reason, {"code": code, **values}))
+        if (built := problems.build(f"rejects.toml {code}", Reason, values, code=code))
     }
     terms = [
-        problems.build("glossary.toml", Term, {"label": label, **_term(value)})
+        problems.build("glossary.toml", Term, _term(value), label=label)
         for label, value in raw.get("glossary.toml", {}).items()
     ]
-    rights_file = raw.get("rights.toml", {})
-    rights = [
-        problems.build("rights.toml", Right, values) for values in rights_file.get("right", [])
-    ]
-    if problems:
+    rights = problems.build("rights.toml", Rights, raw.get("rights.toml", {}))
+    if problems or rights is None:
         return None, problems
     catalogue = Catalogue(
         formats=formats,
         codes=codes,
         reasons=reasons,
         terms=tuple(term for term in terms if term),
-        rights=tuple(right for right in rights if right),
-        kinds=rights_file.get("kinds", {}),
-        doors=rights_file.get("doors", {}),
+        rights=rights.right,
+        kinds=rights.kinds,
+        doors=rights.doors,
     )
     problems.extend(cross_check(catalogue))
     return (None if problems else catalogue), problems
 
 
-def _term(value: str | dict[str, str]) -> dict[str, str]:
+def _term(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
@@ -122,7 +126,7 @@ def _formats(raw: dict[str, dict[str, Any]], problems: Problems) -> dict[str, Fo
                 problems.append(f"{name}: base {base!r} is not known")
                 continue
             resolved = merged(resolved, raw[f"{base}.toml"])
-        built = problems.build(name, Format, {"name": stem, **resolved})
+        built = problems.build(name, Format, resolved, name=stem)
         if built:
             formats[stem] = built
     return formats

@@ -16,6 +16,13 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 FieldType = Literal["digits", "ascii", "text", "kana", "code", "date", "datetime"]
 Syntax = Literal["csv", "fixed"]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+LEADING = [  # the byte gate reads person, type and insurer at fixed offsets
+    ("record_number", 10),
+    ("record_type_code", 2),
+    ("process_type_code", 1),
+    ("insurer_code", 8),
+]
+CONTROL = {"record_number", "record_type_code", "layout_code", "sender", "file_sequence"}
 ASCII_TYPES = frozenset({"digits", "ascii", "code", "date", "datetime"})
 
 
@@ -101,6 +108,16 @@ class File(Definition):
     max_bytes: int = 4 * 1024**3
     max_line_bytes: int = 4096
 
+    @model_validator(mode="after")
+    def _consistent(self) -> File:
+        try:
+            expression = re.compile(self.pattern)
+        except re.error as error:
+            raise ValueError(f"the pattern is not an expression: {error}") from None
+        if not expression.fullmatch(self.example):
+            raise ValueError("the example name does not match the pattern")
+        return self
+
     @cached_property
     def expression(self) -> re.Pattern[str]:
         return re.compile(self.pattern)
@@ -144,9 +161,24 @@ class Format(Definition):
                 raise ValueError(f"{self.name}/{record.section}: the key names unknown fields")
         if len({record.code for record in self.records}) != len(self.records):
             raise ValueError(f"{self.name}: a record type code stands twice")
-        if not re.compile(self.file.pattern).fullmatch(self.file.example):
-            raise ValueError(f"{self.name}: the example name does not match the pattern")
+        if self.direction == "inbound" and (missing := self._not_for_the_gate()):
+            raise ValueError(f"{self.name}: a format that comes in has {missing}")
         return self
+
+    def _not_for_the_gate(self) -> str | None:
+        """What the byte gate relies on and this definition has not."""
+        leading = [(field.name, field.length) for field in self.common[: len(LEADING)]]
+        if leading != LEADING:
+            return f"the leading fields {LEADING}"
+        counts = {f"{record.section}_count" for record in self.records}
+        for where, fields, needed in (
+            ("control", self.control, CONTROL),
+            ("end", self.end, counts | {"record_count", "control_total"}),
+        ):
+            required = {field.name for field in fields if field.required}
+            if needed - required:
+                return f"{sorted(needed - required)} as required fields of [[{where}]]"
+        return None
 
     def fields(self, record: Record) -> tuple[Field, ...]:
         """All fields of a record type in file order."""
@@ -179,7 +211,7 @@ class CodeList(Definition):
 
 
 class Reason(Definition):
-    """One code of `formats/rejects.toml` and its sentences; placeholders are {field} {length}."""
+    """One code of `formats/rejects.toml` and its sentences; placeholders are {line} {length}."""
 
     code: Annotated[str, StringConstraints(pattern=r"^[DFHRW][0-9]{3}$")]
     title: str
@@ -206,6 +238,14 @@ class Right(Definition):
     formats: tuple[Identifier, ...]
     kinds: tuple[str, ...]
     doors: tuple[str, ...]
+
+
+class Rights(Definition):
+    """All of `formats/rights.toml`."""
+
+    kinds: dict[str, str] = {}
+    doors: dict[str, str] = {}
+    right: tuple[Right, ...] = ()
 
 
 class Catalogue(Definition):

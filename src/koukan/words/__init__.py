@@ -3,11 +3,12 @@
 The entries stand in `*.toml` beside this file, one file for each area, e.g.
 
     ["seal.broken"]
-    ja = "封印されたファイルを開けません（{path}）。"      what happened
-    ja_next = "運用責任者に連絡してください。"            what to do next; errors have it, labels do not
+    ja = "封印されたファイルを開けません（{path}）。"
+    ja_next = "運用責任者に連絡してください。"
     en = "A sealed file does not open ({path})."
     en_next = "Inform the person in charge."
 
+The first sentence says what happened, `…_next` what to do; labels have none.
 Placeholders are names of `koukan.errors.WHERE` (in errors) or of `SHOWN` (in reports).
 """
 
@@ -66,4 +67,6 @@ def filled(text: str, where: Mapping[str, object]) -> str:
 
 def harmless(text: str) -> str:
     """The text without what a terminal would obey: names of files come from strangers."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )

@@ -1,0 +1,60 @@
+"""`koukan history`: what is registered of one person; its output is personal data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from koukan.cli import output, shape
+from koukan.cli.settings import Settings
+from koukan.errors import Exit
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from koukan.formats import Catalogue
+
+
+@shape.command("history", site=True, json=True)
+@click.argument("insurer")
+@click.argument("member_id")
+def history(settings: Settings, insurer: str, member_id: str) -> int:
+    """All events of a person, section by section."""
+    with settings.centre() as centre:
+        from koukan.engine.history import look_up
+
+        found = look_up(centre, insurer, member_id)
+        if settings.json:
+            sections = {name: json.loads(_json(frame)) for name, frame in found.items()}
+            output.document("history", {"sections": sections})
+        elif any(frame.height for frame in found.values()):
+            output.show(*_lines(centre.catalogue, found))
+        else:
+            output.show(settings.text("cli.nobody"))
+    return Exit.DONE
+
+
+def _json(frame: pl.DataFrame) -> str:
+    return frame.write_json()
+
+
+def _lines(catalogue: Catalogue, found: Mapping[str, pl.DataFrame]) -> Iterator[str]:
+    """`label: value` of what is not empty, one event after another."""
+    labels = {term.name: term.label for term in catalogue.terms}
+    titles = {
+        record.section: record.title
+        for form in catalogue.formats.values()
+        for record in form.records
+    }
+    for section, frame in found.items():
+        for place, event in enumerate(frame.iter_rows(named=True), 1):
+            yield f"■ {titles.get(section, section)} {place}/{frame.height}"
+            for name, value in event.items():
+                if value is not None and value != "":
+                    yield f"  {labels.get(name, name)}: {value}"
+
+
+COMMANDS = {"history": history}

@@ -1,0 +1,65 @@
+"""`koukan run` and `koukan tick`: the jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from koukan.cli import output, render, shape
+from koukan.cli.progress import progress
+from koukan.cli.settings import Settings
+from koukan.errors import Exit
+
+if TYPE_CHECKING:
+    from koukan.engine.centre import Centre
+    from koukan.engine.run import Ran
+
+
+@shape.command("run", site=True, json=True)
+@click.argument("job")
+@click.option("--expect-input", is_flag=True)
+def run(settings: Settings, job: str, expect_input: bool) -> int:
+    """Run one job now."""
+    with progress(settings) as observe, settings.centre(observe) as centre:
+        from koukan.engine.run import run_job
+
+        ran = run_job(centre, job)
+        nothing = expect_input and not ran.receptions
+        return report(settings, centre, "run", [ran], Exit.NO_INPUT if nothing else Exit.DONE)
+
+
+@shape.command("tick", site=True, json=True)
+def tick(settings: Settings) -> int:
+    """Run what is due."""
+    with progress(settings) as observe, settings.centre(observe) as centre:
+        from koukan.engine.run import tick as run_due
+
+        return report(settings, centre, "tick", run_due(centre), Exit.DONE)
+
+
+def report(settings: Settings, centre: Centre, name: str, done: list[Ran], least: Exit) -> int:
+    """Tell what the jobs did; the largest of their exit codes, but `least` at least."""
+    from koukan.reports import summary
+
+    code = max([least, *(ran.exit for ran in done)])
+    numbers = sorted({number for ran in done for number in ran.receptions})
+    found = summary(centre, numbers)
+    if settings.json:
+        jobs = [{**ran._asdict(), "exit": int(ran.exit)} for ran in done]
+        output.document(name, {"jobs": jobs, "summary": found}, code)
+        return code
+    if not done:
+        output.show(settings.text("cli.nothing_due"))
+    for ran in done:
+        seconds = f"{ran.seconds:.1f}"
+        where = {"job": ran.job, "count": len(ran.receptions), "seconds": seconds}
+        output.show(settings.text("cli.ran" if ran.receptions else "cli.no_input", **where))
+    if numbers:
+        output.show(*render.summary(settings, found))
+        held = found["receptions"]["held"]
+        output.suggest(settings, "koukan status" if held else f"koukan show {numbers[-1]}")
+    return code
+
+
+COMMANDS = {"run": run, "tick": tick}

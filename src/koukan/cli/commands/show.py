@@ -1,0 +1,31 @@
+"""`koukan show`."""
+
+from __future__ import annotations
+
+import click
+
+from koukan.cli import output, render, shape
+from koukan.cli.settings import Settings
+from koukan.errors import Exit
+
+
+@shape.command("show", site=True, json=True)
+@click.argument("reception", type=click.IntRange(min=1))
+def show(settings: Settings, reception: int) -> int:
+    """One reception."""
+    with settings.centre() as centre:
+        from koukan import reports
+
+        found = reports.reception(centre, reception)
+        if settings.json:
+            output.document("reception", found)
+            return Exit.DONE
+        output.show(*render.reception(settings, centre.catalogue, found))
+    if found["outcome"] == "held":
+        output.suggest(settings, f"koukan release {reception} --reason '…'")
+    elif found["outcome"] == "open":
+        output.suggest(settings, f"koukan rerun {reception} --plan")
+    return Exit.DONE
+
+
+COMMANDS = {"show": show}

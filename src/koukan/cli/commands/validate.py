@@ -1,0 +1,100 @@
+"""`koukan validate`: the offline checker, with the same codes and words as the centre."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from koukan.cli import output, process, render, shape
+from koukan.cli.settings import Settings
+from koukan.errors import Exit
+
+if TYPE_CHECKING:
+    from koukan.engine.offline import Finding, Report
+    from koukan.formats import Catalogue
+
+COLUMNS = ("line", "record_number", "field", "code", "why", "action")
+
+
+@shape.command("validate", root=True, json=True)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--format", "format_name", metavar="NAME")
+@click.option("--limit", type=click.IntRange(min=0), default=50, metavar="N")
+def validate(settings: Settings, file: Path, format_name: str | None, limit: int) -> int:
+    """Check a file as the centre would, as far as that goes without the centre."""
+    with process.private_spill():
+        catalogue = settings.catalogue()
+        from koukan.engine.offline import check_file
+
+        report = check_file(file, catalogue, format_name, language=settings.language)
+    wrong = report.code or report.counts["rejected"]
+    code = Exit.REJECTS if wrong else Exit.DONE
+    shown = [_told(item) for item in report.findings[:limit]]
+    if settings.json:
+        output.document("validate", _content(settings, catalogue, report, shown), code)
+    else:
+        _print(settings, catalogue, file, report, shown)
+    return code
+
+
+def _content(
+    settings: Settings, catalogue: Catalogue, report: Report, shown: list[dict[str, Any]]
+) -> dict[str, Any]:
+    refusal = None
+    if report.code:
+        told = render.meaning(settings, catalogue.reasons[report.code], report.line)
+        refusal = {"code": report.code, "line": report.line or None, **told}
+    return {
+        "format": report.form,
+        "lines": report.rows,
+        "counts": report.counts,
+        "refusal": refusal,
+        "findings_total": len(report.findings),
+        "findings": shown,
+    }
+
+
+def _told(item: Finding) -> dict[str, Any]:
+    """A finding; it names places, never values."""
+    return {
+        "line": item.line,
+        "record_number": item.record_number,
+        "section": item.section,
+        "field": item.label,
+        "name": item.field,
+        "code": item.code,
+        "why": item.text,
+        "action": item.action,
+    }
+
+
+def _print(
+    settings: Settings,
+    catalogue: Catalogue,
+    file: Path,
+    report: Report,
+    shown: list[dict[str, Any]],
+) -> None:
+    where = {"file": file.name, "format": report.form, "count": f"{report.rows:,}"}
+    if report.code:
+        told = render.meaning(settings, catalogue.reasons[report.code], report.line)
+        output.show(settings.text("cli.file_refused", file=file.name))
+        output.show(f"{report.code}  {told['title']}", f"  {told['text']}", f"  {told['action']}")
+    elif report.findings:
+        total = f"{len(report.findings):,}"
+        output.show(settings.text("cli.file_rejects", total=total, **where))
+    else:
+        output.show(settings.text("cli.file_good", **where))
+    if shown:
+        headings = [settings.text(f"reports.{name}") for name in COLUMNS]
+        rows = [[str(item[name]) for name in COLUMNS] for item in shown]
+        output.show(output.table(headings, rows))
+    more = len(report.findings) - len(shown)
+    if more:
+        output.show(settings.text("cli.more", count=f"{more:,}"))
+    output.say(settings.text("cli.offline"))
+
+
+COMMANDS = {"validate": validate}

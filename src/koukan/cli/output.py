@@ -1,0 +1,128 @@
+"""Results go to stdout, talk to stderr; both in the language of the run."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from koukan import words
+from koukan.cli.settings import Settings
+from koukan.errors import Exit, KoukanError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+WIDTH = 80  # where output is no terminal
+
+
+def lenient(stream: TextIO) -> None:
+    """A character that the terminal's encoding lacks becomes `?`, never an error."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+
+
+def console(stream: TextIO) -> Console:
+    """A console on a stream; NO_COLOR and TERM=dumb are heard by rich itself."""
+    from rich.console import Console
+
+    width = None if stream.isatty() or "COLUMNS" in os.environ else WIDTH
+    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
+
+
+def show(*lines: RenderableType) -> None:
+    """Print results on stdout; a reader that has seen enough is no failure."""
+    try:
+        target = console(sys.stdout)
+        for line in lines:
+            target.print(words.harmless(line) if isinstance(line, str) else line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+
+
+def raw(text: str) -> None:
+    """Print a text that somebody's file is made of, as it is."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+
+
+def document(name: str, content: Mapping[str, object], code: int = Exit.DONE) -> None:
+    """Print the one JSON document of a command. Fields are only ever added to a schema."""
+    whole = {"schema": f"koukan.{name}.v1", "exit": int(code), **content}
+    raw(json.dumps(whole, ensure_ascii=False, indent=2) + "\n")
+
+
+def _forget_stdout() -> None:
+    """Nobody reads any more; the work and its exit code go on."""
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for good
+
+
+def say(*lines: str) -> None:
+    """Talk on stderr."""
+    try:
+        for line in lines:
+            sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return  # stderr is closed: results and exit codes must do
+
+
+def suggest(settings: Settings, command: str) -> None:
+    """Name the command to try next."""
+    if not settings.json:
+        say(f"{settings.text('cli.next')}: {command}")
+
+
+def complain(settings: Settings, error: KoukanError) -> None:
+    """Tell an error: what, where, what next."""
+    told = words.sentence(error.key, settings.language, **error.where)
+    following = words.next_step(error.key, settings.language, **error.where)
+    if settings.json:
+        content = {
+            "schema": "koukan.error.v1",
+            "exit": int(error.exit_code),
+            "key": error.key,
+            "retryable": error.retryable,
+            "where": error.where,
+            "sentence": told,
+            "next": following,
+        }
+        say(json.dumps(content, ensure_ascii=False))
+        return
+    say(f"koukan: {settings.text('cli.error')}: {told}")
+    if following:
+        say(f"koukan: {following}")
+
+
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Sequence[int] = ()
+) -> RenderableType:
+    """Columns under headings; `numbers` are the places of those aligned to the right."""
+    from rich import box
+    from rich.table import Table
+
+    found = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
+    for place, heading in enumerate(headings):
+        right = place in numbers
+        found.add_column(
+            heading,
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=right,
+        )
+    for row in rows:
+        found.add_row(*(words.harmless(_cell(value)) for value in row))
+    return found
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else str(value)

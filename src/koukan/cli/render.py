@@ -1,0 +1,230 @@
+"""Reports as text: the same objects that `--json` prints, for a screen of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from koukan import words
+from koukan.cli import output
+from koukan.cli.settings import Settings
+from koukan.errors import Exit
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from koukan.engine.verify import Problem
+    from koukan.formats import Catalogue, Reason
+
+COUNTS = ("received", "accepted", "rejected", "duplicate", "held")
+Page = Mapping[str, Any]
+
+
+def meaning(settings: Settings, reason: Reason, line: int = 0) -> dict[str, str]:
+    """Title, sentence and action of a code of rejects.toml."""
+    english = settings.language == "en"
+    text = reason.text_en if english else reason.text
+    if not line:  # a code in general, or a file's refusal that points to no line
+        text = text.replace("{line}行目：", "").replace("Line {line}: ", "")
+    # A length belongs to a field; spoken of in general there is none.
+    for general in ("（定め：{length}桁）", " ({length})"):
+        text = text.replace(general, "")
+    return {
+        "title": reason.title_en if english else reason.title,
+        "text": text.replace("{line}", str(line)),
+        "action": reason.action_en if english else reason.action,
+    }
+
+
+def problems(settings: Settings, name: str, found: Sequence[Problem], sound: str) -> int:
+    """What a verification found; 50 if anything."""
+    code = Exit.INTEGRITY if found else Exit.DONE
+    told = [
+        {
+            "key": item.key,
+            "where": item.where,
+            "sentence": settings.text(item.key, **item.where),
+            "next": words.next_step(item.key, settings.language, **item.where),
+        }
+        for item in found
+    ]
+    if settings.json:
+        output.document(name, {"problems": told}, code)
+    elif not told:
+        output.show(settings.text(sound))
+    else:
+        for item in told:
+            output.show(str(item["sentence"]), f"  {item['next']}")
+        output.say(settings.text("cli.problems", count=len(told)))
+    return code
+
+
+def summary(settings: Settings, found: Page) -> Iterator[RenderableType]:
+    """Outcomes, codes, lines by insurer, and whether they balance."""
+    yield outcomes(settings, found["receptions"])
+    if found["codes"]:
+        yield "  ".join(f"{code} {count:,}" for code, count in found["codes"].items())
+    if found.get("insurers"):
+        yield ""
+        yield insurers(settings, found["insurers"])
+    else:
+        yield lines(settings, found["records"])
+    key = "reports.balanced" if found["ledger_balanced"] else "reports.not_balanced"
+    yield settings.text(key)
+
+
+def outcomes(settings: Settings, found: Mapping[str, int]) -> str:
+    """Files by outcome on one line."""
+    told = [
+        f"{settings.text(f'reports.outcome.{name}')} {count:,}"
+        for name, count in found.items()
+        if count
+    ]
+    return f"{settings.text('reports.files')}: {'  '.join(told) or settings.text('reports.none')}"
+
+
+def lines(settings: Settings, found: Mapping[str, int]) -> str:
+    """Lines by what became of them on one line."""
+    told = [f"{settings.text(f'reports.count.{name}')} {found[name]:,}" for name in COUNTS]
+    return f"{settings.text('reports.lines')}: {'  '.join(told)}"
+
+
+def insurers(settings: Settings, found: Sequence[Page]) -> RenderableType:
+    """A row for each insurer and one for their sum."""
+    headings = [settings.text("reports.insurer")]
+    headings += [settings.text(f"reports.count.{name}") for name in COUNTS]
+    body = [[item["insurer"], *(item[name] for name in COUNTS)] for item in found]
+    sums = [sum(item[name] for item in found) for name in COUNTS]
+    body.append([settings.text("reports.sum"), *sums])
+    return output.table(headings, body, numbers=range(1, len(COUNTS) + 1))
+
+
+def status(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[RenderableType]:
+    """The whole page, the verdict first."""
+    verdict, runs = page["verdict"], page["running"]
+    since = runs["since"] if runs else ""
+    key = f"reports.verdict.{verdict['state']}"
+    yield f"● {settings.text(key, count=verdict['count'], since=since)}    {page['now']}"
+    yield from _section(settings, "reports.needs_you", _needs(settings, catalogue, page))
+    if runs:
+        running = f"{runs['lease']}  {runs['holder']}  {runs['since']}"
+        yield from _section(settings, "reports.running", iter([running]))
+    yield from _section(settings, "reports.waiting", _waiting(settings, page["waiting"]))
+    tonight = page["tonight"]
+    heading = settings.text("reports.tonight", night=tonight["night"])
+    yield ""
+    yield f"■ {heading}"
+    yield from summary(settings, tonight)
+
+
+def _section(
+    settings: Settings, key: str, content: Iterator[RenderableType]
+) -> Iterator[RenderableType]:
+    found = list(content)
+    yield ""
+    yield f"■ {settings.text(key)}{'' if found else ': ' + settings.text('reports.none')}"
+    yield from found
+
+
+def _needs(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[RenderableType]:
+    needs = page["needs_you"]
+    if not needs["ledger_balanced"]:
+        yield settings.text("reports.not_balanced")
+    for job in needs["failed_jobs"]:
+        yield settings.text("reports.failed_job", job=job["job"], exit=job["exit"])
+    if not needs["held"]:
+        return
+    names = ("reception", "sender", "file", "why", "age")
+    body = [
+        [
+            str(item["reception"]),
+            item["sender"],
+            item["file"],
+            f"{item['code']} {meaning(settings, catalogue.reasons[item['code']])['title']}",
+            age(settings, item["age_seconds"]),
+        ]
+        for item in needs["held"]
+    ]
+    yield output.table([settings.text(f"reports.{name}") for name in names], body)
+    more = needs["held_total"] - len(body)
+    if more:
+        yield settings.text("reports.more", count=more)
+
+
+def _waiting(settings: Settings, found: Page) -> Iterator[RenderableType]:
+    for item in found["missing"]:
+        where = {"sender": item["sender"], "format": item["format"]}
+        yield settings.text("reports.missing_number", key=f"{item['sequence']:06d}", **where)
+    for item in found["inboxes"]:
+        if item["files"]:
+            yield settings.text("reports.in_inbox", sender=item["sender"], count=item["files"])
+        if item["partial"]:
+            yield settings.text("reports.partial", sender=item["sender"], count=item["partial"])
+    if found["unfinished"]:
+        yield settings.text("reports.unfinished", count=found["unfinished"])
+    for item in found["due_jobs"]:
+        yield settings.text("reports.due_job", job=item["job"], at=item["due"])
+
+
+def age(settings: Settings, seconds: int) -> str:
+    """How long ago, in the largest unit that fits."""
+    for unit, size in (("days", 86_400), ("hours", 3_600)):
+        if seconds >= size:
+            return settings.text(f"reports.{unit}", count=seconds // size)
+    return settings.text("reports.minutes", count=seconds // 60)
+
+
+def reception(settings: Settings, catalogue: Catalogue, found: Page) -> Iterator[RenderableType]:
+    """One reception: what, why, what to do, counts, steps."""
+    outcome = settings.text(f"reports.outcome.{found['outcome']}")
+    shown: dict[str, object] = {
+        "reception": str(found["reception"]),
+        "outcome": outcome,
+        "sender": f"{found['sender']} / {found['door']}",
+        "file": found["file"],
+        "format": found["format"],
+        "received_at": found["received_at"],
+        "lines": found["lines"],
+    }
+    if found["code"]:
+        told = meaning(settings, catalogue.reasons[found["code"]], found["line"] or 0)
+        shown |= {"code": f"{found['code']} {told['title']}", "why": told["text"]}
+        shown |= {"action": told["action"]}
+    shown |= {name: found[name] for name in ("reason", "first") if found[name]}
+    labels = {name: settings.text(f"reports.{name}") for name in shown}
+    for name, value in shown.items():
+        yield f"{labels[name]}: {value}"
+    if found["original_erased"]:
+        yield settings.text("reports.erased")
+    yield ""
+    yield f"■ {settings.text('reports.steps')}"
+    yield "  ".join(
+        f"{settings.text(f'reports.step.{name}')}"
+        f" {settings.text('reports.done' if done else 'reports.pending')}"
+        for name, done in found["steps"].items()
+    )
+    if found["insurers"]:
+        yield ""
+        yield insurers(settings, found["insurers"])
+    if found["findings"]:
+        yield f"■ {settings.text('reports.findings')}"
+        yield _findings(settings, catalogue, found["findings"])
+    if found["laid_out"]:
+        yield f"■ {settings.text('reports.laid_out')}"
+        for item in found["laid_out"]:
+            yield f"{settings.text('reports.kind.' + item['kind'])}: {item['file']}"
+
+
+def _findings(settings: Settings, catalogue: Catalogue, found: Sequence[Page]) -> RenderableType:
+    names = ("insurer", "code", "why", "lines")
+    body = [
+        [
+            item["insurer"],
+            item["code"],
+            meaning(settings, catalogue.reasons[item["code"]])["title"],
+            item["lines"],
+        ]
+        for item in found
+    ]
+    headings = [settings.text(f"reports.{name}") for name in names]
+    return output.table(headings, body, numbers=[3])

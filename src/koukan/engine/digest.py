@@ -1,0 +1,117 @@
+"""The state digest: one number for all that a centre has come to know, however it came about.
+
+Two centres with the same keyring that took the same files in the same order have the same digest,
+whether in one run or in many, killed in between or not. So nothing goes in that tells only how: no
+time, nonce, key, group, attempt, or name that was drawn. What goes in are the rows of every table,
+every reception with its numbers and counts, and the names that lie in the outboxes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import polars as pl
+
+from koukan import durable
+from koukan.engine.centre import Centre
+from koukan.flows.registration import INCIDENTAL
+from koukan.keys.secret import canonical
+from koukan.ledger import Reception
+from koukan.tables import encrypted
+from koukan.tables.definition import partition_name
+from koukan.tables.table import DataFile
+
+SLICE = 100_000  # rows that are text at the same time
+TOLD = (  # what of a reception is state
+    "number",
+    "sender",
+    "door",
+    "format",
+    "file_name",
+    "sequence",
+    "sha256",
+    "state",
+    "outcome",
+    "code",
+    "line",
+    "rows",
+    "first",
+    "original_erased",
+)
+
+
+class Part(NamedTuple):
+    """The files of one partition of a table."""
+
+    table: str
+    partition: str
+    files: tuple[DataFile, ...]
+
+
+def state_digest(centre: Centre) -> str:
+    """SHA-256 over the state, 64 hexadecimal digits. Of a centre at rest: take it between runs.
+
+    Memory holds the partition (bucket or insurer, and section) that is being sorted, by worker.
+
+    Raises:
+        TableRefused: a table or a file of it is not what the ledger says.
+    """
+    whole = hashlib.sha256()
+    parts = [part for name in sorted(centre.tables) for part in parts_of(centre, name)]
+    for part, digest in zip(parts, centre.workers.map(part_digest, parts), strict=True):
+        _add(whole, "table", {"table": part.table, "partition": part.partition, "rows": digest})
+    for reception in centre.ledger.receptions():
+        _add(whole, "reception", told(centre, reception))
+    for sender in sorted(sender.name for sender in centre.site.senders):
+        _add(whole, "outbox", {"sender": sender, "names": list(outbox_names(centre, sender))})
+    return whole.hexdigest()
+
+
+def parts_of(centre: Centre, table: str) -> list[Part]:
+    """A table's partitions that hold any row, by name."""
+    found: dict[str, list[DataFile]] = {}
+    for file in centre.snapshot(table).files():
+        if file.rows:
+            found.setdefault(partition_name(file.partition), []).append(file)
+    return [Part(table, name, tuple(files)) for name, files in sorted(found.items())]
+
+
+def part_digest(centre: Centre, part: Part) -> str:
+    """Task: hash the rows of a partition, sorted by all their columns, as text.
+
+    Of the text it matters that equal rows give equal bytes and others do not: strings are quoted
+    where they must be, an empty one always, and nothing stands for what is absent.
+    """
+    table = centre.tables[part.table]
+    columns = table.definition.columns(part.files[0].partition)
+    chosen = [name for name in columns if name not in INCIDENTAL]
+    lazies = [table.open_file(file).select(chosen) for file in part.files]
+    rows = pl.concat(encrypted.collect_all(lazies, path=table.folder)).sort(chosen)
+    digest = hashlib.sha256()
+    for share in rows.iter_slices(SLICE):
+        text = share.write_csv(include_header=False, quote_style="necessary", null_value="")
+        digest.update(text.encode())
+    return digest.hexdigest()
+
+
+def told(centre: Centre, reception: Reception) -> dict[str, object]:
+    """A reception as far as it is state, with counts and findings by insurer."""
+    counts = [vars(item) for item in centre.ledger.counts(reception.number)]
+    return {
+        **{name: getattr(reception, name) for name in TOLD},
+        "counts": counts,
+        "findings": [list(item) for item in centre.ledger.findings(reception.number)],
+    }
+
+
+def outbox_names(centre: Centre, sender: str) -> Iterator[str]:
+    """Names in an outbox, sorted; unfinished files have none."""
+    folder = centre.outbox(sender).folder
+    names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
+    return (name for name in sorted(names) if not name.startswith(durable.TEMPORARY))
+
+
+def _add(whole: hashlib._Hash, kind: str, content: dict[str, object]) -> None:
+    whole.update(canonical({"kind": kind, **content}) + b"\n")

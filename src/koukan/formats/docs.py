@@ -1,0 +1,241 @@
+"""The formats as a document: `formats/README.md`, made from the definitions and from nothing else.
+
+Japanese first, with the identifiers that developers need beside each label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from koukan.formats.model import Catalogue, Check, CodeList, Field, Format, Reason, Record
+
+TYPES = {
+    "digits": "数字 digits",
+    "ascii": "半角 ascii",
+    "text": "文字 text",
+    "kana": "全角カナ kana",
+    "code": "コード code",
+    "date": "日付 date",
+    "datetime": "日時 datetime",
+}
+NEWLINES = {"crlf": "CR LF", "lf": "LF"}
+DIRECTIONS = {"inbound": "受信 inbound", "outbound": "送信 outbound"}
+KINDS_OF_CODE = {
+    "F": "ファイル全体を受付不可とするもの / a file is refused",
+    "H": "ファイルを保留とするもの / a file is held",
+    "D": "重複 / a duplicate",
+    "R": "行をエラーとするもの / a line is rejected",
+    "W": "登録し、注意を添えるもの / accepted with a remark",
+}
+INTRODUCTION = """\
+# ファイル様式 / File formats
+
+このファイルは `koukan docs` が定義（`formats/*.toml`）から作ります。直接編集しないでください。
+This file is made by `koukan docs` from the definitions (`formats/*.toml`): do not edit it.
+
+**様式の配置（項目の順序、桁数、ファイル名、コード）は、公開資料に定めがないため、当システムが選んで
+ここに記したものです。** 項目そのものは公開資料によります。実際の様式を渡された環境では、同じ名前の
+TOML を環境側の `formats/` に置いて差し替えます。
+
+**The layouts (order of fields, lengths, file names, codes) are our own documented choice: no public
+source fixes them.** Which items there are comes from public sources. A site replaces a file by one
+of the same name in its own `formats/`, with the layout that it was given.
+
+桁数は文字数です。固定長では、文字・カナの項目は1文字あたり2バイトを取ります。
+Lengths count characters; in fixed width each character of text and kana takes two bytes.
+"""
+
+
+def document(catalogue: Catalogue) -> str:
+    """The whole document in Markdown."""
+    parts = [INTRODUCTION, *_contents(catalogue)]
+    for form in _ordered(catalogue):
+        parts += _format(form)
+    parts += _code_lists(catalogue)
+    parts += _reasons(catalogue)
+    parts += _rights(catalogue)
+    parts += _glossary(catalogue)
+    return "\n".join(parts)
+
+
+def _ordered(catalogue: Catalogue) -> list[Format]:
+    """What comes in before what goes out."""
+    return sorted(catalogue.formats.values(), key=lambda form: (form.direction, form.name))
+
+
+def _contents(catalogue: Catalogue) -> Iterator[str]:
+    yield "## 一覧 / Contents\n"
+    rows = [
+        (
+            f"[{form.title}](#{form.name})",
+            f"`{form.name}`",
+            DIRECTIONS[form.direction],
+            form.file.syntax,
+            f"`{form.file.example}`",
+        )
+        for form in _ordered(catalogue)
+    ]
+    yield _table(("様式 format", "名前 name", "方向 direction", "構文 syntax", "例 example"), rows)
+    yield (
+        "[コード表 / Code lists](#code-lists) · [処理結果コード / Reject codes](#reject-codes) · "
+        "[権限 / Rights](#rights) · [用語 / Glossary](#glossary)\n"
+    )
+
+
+def _format(form: Format) -> Iterator[str]:
+    yield _heading(form.name, f"{form.title} `{form.name}`")
+    yield f"{form.purpose}\n"
+    if form.note:
+        yield f"{form.note}\n"
+    file = form.file
+    rows = [
+        ("方向 direction", DIRECTIONS[form.direction]),
+        ("版 version", form.version),
+        ("所管 owner", form.owner),
+        ("出典 source", form.source),
+        ("ファイル名 file name", f"`{file.example}`"),
+        ("名前の規則 pattern", f"`{file.pattern}`"),
+        ("構文 syntax", "CSV" if file.syntax == "csv" else "固定長 fixed width"),
+        ("文字コード encoding", file.encoding),
+        ("改行 line end", NEWLINES[file.newline]),
+        ("ファイルの上限 largest file", f"{file.max_bytes:,} bytes"),
+        ("行の上限 longest line", f"{file.max_line_bytes:,} bytes"),
+    ]
+    if form.direction == "inbound":
+        floor = f"{form.share_floor} 行以上のファイル / files of {form.share_floor} lines or more"
+        rows += [
+            ("判読できない行の上限 undecodable", f"{form.undecodable_share:.0%}（{floor}）"),
+            ("エラー行の上限 rejected", f"{form.reject_share:.0%}（{floor}）"),
+        ]
+    yield _table(("", ""), rows)
+    yield "### コントロールレコード / Control record\n"
+    yield _fields(form, form.control)
+    if form.common:
+        yield "### 各レコードの先頭の項目 / First fields of every record\n"
+        yield _fields(form, form.common)
+    for record in form.records:
+        yield from _record(form, record)
+    yield "### エンドレコード / End record\n"
+    yield _fields(form, form.end)
+
+
+def _record(form: Format, record: Record) -> Iterator[str]:
+    yield f"### {record.code} {record.title} `{record.section}`\n"
+    if record.key:
+        yield f"一人の中でのキー / key within a person: {_names(record.key)}\n"
+    yield _fields(form, record.own)
+    if record.checks:
+        yield "項目間の検査 / checks over several fields:\n"
+        rows = [
+            (check.code, f"`{check.use}`", _names(check.fields), _when(check))
+            for check in record.checks
+        ]
+        yield _table(("コード code", "検査 check", "項目 fields", "条件 when"), rows)
+
+
+def _when(check: Check) -> str:
+    return ", ".join(f"`{name}` = {' / '.join(values)}" for name, values in check.when.items())
+
+
+def _fields(form: Format, fields: Sequence[Field]) -> str:
+    rows = [
+        (
+            item.label,
+            f"`{item.name}`",
+            TYPES[item.type] + ("（不明可 uncertain）" if item.uncertain else ""),
+            _length(item, form),
+            "○" if item.required else "",
+            "○" if item.sensitive else "",
+            f"[`{item.codes}`](#codes-{item.codes})" if item.codes else "",
+            _names(item.checks),
+            f"`{item.sample}`" if item.sample else "",
+            item.note,
+        )
+        for item in fields
+    ]
+    headings = (
+        "項目 field",
+        "名前 name",
+        "型 type",
+        "桁 length",
+        "必須 required",
+        "機微 sensitive",
+        "コード codes",
+        "検査 checks",
+        "例 sample",
+        "備考 note",
+    )
+    return _table(headings, rows)
+
+
+def _length(item: Field, form: Format) -> str:
+    length = str(item.length) if item.shortest == item.length else f"{item.shortest}–{item.length}"
+    return f"{length}（{item.slot} bytes）" if form.file.syntax == "fixed" else length
+
+
+def _code_lists(catalogue: Catalogue) -> Iterator[str]:
+    yield _heading("code-lists", "コード表 / Code lists")
+    for name in sorted(catalogue.codes):
+        yield from _code_list(catalogue.codes[name])
+
+
+def _code_list(codes: CodeList) -> Iterator[str]:
+    yield _heading(f"codes-{codes.name}", f"{codes.title} `{codes.name}`", level=3)
+    yield f"出典 source: {codes.source}\n"
+    rows = [(f"`{value}`", meaning) for value, meaning in codes.values.items()]
+    yield _table(("値 value", "意味 meaning"), rows)
+
+
+def _reasons(catalogue: Catalogue) -> Iterator[str]:
+    yield _heading("reject-codes", "処理結果コード / Reject codes")
+    for letter, title in KINDS_OF_CODE.items():
+        yield f"### {letter}: {title}\n"
+        found = [one for code, one in sorted(catalogue.reasons.items()) if code[0] == letter]
+        rows = [(one.code, *_sentences(one)) for one in found]
+        yield _table(("コード code", "意味 title", "説明 sentence", "対処 what to do"), rows)
+
+
+def _sentences(one: Reason) -> Iterator[str]:
+    pairs = ((one.title, one.title_en), (one.text, one.text_en), (one.action, one.action_en))
+    return (f"{japanese}<br>{english}" for japanese, english in pairs)
+
+
+def _rights(catalogue: Catalogue) -> Iterator[str]:
+    yield _heading("rights", "権限 / Rights")
+    yield (
+        "ここにない組み合わせのファイルは、全体を受付不可とします。"
+        "What is not listed is refused as a whole file.\n"
+    )
+    rows = [
+        (
+            f"{right.title}<br>`{right.function}`",
+            _names(right.formats),
+            "<br>".join(catalogue.kinds[kind] for kind in right.kinds),
+            "<br>".join(f"{catalogue.doors[door]} `{door}`" for door in right.doors),
+        )
+        for right in catalogue.rights
+    ]
+    yield _table(("届出 function", "様式 formats", "保険者 insurers", "受付経路 doors"), rows)
+
+
+def _glossary(catalogue: Catalogue) -> Iterator[str]:
+    yield _heading("glossary", "用語 / Glossary")
+    rows = [(term.label, f"`{term.name}`", term.note) for term in catalogue.terms]
+    yield _table(("項目 label", "名前 name", "備考 note"), rows)
+
+
+def _heading(anchor: str, title: str, level: int = 2) -> str:
+    return f'<a id="{anchor}"></a>\n\n{"#" * level} {title}\n'
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "".join(f"| {' | '.join(_cell(one) for one in line)} |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

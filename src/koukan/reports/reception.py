@@ -1,0 +1,73 @@
+"""One reception, as an operator needs to see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from koukan.ledger import Reception
+from koukan.reports.source import Source, local
+
+# What a reception has behind it when it is in a state; the group steps go together.
+REACHED = {
+    "picked_up": ("pick_up",),
+    "gated": ("pick_up", "gate"),
+    "admitted": ("pick_up", "gate", "admit"),
+    "committed": ("pick_up", "gate", "admit", "validate", "link", "commit"),
+}
+ALL_STEPS = (*REACHED["committed"], "acknowledge")
+
+
+def reception(source: Source, number: int) -> dict[str, Any]:
+    """Everything about one reception but its content.
+
+    Raises:
+        UsageError: there is no such reception.
+    """
+    found = source.ledger.reception(number)
+    return {
+        "reception": found.number,
+        "job": found.job,
+        "format": found.format,
+        "sender": found.sender,
+        "door": found.door,
+        "file": found.file_name,
+        "sequence": found.sequence,
+        "bytes": found.length,
+        "lines": found.rows,
+        "sha256": found.sha256,
+        "received_at": local(found.received_at),
+        "state": found.state,
+        "outcome": found.outcome or "open",
+        "code": found.code,
+        "line": found.line or None,
+        "reason": found.reason,
+        "first": found.first,
+        "group": found.group_number,
+        "original_erased": found.original_erased,
+        "steps": steps(source, found),
+        "insurers": [vars(item) for item in source.ledger.counts(number)],
+        "findings": [
+            {"insurer": insurer, "code": code, "lines": lines}
+            for insurer, code, lines in source.ledger.findings(number)
+        ],
+        "laid_out": [
+            {"kind": row.kind, "file": row.name, "lines": row.lines}
+            for row in source.ledger.laid_out(number)
+        ],
+    }
+
+
+def steps(source: Source, found: Reception) -> dict[str, bool]:
+    """Step -> done. A step that the outcome made needless is not listed."""
+    told = found.told == f"{found.outcome} {found.code or ''}".strip()
+    if found.state == "closed":
+        names = ALL_STEPS if found.outcome == "accepted" else REACHED["gated"]
+        if found.outcome == "refused" and found.group_number is not None:
+            names = (*REACHED["admitted"], "validate")  # too many rejects
+        return {**dict.fromkeys(names, True), "acknowledge": told}
+    reached = set(REACHED[found.state])
+    group = found.group_number
+    if group is not None and source.ledger.group(group).state == "written":
+        reached |= {"validate", "link"}
+    done = {name: name in reached for name in ALL_STEPS}
+    return {**done, "acknowledge": told} if found.outcome == "held" else done
