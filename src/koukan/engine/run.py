@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
+from koukan import durable
 from koukan.engine import groups
 from koukan.engine.centre import Centre, wipe
 from koukan.engine.leases import lease
+from koukan.engine.stages import Stage
 from koukan.engine.steps import acknowledge, admit, commit, erase, gate, link, pick_up, validate
 from koukan.errors import Exit, UsageError
 from koukan.ledger import Group
 from koukan.sites import Job
 from koukan.sites.schedule import Schedule
 
-FILE_STEPS = {
+FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "pick_up": pick_up.run,
     "gate": gate.run,
     "admit": admit.run,
     "acknowledge": acknowledge.run,
     "erase": erase.run,
 }
+UNFINISHED = f"{durable.TEMPORARY}*"
 GROUP_STEPS = ("validate", "link", "commit")
 
 
@@ -47,18 +52,45 @@ def run_job(centre: Centre, name: str) -> Ran:
     began = time.monotonic()
     # One lease for all jobs: they share the receptions, and a night has room for one after another.
     with lease(centre.folder("locks"), centre.ledger, "jobs", centre.clock()):
-        wipe(centre.folder("temporary"))
+        tidy(centre)
         untold = {item.number for item in centre.ledger.untold()}
         highest = centre.ledger.newest()
-        run_steps(centre, job)
+        untold |= run_steps(centre, job)
         untold |= set(range(highest + 1, centre.ledger.newest() + 1))
     told = tuple(sorted(untold))
     return Ran(name, told, time.monotonic() - began, judge(centre, told))
 
 
-def run_steps(centre: Centre, job: Job) -> None:
-    """The job's steps in order; the group steps go group by group."""
+def tidy(centre: Centre) -> None:
+    """Remove what killed runs left unfinished; only the holder of the jobs' lease may.
+
+    Unfinished files of tables are left to `sweep`, which knows when there can be any: there are too
+    many folders to look into each time.
+    """
+    wipe(centre.folder("temporary"))
+    folders = [centre.folder(name) for name in ("definitions", "originals", "results")]
+    folders += centre.folder("keyring", "random").glob("*")
+    folders += [centre.outbox(sender.name).folder for sender in centre.site.senders]
+    for folder in folders:
+        remove_unfinished(folder.glob(UNFINISHED))
+    under_way = [group.number for group in centre.ledger.open_groups()]
+    for stage in Stage.left(centre.folder("stages"), centre.keyring, centre.kept, under_way):
+        stage.drop()
+
+
+def remove_unfinished(paths: Iterable[Path]) -> None:
+    for path in list(paths):
+        path.unlink()
+
+
+def run_steps(centre: Centre, job: Job) -> set[int]:
+    """The job's steps in order; the group steps go group by group.
+
+    Returns:
+        the receptions whose senders were told, some of them for a second time.
+    """
     grouped = False
+    told: set[int] = set()
     for step in job.steps:
         if step in GROUP_STEPS:
             if not grouped:
@@ -66,7 +98,8 @@ def run_steps(centre: Centre, job: Job) -> None:
             grouped = True
         else:
             centre.observe("entered", step=step)
-            FILE_STEPS[step](centre, job)
+            told.update(FILE_STEPS[step](centre, job) or ())
+    return told
 
 
 def run_groups(centre: Centre) -> None:
@@ -91,12 +124,15 @@ def run_group(centre: Centre, group: Group) -> None:
         outcome = link.run(centre, group, chunks, findings)
         centre.observe("entered", step="commit")
         commit.run(centre, group, chunks, outcome)
+    else:
+        centre.observe("entered", step="commit")
     commit.finish(centre, centre.ledger.group(group.number))
 
 
 def sweep(centre: Centre, group: Group) -> None:
     """Unlink exactly the data files that earlier attempts at this group left behind."""
     if group.attempt > 1:
+        remove_unfinished(centre.folder("tables").rglob(UNFINISHED))
         for name, table in centre.tables.items():
             for path in table.orphans(centre.snapshot(name), name_prefix=f"g{group.number:08d}-"):
                 path.unlink()

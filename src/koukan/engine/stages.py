@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import shutil
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -72,6 +73,15 @@ class Stage:
     def of(cls, stages: Path, keyring: Keyring, kept: Kept, group: int, attempt: int) -> Stage:
         name = f"g{group:08d}-{attempt:03d}"
         return cls(stages / name, keyring, name, kept)
+
+    @classmethod
+    def left(
+        cls, stages: Path, keyring: Keyring, kept: Kept, groups: Collection[int]
+    ) -> list[Stage]:
+        """Stages of other groups than these: of groups committed by a run that was killed then."""
+        owners = {f"g{group:08d}" for group in groups}
+        found = [path for path in stages.iterdir() if path.name.partition("-")[0] not in owners]
+        return [cls(path, keyring, path.name, kept) for path in sorted(found)]
 
     def create(self) -> None:
         """An empty folder and a fresh key; leavings of earlier attempts at the group go."""

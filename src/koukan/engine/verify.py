@@ -235,7 +235,7 @@ def outbox(centre: Centre, reception: Reception) -> Iterator[Problem]:
     where = {"reception": reception.number}
     kinds = {row.kind for row in laid}
     wanted = {"acknowledgement"} if reception.told else set()
-    if reception.told and reception.result_sha256 is not None:
+    if reception.told == "accepted":
         wanted.add("registration_result")
     if wanted - kinds:
         yield problem("verify.not_laid_out", **where, sender=reception.sender)

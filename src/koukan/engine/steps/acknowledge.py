@@ -16,16 +16,17 @@ from koukan.rules.acknowledge import acknowledgement
 from koukan.sites import Job
 
 
-def run(centre: Centre, job: Job) -> None:
-    """Tell every sender what it has not been told yet."""
+def run(centre: Centre, job: Job) -> list[int]:
+    """Tell every sender what it has not been told yet; the receptions that were told."""
     untold = [item for item in centre.ledger.untold() if item.outcome is not None]
     if not untold:
-        return
+        return []
     with centre.log.operation("acknowledge", job=job.name) as operation:
         for done, reception in enumerate(untold, 1):
             tell(centre, reception)
             centre.observe("acknowledged", step="acknowledge", done=done, total=len(untold))
         operation.note(files=len(untold))
+    return [item.number for item in untold]
 
 
 def message_of(reception: Reception) -> str:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from koukan import durable
 from koukan.engine import originals
 from koukan.engine.centre import Centre
 from koukan.errors import TransientError
@@ -147,7 +146,7 @@ def same_file(centre: Centre, candidate: Candidate, form: str, digest: str) -> R
 
 
 def recover(centre: Centre) -> None:
-    """Remove what a killed run left behind: unfinished files and copies no reception knows."""
+    """Remove the copies that a killed run had made and no reception knows."""
     known = centre.ledger.originals()
     for key in centre.folder("keyring", "random", "original").glob("*.key"):
         if key.stem not in known:
