@@ -2,13 +2,16 @@
 
 Pure: what the vault and the rosters know comes in as columns, what they must learn goes out. All
 persons of a group are in ascending order of reception; the first accepted one in that order issues
-for a number that several bring, so that a rerun and other machines issue the same.
+for a number that several bring, so that a rerun and other machines issue the same. The outcome is
+that of one file after another; only where a number that changes in one file is named in another
+(`entangled`) must they really be taken one after another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -67,6 +70,30 @@ def first_of(considered: Mask, asking: Mask, *values: Ints) -> tuple[Ints, Mask]
             found = asked.join(heads, on=names, how="left", maintain_order="left")["first"]
             first[others] = found.fill_null(NONE).to_numpy()
     return first, considered & (first == np.arange(len(considered)))
+
+
+def entangled(persons: Persons, rejected: Mask) -> bool:
+    """Whether a number that one file gives as 更新後個人番号 is named in the group a second time."""
+    claims = ~rejected & (persons.process == CHANGE) & (persons.new_my_number != NONE)
+    if not claims.any() or persons.reception[0] == persons.reception[-1]:
+        return False
+    wanted = persons.new_my_number[claims]
+    return bool(np.isin(wanted, persons.my_number[~rejected]).any()) or not _all_different(wanted)
+
+
+def joined(parts: Sequence[Linked]) -> Linked:
+    """Outcomes of consecutive persons as one."""
+    starts = np.cumsum([0, *(len(part.link) for part in parts)])
+
+    def column(name: str) -> Any:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    rejects = [
+        part.rejects.with_columns(pl.col("person") + int(start))
+        for part, start in zip(parts, starts, strict=False)
+    ]
+    names = [field.name for field in fields(Linked) if field.name != "rejects"]
+    return Linked(rejects=pl.concat(rejects), **{name: column(name) for name in names})
 
 
 def _all_different(values: Ints) -> bool:
@@ -138,7 +165,7 @@ def link(
         member=np.where(accepted, member, NONE),
         rejects=pl.concat([empty, *rejects]),
         rejected=rejected | bad,
-        reused=accepted & joins & (known.member != NONE),
+        reused=accepted & joins & ~new_member,
         new_link=new_link & accepted,
         new_member=new_member & accepted,
         new_number=changes & accepted,

@@ -8,7 +8,7 @@ step 1-1: the whole 基本4情報, 資格情報, 各種証情報), and they stan
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +101,15 @@ class Persons:
     member_id: Ints
     new_my_number: Ints
 
+    def part(self, start: int, stop: int) -> Persons:
+        """Some consecutive persons; lines still count over the whole group."""
+        columns = {
+            field.name: getattr(self, field.name)[start:stop]
+            for field in fields(self)
+            if field.name != "of_line"
+        }
+        return Persons(of_line=self.of_line, **columns)
+
 
 def duplicate_candidates(lines: Lines) -> Ints:
     """Lines whose key stands in their file at least twice (indices, ascending)."""
@@ -186,10 +195,13 @@ def persons_of(lines: Lines) -> tuple[Persons, Ints, Ints]:
     return persons, order, starts
 
 
-def _differs(values: Ints, order: Ints, starts: Ints) -> Mask:
-    ordered = values[order]
-    low, high = np.minimum.reduceat(ordered, starts), np.maximum.reduceat(ordered, starts)
-    return np.asarray(low != high)
+def _differs(values: Ints, usable: Mask, order: Ints, starts: Ints) -> Mask:
+    """By person: whether its usable lines name different values."""
+    ordered, known = values[order], usable[order]
+    limits = np.iinfo(np.int64)
+    low = np.minimum.reduceat(np.where(known, ordered, limits.max), starts)
+    high = np.maximum.reduceat(np.where(known, ordered, limits.min), starts)
+    return np.asarray(low < high)
 
 
 @dataclass(frozen=True)
@@ -208,13 +220,12 @@ def judge(form: Format, lines: Lines, repeated: Ints, contradicting: Ints) -> Ju
     duplicate = np.zeros(len(lines), np.bool_)
     duplicate[repeated] = True
     parts = [_findings(contradicting, "my_number", "R301")]
-    strangers = np.zeros(len(starts), np.bool_)
-    for values in (lines.insurer, lines.my_number, lines.member_id, lines.new_my_number):
-        strangers |= _differs(values, order, starts)
-    # A number that cannot be read has its own finding and makes nobody a stranger.
-    unreadable = np.minimum.reduceat(lines.my_number[order], starts) == NONE
-    strangers &= ~unreadable | _differs(lines.insurer, order, starts)
-    mixed = _differs(lines.process, order, starts)
+    # A line with a finding of its own may hold anything: it makes nobody a stranger.
+    usable = ~lines.bad
+    strangers = _differs(lines.insurer, np.ones(len(lines), np.bool_), order, starts)
+    for values in (lines.my_number, lines.member_id, lines.new_my_number):
+        strangers |= _differs(values, usable, order, starts)
+    mixed = _differs(lines.process, usable, order, starts)
     parts.append(_findings(np.flatnonzero(strangers[persons.of_line]), "record_number", "R303"))
     parts.append(_findings(np.flatnonzero(mixed[persons.of_line]), "process_type_code", "R305"))
     wanted = 0

@@ -7,6 +7,7 @@ tables as the ledger knows them; so a rerun issues the same numbers.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +18,11 @@ from koukan.codecs.records import line_offsets, lines_of
 from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, receptions_of, stage_of
 from koukan.engine.leases import lease
-from koukan.engine.lookup import links_of, roster_of
+from koukan.engine.lookup import links_of, roster_of, spread
 from koukan.engine.steps.validate import content_of
 from koukan.flows.registration import insurer_texts
 from koukan.ledger import Group, Reception
-from koukan.rules.link import Known, Linked, link
+from koukan.rules.link import Known, Linked, entangled, joined, link
 from koukan.rules.register import (
     NONE,
     Ints,
@@ -173,13 +174,65 @@ def issue(centre: Centre, group: Group, persons: Persons) -> tuple[Ints, Ints]:
     return centre.link_issuer.issue(counters), centre.member_issuer.issue(counters)
 
 
+class Learned(NamedTuple):
+    """What earlier files of the group have taught: numbers with links, and 被保険者枝番."""
+
+    numbers: pl.DataFrame  # my_number, link_number
+    members: pl.DataFrame  # insurer, link_number, member_id
+
+
+NOTHING = Learned(
+    pl.DataFrame(schema={"my_number": pl.Int64, "link_number": pl.Int64}),
+    pl.DataFrame(schema={"insurer": pl.Int64, "link_number": pl.Int64, "member_id": pl.Int64}),
+)
+
+
 def link_group(centre: Centre, persons: Persons, out: Mask, issuable: tuple[Ints, Ints]) -> Linked:
-    """Look everybody up and decide."""
+    """Look everybody up and decide: all at once, or file by file where files are entangled."""
+    if not entangled(persons, out):
+        return link_persons(centre, persons, out, issuable, NOTHING)
+    parts, learned = [], NOTHING
+    bounds = np.flatnonzero(np.diff(persons.reception)) + 1
+    for start, stop in pairwise([0, *bounds.tolist(), len(out)]):  # as many as files
+        part, numbers = persons.part(start, stop), [column[start:stop] for column in issuable]
+        linked = link_persons(centre, part, out[start:stop], (numbers[0], numbers[1]), learned)
+        tokens = learned_numbers(part, linked)
+        members = pl.DataFrame(
+            {
+                "insurer": part.insurer[linked.new_member],
+                "link_number": linked.link[linked.new_member],
+                "member_id": linked.member[linked.new_member],
+            }
+        )
+        learned = Learned(
+            pl.concat([learned.numbers, tokens.select("my_number", "link_number")]),
+            pl.concat([learned.members, members]),
+        )
+        parts.append(linked)
+    return joined(parts)
+
+
+def link_persons(
+    centre: Centre, persons: Persons, out: Mask, issuable: tuple[Ints, Ints], learned: Learned
+) -> Linked:
+    """Decide with what the tables know, and what earlier files of the group have taught."""
     here = ~out
-    links = links_of(centre, np.where(here, persons.my_number, NONE))
-    successors = links_of(centre, np.where(here, persons.new_my_number, NONE))
-    member, owner = roster_of(centre, persons.insurer, links, persons.member_id)
-    return link(persons, out, Known(links, successors, member, owner), *issuable)
+
+    def links(numbers: Ints) -> Ints:
+        asked = np.where(here, numbers, NONE)
+        taught = spread(asked, learned.numbers["my_number"], learned.numbers["link_number"])
+        return np.where(taught == NONE, links_of(centre, asked), taught)
+
+    found = links(persons.my_number)
+    member, owner = roster_of(centre, persons.insurer, found, persons.member_id)
+    if learned.members.height:
+        asked = pl.DataFrame({"insurer": persons.insurer, "link_number": found})
+        taught = asked.join(
+            learned.members, on=["insurer", "link_number"], how="left", maintain_order="left"
+        )["member_id"]
+        member = np.where(member == NONE, taught.fill_null(NONE).to_numpy(), member)
+    known = Known(found, links(persons.new_my_number), member, owner)
+    return link(persons, out, known, *issuable)
 
 
 def conclude(
@@ -224,8 +277,8 @@ def conclude(
         refused=refused,
         findings=pl.concat([findings, extra]).sort("row", "field", "code"),
         lines=table,
-        tokens=learned(
-            persons.my_number, persons.new_my_number, linked, numbers[persons.reception]
+        tokens=learned_numbers(persons, linked).with_columns(
+            reception=pl.lit(pl.Series(numbers)).gather(pl.col("reception"))
         ),
         roster=pl.DataFrame(
             {
@@ -238,20 +291,23 @@ def conclude(
     )
 
 
-def learned(numbers: Ints, successors: Ints, linked: Linked, receptions: Ints) -> pl.DataFrame:
-    """個人番号 that the vault must learn; lives in memory only, until it is a token."""
-    issued = pl.DataFrame(
-        {
-            "my_number": numbers[linked.new_link],
-            "link_number": linked.link[linked.new_link],
-            "reception": receptions[linked.new_link],
-        }
-    ).with_columns(origin=pl.lit("issued"))
-    replaced = pl.DataFrame(
-        {
-            "my_number": successors[linked.new_number],
-            "link_number": linked.link[linked.new_number],
-            "reception": receptions[linked.new_number],
-        }
-    ).with_columns(origin=pl.lit("replaced"))
-    return pl.concat([issued, replaced])
+def learned_numbers(persons: Persons, linked: Linked) -> pl.DataFrame:
+    """個人番号 that the vault must learn; lives in memory only, until it is a token.
+
+    Returns:
+        my_number, link_number, reception (its position in the group), origin.
+    """
+    parts = [
+        pl.DataFrame(
+            {
+                "my_number": numbers[chosen],
+                "link_number": linked.link[chosen],
+                "reception": persons.reception[chosen],
+            }
+        ).with_columns(origin=pl.lit(origin))
+        for origin, numbers, chosen in (
+            ("issued", persons.my_number, linked.new_link),
+            ("replaced", persons.new_my_number, linked.new_number),
+        )
+    ]
+    return pl.concat(parts)
