@@ -41,6 +41,19 @@ SYSTEM = frozenset(
 DISK = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR")
 
 
+class Interrupted(KoukanError):
+    """Ctrl-C."""
+
+    exit_code = Exit.INTERRUPTED
+    retryable = True
+
+
+class Ended(Interrupted):
+    """SIGTERM."""
+
+    exit_code = Exit.TERMINATED
+
+
 class Koukan(shape.Family):
     """The commands, each imported when it is wanted."""
 
@@ -87,15 +100,15 @@ def main(argv: Sequence[str]) -> int:
     try:
         with process.stoppable():
             return run(list(argv), settings)
-    except KeyboardInterrupt:
-        _interrupted(settings)
-        return Exit.INTERRUPTED
-    except process.Terminated:
-        _interrupted(settings)
-        return Exit.TERMINATED
     except KoukanError as error:
         output.complain(settings, error)
         return error.exit_code
+    except KeyboardInterrupt:
+        output.complain(settings, Interrupted("cli.interrupted"))
+        return Exit.INTERRUPTED
+    except process.Terminated:
+        output.complain(settings, Ended("cli.interrupted"))
+        return Exit.TERMINATED
     except OSError as error:
         if error.errno not in SYSTEM:
             raise
@@ -167,8 +180,3 @@ def _of_database(error: BaseException) -> KoukanError | None:
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return TransientError("cli.ledger_busy")
     return EnvironmentRefused("cli.system", known=name) if name.startswith(DISK) else None
-
-
-def _interrupted(settings: Settings) -> None:
-    if not settings.json:
-        output.say(f"koukan: {settings.text('cli.interrupted')}")

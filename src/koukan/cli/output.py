@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, TextIO
 
 from koukan import words
 from koukan.cli.settings import Settings
+from koukan.cli.text import WIDTH, wrap
 from koukan.errors import Exit, KoukanError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-
-WIDTH = 80  # where output is no terminal
 
 
 def lenient(stream: TextIO) -> None:
@@ -34,18 +33,20 @@ def console(stream: TextIO) -> Console:
 
 
 def show(*lines: RenderableType) -> None:
-    """Print results on stdout; a reader that has seen enough is no failure."""
-    try:
-        target = console(sys.stdout)
+    """Print results on stdout."""
+    target = console(sys.stdout)
+    with target.capture() as captured:  # rich by itself would end the process at a closed pipe
         for line in lines:
-            target.print(words.harmless(line) if isinstance(line, str) else line)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _forget_stdout()
+            if isinstance(line, str):
+                for part in wrap(words.harmless(line), target.width):
+                    target.print(part, soft_wrap=True)
+            else:
+                target.print(line)
+    raw(captured.get())
 
 
 def raw(text: str) -> None:
-    """Print a text that somebody's file is made of, as it is."""
+    """Print a text as it is; a reader that has seen enough is no failure."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

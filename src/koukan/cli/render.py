@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from koukan.formats import Catalogue, Reason
 
 COUNTS = ("received", "accepted", "rejected", "duplicate", "held")
+STYLES = {"needs_you": "bold red", "running": "cyan", "waiting": "", "quiet": "green"}
 Page = Mapping[str, Any]
 
 
@@ -67,7 +68,7 @@ def summary(settings: Settings, found: Page) -> Iterator[RenderableType]:
     if found.get("insurers"):
         yield ""
         yield insurers(settings, found["insurers"])
-    else:
+    elif found["records"]["received"]:
         yield lines(settings, found["records"])
     key = "reports.balanced" if found["ledger_balanced"] else "reports.not_balanced"
     yield settings.text(key)
@@ -101,10 +102,13 @@ def insurers(settings: Settings, found: Sequence[Page]) -> RenderableType:
 
 def status(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[RenderableType]:
     """The whole page, the verdict first."""
+    from rich.text import Text
+
     verdict, runs = page["verdict"], page["running"]
     since = runs["since"] if runs else ""
     key = f"reports.verdict.{verdict['state']}"
-    yield f"● {settings.text(key, count=verdict['count'], since=since)}    {page['now']}"
+    told = settings.text(key, count=verdict["count"], since=since)
+    yield Text(f"● {told}    {page['now']}", style=STYLES[verdict["state"]])
     yield from _section(settings, "reports.needs_you", _needs(settings, catalogue, page))
     if runs:
         running = f"{runs['lease']}  {runs['holder']}  {runs['since']}"
@@ -187,7 +191,7 @@ def reception(settings: Settings, catalogue: Catalogue, found: Page) -> Iterator
         "lines": found["lines"],
     }
     if found["code"]:
-        told = meaning(settings, catalogue.reasons[found["code"]], found["line"] or 0)
+        told = found["why"]
         shown |= {"code": f"{found['code']} {told['title']}", "why": told["text"]}
         shown |= {"action": told["action"]}
     shown |= {name: found[name] for name in ("reason", "first") if found[name]}

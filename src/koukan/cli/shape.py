@@ -11,11 +11,11 @@ import click
 
 from koukan import words
 from koukan.cli.settings import Settings
+from koukan.cli.text import WIDTH, wrap
 from koukan.errors import Exit
 
 F = TypeVar("F", bound=Callable[..., Any])
-WIDTH, INDENT = 80, 2
-NO_LINE_BEGINS_WITH = "、。，．）」』】：；！？・ー,.)"
+INDENT = 2
 COMMON = ("root", "key", "lang", "json", "version", "help")  # shown after a command's own
 ASK_HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -51,6 +51,14 @@ def command(
         )
 
     return make
+
+
+def family(name: str, *commands: click.Command) -> Family:
+    """Commands under one name; what they share may stand before their own names, too."""
+    found = Family(
+        name, commands={str(one.name): one for one in commands}, context_settings=ASK_HELP
+    )
+    return common(found, site=True, root=True, json=True)
 
 
 def common(function: F, *, site: bool, root: bool, json: bool) -> F:
@@ -148,34 +156,3 @@ def _block(key: str, rows: Iterable[tuple[str, str]], language: str) -> Iterator
             heads = [name, *[""] * (len(lines) - 1)]
         for head, line in zip(heads, lines, strict=True):
             yield f"{' ' * INDENT}{head:{left}}{' ' * INDENT}{line}"
-
-
-def wrap(text: str, width: int) -> list[str]:
-    """Lines of at most `width` columns; full-width letters take two and may break anywhere."""
-    lines, line = [], ""
-    for piece in _pieces(text):
-        if line and _columns((line + piece).rstrip()) > width:
-            lines.append(line.rstrip())
-            line = ""
-        line += piece.lstrip() if not line else piece
-    return [*lines, line.rstrip()]
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """What must stay together: a word, or a full-width letter with the marks that follow it."""
-    piece = ""
-    for letter in text:
-        sticks = letter in NO_LINE_BEGINS_WITH or (
-            bool(piece) and piece[-1].isascii() and piece[-1] != " " and letter.isascii()
-        )
-        if piece and not sticks:
-            yield piece
-            piece = ""
-        piece += letter
-    yield piece
-
-
-def _columns(text: str) -> int:
-    from rich.cells import cell_len
-
-    return cell_len(text)

@@ -118,12 +118,19 @@ def running(source: Source) -> dict[str, Any] | None:
 def _holds(process: int, lock: Path) -> bool:
     """Whether a process of this machine has the lock's file open."""
     try:
-        names = [str(entry.readlink()) for entry in Path(f"/proc/{process}/fd").iterdir()]
+        entries = list(Path(f"/proc/{process}/fd").iterdir())
     except PermissionError:
         return True  # it is there, and somebody else's
     except OSError:
         return False
-    return str(lock.resolve()) in names
+    return any(_points_to(entry, lock.resolve()) for entry in entries)
+
+
+def _points_to(entry: Path, file: Path) -> bool:
+    try:
+        return entry.readlink() == file
+    except OSError:
+        return False  # closed while we looked
 
 
 def waiting(source: Source) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
+from unicodedata import category
 
 LANGUAGES = ("ja", "en")
 # What a report's phrase may be given beside WHERE: numbers and times, never a field's value.
@@ -68,5 +69,6 @@ def filled(text: str, where: Mapping[str, object]) -> str:
 def harmless(text: str) -> str:
     """The text without what a terminal would obey: names of files come from strangers."""
     return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+        letter if letter.isprintable() or category(letter) == "Zs" else "\N{REPLACEMENT CHARACTER}"
+        for letter in text
     )

@@ -26,7 +26,9 @@ def history(settings: Settings, insurer: str, member_id: str) -> int:
     with settings.centre() as centre:
         from koukan.engine.history import look_up
 
-        found = look_up(centre, insurer, member_id)
+        found = {
+            name: written(frame) for name, frame in look_up(centre, insurer, member_id).items()
+        }
         if settings.json:
             sections = {name: json.loads(_json(frame)) for name, frame in found.items()}
             output.document("history", {"sections": sections})
@@ -35,6 +37,13 @@ def history(settings: Settings, insurer: str, member_id: str) -> int:
         else:
             output.show(settings.text("cli.nobody"))
     return Exit.DONE
+
+
+def written(frame: pl.DataFrame) -> pl.DataFrame:
+    """Numbers as they are written: 被保険者枝番 has ten digits."""
+    import polars as pl
+
+    return frame.with_columns(pl.col("member_id").cast(pl.String).str.zfill(10))
 
 
 def _json(frame: pl.DataFrame) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import click
-
 from koukan.cli import output, render, shape
 from koukan.cli.progress import progress
 from koukan.cli.settings import Settings
@@ -33,12 +31,6 @@ def digest(settings: Settings) -> int:
     return Exit.DONE
 
 
-@click.group("ledger", cls=shape.Family, context_settings=shape.ASK_HELP)
-def ledger() -> None:
-    """The ledger's own commands."""
-
-
-ledger.add_command(verify)
-ledger.add_command(digest)
+ledger = shape.family("ledger", verify, digest)
 
 COMMANDS = {"ledger": ledger}

@@ -86,10 +86,15 @@ def make(
 ) -> int:
     """Write the file, one person for each row fault; returns its data lines."""
     from koukan.samples.faults import FILE_FAULTS
+    from koukan.samples.writing import PART
 
     codes, spoilt = sorted_out(faults)
     if spoilt is None:  # written piece by piece: memory does not grow with the file
-        return written(path, form, sender, rows=rows, seed=seed, codes=codes)
+        try:
+            return written(path, form, sender, rows=rows, seed=seed, codes=codes)
+        except BaseException:
+            path.with_name(path.name + PART).unlink(missing_ok=True)
+            raise
     content = io.BytesIO()
     lines = written(content, form, sender, rows=rows, seed=seed, codes=codes)
     _, whole = FILE_FAULTS[spoilt](path.name, content.getvalue(), form)

@@ -17,6 +17,9 @@ def show(settings: Settings, reception: int) -> int:
         from koukan import reports
 
         found = reports.reception(centre, reception)
+        if found["code"]:
+            reason = centre.catalogue.reasons[found["code"]]
+            found["why"] = render.meaning(settings, reason, found["line"] or 0)
         if settings.json:
             output.document("reception", found)
             return Exit.DONE

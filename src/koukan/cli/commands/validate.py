@@ -9,13 +9,11 @@ import click
 
 from koukan.cli import output, process, render, shape
 from koukan.cli.settings import Settings
-from koukan.errors import Exit
+from koukan.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from koukan.engine.offline import Finding, Report
     from koukan.formats import Catalogue
-
-COLUMNS = ("line", "record_number", "field", "code", "why", "action")
 
 
 @shape.command("validate", root=True, json=True)
@@ -24,6 +22,8 @@ COLUMNS = ("line", "record_number", "field", "code", "why", "action")
 @click.option("--limit", type=click.IntRange(min=0), default=50, metavar="N")
 def validate(settings: Settings, file: Path, format_name: str | None, limit: int) -> int:
     """Check a file as the centre would, as far as that goes without the centre."""
+    if not file.is_file():
+        raise UsageError("offline.no_file", file=file.name)
     with process.private_spill():
         catalogue = settings.catalogue()
         from koukan.engine.offline import check_file
@@ -87,10 +87,12 @@ def _print(
         output.show(settings.text("cli.file_rejects", total=total, **where))
     else:
         output.show(settings.text("cli.file_good", **where))
-    if shown:
-        headings = [settings.text(f"reports.{name}") for name in COLUMNS]
-        rows = [[str(item[name]) for name in COLUMNS] for item in shown]
-        output.show(output.table(headings, rows))
+    lines, numbers = settings.text("reports.line"), settings.text("reports.record_number")
+    gap = "" if settings.language == "ja" else " "
+    for item in shown:
+        line, number = f"{lines} {item['line']}", f"{numbers} {item['record_number']}"
+        output.show(f"{item['code']}  {line}  {number}  {item['field']}")
+        output.show(f"  {item['why']}{gap}{item['action']}")
     more = len(report.findings) - len(shown)
     if more:
         output.show(settings.text("cli.more", count=f"{more:,}"))

@@ -1,0 +1,44 @@
+"""Lines for a screen on which a full-width letter takes two columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+WIDTH = 80  # where output is no terminal, and of help
+NO_LINE_BEGINS_WITH = "、。，．）」』】：；！？・ー,.)"
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Lines of at most `width` columns, all with the indent of the first.
+
+    Between full-width letters a line may break anywhere; words of ASCII stay whole.
+    """
+    bare = text.lstrip(" ")
+    indent = " " * (len(text) - len(bare))
+    lines, line = [], ""
+    for piece in _pieces(bare):
+        if line and _columns(indent + (line + piece).rstrip(" ")) > width:
+            lines.append(line)
+            line = ""
+        line += piece if line else piece.lstrip(" ")
+    return [indent + one.rstrip(" ") for one in (*lines, line)]
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """What must stay together: a word, or a full-width letter with the marks that follow it."""
+    piece = ""
+    for letter in text:
+        sticks = letter in NO_LINE_BEGINS_WITH or (
+            bool(piece) and piece[-1].isascii() and piece[-1] != " " and letter.isascii()
+        )
+        if piece and not sticks:
+            yield piece
+            piece = ""
+        piece += letter
+    yield piece
+
+
+def _columns(text: str) -> int:
+    from rich.cells import cell_len
+
+    return cell_len(text)

@@ -1,0 +1,68 @@
+"""The document says everything that the definitions say, and nothing else."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from koukan.formats import Catalogue, require_catalogue
+from koukan.formats.docs import document
+from koukan.shipped import formats_folder
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return require_catalogue(formats_folder())
+
+
+@pytest.fixture(scope="module")
+def text(catalogue: Catalogue) -> str:
+    return document(catalogue)
+
+
+def test_every_field_stands_in_its_format_with_label_name_and_length(
+    catalogue: Catalogue, text: str
+) -> None:
+    for form in catalogue.formats.values():
+        start = text.index(f'<a id="{form.name}">')
+        chapter = text[start : text.find("<a id=", start + 1)]
+        for item in form.all_fields:
+            row = next(
+                line for line in chapter.splitlines() if line.startswith(f"| {item.label} |")
+            )
+            assert f"`{item.name}`" in row
+            assert str(item.length) in row
+            assert item.note in chapter
+
+
+def test_codes_reject_codes_rights_and_terms_are_all_told(catalogue: Catalogue, text: str) -> None:
+    for codes in catalogue.codes.values():
+        assert all(f"| `{value}` | {name} |" in text for value, name in codes.values.items())
+    for code, reason in catalogue.reasons.items():
+        assert f"| {code} | {reason.title}<br>{reason.title_en} |" in text
+        assert reason.action in text and reason.action_en in text
+    for right in catalogue.rights:
+        assert right.title in text
+        assert all(catalogue.doors[door] in text for door in right.doors)
+    assert all(f"| {term.label} | `{term.name}` |" in text for term in catalogue.terms)
+
+
+def test_it_says_that_the_layouts_are_our_own_choice(text: str) -> None:
+    assert "our own documented choice" in text
+
+
+def test_every_link_inside_has_its_place(text: str) -> None:
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= set(re.findall(r'<a id="([^"]+)">', text))
+
+
+def test_rows_of_a_table_have_as_many_cells_as_its_head(text: str) -> None:
+    width = 0
+    for line in text.splitlines():
+        cells = len(re.split(r"(?<!\\)\|", line)) if line.startswith("|") else 0
+        assert cells in (width, 0) or not width
+        width = cells
+
+
+def test_fixed_width_tells_the_bytes_of_each_field(text: str) -> None:
+    assert "（100 bytes）" in text[text.index('<a id="member_registration_fixed">') :]
