@@ -23,7 +23,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from koukan import durable, shipped
@@ -97,7 +97,12 @@ class Centre:
         form = self.catalogue.formats[FORMATS_WITH_TABLES]
         found = registration.definitions(form, self.site.buckets)
         return {
-            name: Table(self.folder("tables", name), definition, self.keyring)
+            name: Table(
+                self.folder("tables", name),
+                definition,
+                self.keyring,
+                partial(self.ledger.file_hash, name),
+            )
             for name, definition in found.items()
         }
 

@@ -101,6 +101,8 @@ group_files = Table(  # what a group adds to the tables, named before the first 
     Column("partition", String, nullable=False),  # JSON
     Column("rows", Integer, nullable=False),
     Column("size", Integer, nullable=False),
+    Column("sha256", String, nullable=False),
+    Index("group_file_path", "name", "path"),
 )
 
 table_versions = Table(

@@ -327,10 +327,16 @@ class Ledger:
     def put_group_files(
         connection: Connection, number: int, files: Iterable[Mapping[str, object]]
     ) -> None:
-        """Name what a group adds to the tables (name, path, partition, rows, size)."""
+        """Name what a group adds to the tables (name, path, partition, rows, size, sha256)."""
         rows = [{"group_number": number, **values} for values in files]
         if rows:
             connection.execute(insert(s.group_files), rows)
+
+    def file_hash(self, name: str, path: str) -> str | None:
+        """SHA-256 of a table's data file; None for one that no group has named."""
+        table = s.group_files.c
+        found = self._all(select(table.sha256).where(table.name == name, table.path == path))
+        return str(found[-1][0]) if found else None
 
     def group_files(self, number: int) -> list[Row[Any]]:
         table = s.group_files.c

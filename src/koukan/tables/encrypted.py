@@ -13,6 +13,7 @@ that is sought in a sorted file skips whole row groups.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -162,6 +163,12 @@ def check_envelope(path: Path, *, size: int | None) -> None:
         raise TableRefused("tables.wrong_size", path=shown(path))
     if first != MAGIC or last != MAGIC:
         raise TableRefused("tables.not_encrypted", path=shown(path))
+
+
+def sha256(path: Path) -> str:
+    """Of the whole file as it lies there."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def shown(path: Path) -> str:

@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -64,12 +64,14 @@ class DataFile:
         partition: partition column -> value.
         rows: number of rows.
         size: bytes.
+        sha256: of the file as it lies there; empty where it comes from the log, which has it not.
     """
 
     path: str
     partition: Mapping[str, str]
     rows: int
     size: int
+    sha256: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

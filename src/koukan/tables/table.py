@@ -12,7 +12,7 @@ the files are written again under the same names and `orphans` finds those that 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -51,12 +51,22 @@ class Table:
         folder: the table's own folder.
         definition: must be the one that the table was created with, but for added columns.
         keys: holds the keys of the partitions that the caller may read or write.
+        hashes: the SHA-256 of a file by its path in the table, as the ledger has it; None for a
+            path that it does not know. Without it a bit that no reader looks at may differ.
     """
 
-    def __init__(self, folder: Path, definition: TableDefinition, keys: PartitionKeys) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        definition: TableDefinition,
+        keys: PartitionKeys,
+        hashes: Callable[[str], str | None] | None = None,
+    ) -> None:
         self.folder = folder
         self.definition = definition
         self._keys = keys
+        self._hashes = hashes
+        self._proven: set[tuple[str, int, int, int]] = set()
 
     def create(self) -> Version:
         """Make the empty table; one that stands untouched at version 0 stays as it is.
@@ -112,7 +122,7 @@ class Table:
             self._aad(version, partition, file),
         )
         relative = path.relative_to(self.folder).as_posix()
-        return DataFile(relative, dict(partition), frame.height, size)
+        return DataFile(relative, dict(partition), frame.height, size, encrypted.sha256(path))
 
     def commit(
         self,
@@ -201,6 +211,7 @@ class Table:
             TableRefused: the file is not what it should be.
         """
         path, key, aad = self.access(file)
+        self._check_hash(file, path)
         lazy = encrypted.scan(path, key, aad, size=file.size, rows=file.rows)
         wanted = self.definition.columns(file.partition)
         found = lazy.collect_schema()
@@ -210,6 +221,19 @@ class Table:
             pl.col(name) if name in found else pl.lit(None, dtype=dtype).alias(name)
             for name, dtype in wanted.items()
         )
+
+    def _check_hash(self, file: DataFile, path: Path) -> None:
+        """Every bit of a file counts, also those that no reader looks at; once for each process."""
+        if self._hashes is None:
+            return
+        encrypted.check_envelope(path, size=file.size)
+        state = path.stat()
+        seen = (file.path, state.st_size, state.st_mtime_ns, state.st_ino)
+        if seen in self._proven:
+            return
+        if encrypted.sha256(path) != self._hashes(file.path):
+            raise TableRefused("tables.wrong_hash", path=encrypted.shown(path))
+        self._proven.add(seen)
 
     def access(self, file: DataFile) -> tuple[Path, bytes, str]:
         """Path, key and AAD of a committed file, for `koukan.tables.encrypted`."""

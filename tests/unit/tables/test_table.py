@@ -23,7 +23,7 @@ from tests.unit.tables.support import (
 from koukan.errors import SecretError, TableRefused, TransientError
 from koukan.keys.identity import create_identity, load_identity
 from koukan.keys.keyring import Keyring
-from koukan.tables import log
+from koukan.tables import encrypted, log
 from koukan.tables.definition import TableDefinition
 from koukan.tables.table import Table, Version
 
@@ -154,7 +154,9 @@ def test_a_column_that_the_definition_does_not_know_is_refused(
 
 def test_a_frame_that_does_not_fit_is_a_bug(table: Table) -> None:
     with pytest.raises(ValueError, match="valid_from"):
-        table.write(BASIC, people(1).drop("valid_from"), "g1-0")
+        table.write(BASIC, people(1).with_columns(pl.col("valid_from").cast(pl.String)), "g1-0")
+    with pytest.raises(ValueError, match="stranger"):
+        table.write(BASIC, people(1).with_columns(stranger=pl.lit(1)), "g1-0")
     with pytest.raises(ValueError, match="not allowed"):
         table.write(BASIC, people(1), "../g1")
 
@@ -175,7 +177,55 @@ def test_another_definition_is_refused(
     assert refused(lambda: opened.snapshot(version)) == "tables.other_definition"
 
 
+def test_columns_without_values_are_not_written_and_read_as_empty(table: Table) -> None:
+    version = table.create()
+    frame = people(5)
+    lacking = table.write(BASIC, frame.drop("valid_from"), "g1-0")
+    empty = table.write(
+        BASIC, frame.with_columns(pl.lit(None, dtype=pl.Date).alias("valid_from")), "g1-1"
+    )
+    version = table.commit([lacking, empty], [], transaction=1, expected=version)
+    read = table.snapshot(version).read(table.snapshot(version).files())
+    assert read.height == 10
+    assert read["valid_from"].null_count() == 10
+    assert read.columns == list(HISTORY.sections["basic"])
+    for file in (lacking, empty):
+        path, key, aad = table.access(file)
+        assert "valid_from" not in encrypted.read(path, key, aad).columns
+
+
 # Altered files
+
+
+def test_any_flipped_bit_is_refused_where_the_ledger_knows_the_hash(tmp_path: Path) -> None:
+    known: dict[str, str] = {}
+    table = Table(tmp_path / "t", HISTORY, FolderKeys(tmp_path / "keys"), known.get)
+    version = table.create()
+    file = table.write(BASIC, people(50), "g1-0")
+    known[file.path] = file.sha256
+    version = table.commit([file], [], transaction=1, expected=version)
+    snapshot = table.snapshot(version)
+    assert snapshot.read([file]).height == 50
+    path = tmp_path / "t" / file.path
+    sound = path.read_bytes()
+    for position in range(0, len(sound), 97):
+        flipped = bytearray(sound)
+        flipped[position] ^= 1
+        path.write_bytes(flipped)
+        with pytest.raises(TableRefused):
+            snapshot.read([file])
+    path.write_bytes(sound)
+    assert snapshot.read([file]).height == 50
+
+
+def test_a_file_that_the_ledger_does_not_know_is_refused(tmp_path: Path) -> None:
+    table = Table(tmp_path / "t", HISTORY, FolderKeys(tmp_path / "keys"), lambda _path: None)
+    version = table.create()
+    file = table.write(BASIC, people(3), "g1-0")
+    assert (
+        refused(lambda: table.commit([file], [], transaction=1, expected=version))
+        == "tables.wrong_hash"
+    )
 
 
 def test_a_file_in_anothers_place_is_refused(table: Table) -> None:

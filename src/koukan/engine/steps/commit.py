@@ -263,6 +263,7 @@ def note(centre: Centre, group: Group, outcome: Outcome, made: list[Written | Re
             "partition": json.dumps(dict(item.file.partition), sort_keys=True),
             "rows": item.file.rows,
             "size": item.file.size,
+            "sha256": item.file.sha256,
         }
         for item in made
         if isinstance(item, Written)
@@ -293,7 +294,8 @@ def finish(centre: Centre, group: Group) -> None:
     with centre.log.operation("commit", group=group.number) as operation:
         added: dict[str, list[DataFile]] = {}
         for row in centre.ledger.group_files(group.number):
-            file = DataFile(row.path, json.loads(row.partition), row.rows, row.size)
+            partition = json.loads(row.partition)
+            file = DataFile(row.path, partition, row.rows, row.size, row.sha256)
             added.setdefault(row.name, []).append(file)
         held = centre.ledger.table_versions()
         versions = []
