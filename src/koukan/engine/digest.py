@@ -79,7 +79,7 @@ def parts_of(centre: Centre, table: str) -> list[Part]:
 
 
 def part_digest(centre: Centre, part: Part) -> str:
-    """Task: hash the rows of a partition, sorted by all their columns, as text.
+    """Task: hash the rows of a partition in the order of their content, as text.
 
     Of the text it matters that equal rows give equal bytes and others do not: strings are quoted
     where they must be, an empty one always, and nothing stands for what is absent.
@@ -88,12 +88,27 @@ def part_digest(centre: Centre, part: Part) -> str:
     columns = table.definition.columns(part.files[0].partition)
     chosen = [name for name in columns if name not in INCIDENTAL]
     lazies = [table.open_file(file).select(chosen) for file in part.files]
-    rows = pl.concat(encrypted.collect_all(lazies, path=table.folder)).sort(chosen)
+    rows = ordered(pl.concat(encrypted.collect_all(lazies, path=table.folder)))
     digest = hashlib.sha256()
     for share in rows.iter_slices(SLICE):
         text = share.write_csv(include_header=False, quote_style="necessary", null_value="")
         digest.update(text.encode())
     return digest.hexdigest()
+
+
+def ordered(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows by their numbers, then by everything else.
+
+    The numbers (reception and line, token, 紐付番号) almost always tell all rows apart, and sorting
+    by them alone is then the same at a tenth of the cost.
+    """
+    numbers = [name for name, dtype in rows.schema.items() if dtype.is_integer()]
+    found = rows.sort(numbers)
+    repeated = found.select(
+        pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in numbers).any()
+    ).item()
+    others = [name for name in rows.columns if name not in numbers]
+    return rows.sort([*numbers, *others]) if repeated else found
 
 
 def told(centre: Centre, reception: Reception) -> dict[str, object]:

@@ -81,6 +81,11 @@ class Findings(Sequence[Finding]):
             return Findings(self._frame[at])
         return Finding(**self._frame.row(range(len(self))[at], named=True))
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Findings) and self._frame.equals(other._frame)
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __iter__(self) -> Iterator[Finding]:
         return (Finding(**row) for row in self._frame.iter_rows(named=True))
 

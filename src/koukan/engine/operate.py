@@ -124,13 +124,19 @@ def plan_rerun(centre: Centre, number: int) -> Plan:
         return Plan(number, FROM_GATE, "operate.plan_refused")
     if reception.outcome == "held":
         return Plan(number, AGAIN, "operate.plan_held")
-    return Plan(number, _remaining(centre, reception), "operate.plan_unfinished")
+    under_way = [
+        item
+        for item in centre.ledger.receptions()
+        if item.state != "closed" and item.outcome != "held"
+    ]
+    steps = max((_remaining(centre, item) for item in under_way), key=len)
+    return Plan(number, steps, "operate.plan_unfinished")
 
 
 def _remaining(centre: Centre, reception: Reception) -> tuple[str, ...]:
     """The steps that a reception which was left under way still needs."""
     if reception.state == "picked_up":
-        return FROM_GATE if reception.code is None else ("gate", "acknowledge")
+        return FROM_GATE
     if reception.state == "gated":
         return FROM_ADMIT
     group = reception.group_number
@@ -141,8 +147,8 @@ def _remaining(centre: Centre, reception: Reception) -> tuple[str, ...]:
 def rerun(centre: Centre, number: int) -> Ran:
     """Do what `plan_rerun` says, under the lease of the jobs. A second time changes nothing.
 
-    The steps are those of a run, each over everything that waits for it: another file that was left
-    under way is finished in its turn, so that numbers are issued in the order of receptions.
+    The steps are those of a run, each over everything that waits for it: other files that were left
+    under way are finished in their turn, so that numbers are issued in the order of receptions.
 
     Raises:
         UsageError: see `plan_rerun`; or the reception's job is no longer there.
@@ -189,13 +195,35 @@ def run_rest(centre: Centre, plan: Plan, before: Reception) -> None:
     job = centre.jobs.get(before.job)
     if job is None:
         raise UsageError("engine.no_job", job=before.job, known=", ".join(sorted(centre.jobs)))
+    chosen = [step for step in job.steps if step in plan.steps]
     if before.state == "closed":
         for group in centre.ledger.open_groups():  # one may be its own, and would close it again
             run_group(centre, group)
         reopen(centre, before)
-    steps = tuple(step for step in job.steps if step in plan.steps)
-    run_steps(centre, job.model_copy(update={"steps": steps}))
+        chosen.remove("gate")
+        run_steps(centre, job.model_copy(update={"steps": ("gate",)}))
+        readmit(centre, before.number)
+    run_steps(centre, job.model_copy(update={"steps": tuple(chosen)}))
     after = centre.ledger.reception(before.number)
     if before.outcome == "refused" and (after.outcome, after.code) == ("refused", before.code):
         with centre.ledger.begin() as transaction:  # looking again must not prolong the retention
             Ledger.set(transaction, before.number, closed_at=before.closed_at)
+
+
+def readmit(centre: Centre, number: int) -> None:
+    """Let a reception that was refused after it had been admitted take its number once more.
+
+    Only when nobody else has come under that number or name since; it is held then.
+    """
+    reception = centre.ledger.reception(number)
+    following = centre.ledger.next_sequence(reception.sender, reception.format)
+    if reception.state != "gated" or reception.sequence >= following:
+        return
+    sender, form = reception.sender, reception.format
+    others = [
+        *centre.ledger.earlier(sender=sender, format=form, sequence=reception.sequence),
+        *centre.ledger.earlier(sender=sender, format=form, file_name=reception.file_name),
+    ]
+    if all(item.number == number or item.outcome == "refused" for item in others):
+        with centre.ledger.begin() as transaction:
+            Ledger.set(transaction, number, state="admitted")

@@ -18,6 +18,7 @@ from koukan.errors import Exit, UsageError
 from koukan.ledger import Group
 from koukan.sites import Job
 from koukan.sites.schedule import Schedule
+from koukan.tables.log import LOG
 
 FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "pick_up": pick_up.run,
@@ -27,6 +28,7 @@ FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "erase": erase.run,
 }
 UNFINISHED = f"{durable.TEMPORARY}*"
+STAGED = "*#*"  # what delta-rs writes before it links it under the name of a commit
 GROUP_STEPS = ("validate", "link", "commit")
 
 
@@ -126,6 +128,7 @@ def run_group(centre: Centre, group: Group) -> None:
         commit.run(centre, group, chunks, outcome)
     else:
         centre.observe("entered", step="commit")
+        remove_unfinished(centre.folder("tables").glob(f"*/{LOG}/{STAGED}"))
     commit.finish(centre, centre.ledger.group(group.number))
 
 

@@ -153,8 +153,5 @@ def recover(centre: Centre) -> None:
             originals.destroy(centre, key.stem)
     for folder in ("originals", "results"):
         for path in centre.folder(folder).iterdir():
-            if path.name.removesuffix(".sealed") not in known:  # unfinished ones have such names
+            if path.name.removesuffix(".sealed") not in known:
                 path.unlink()
-    for sender in centre.site.senders:
-        for path in centre.outbox(sender.name).folder.glob(f"{durable.TEMPORARY}*"):
-            path.unlink()

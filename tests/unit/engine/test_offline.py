@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from centres import Place, lay
+from plain_files import Plain, persons, samples, shipped_format
+
+from koukan.engine.offline import Finding, Report, check_file
+from koukan.errors import TransientError, UsageError
+from koukan.formats import Catalogue
+from koukan.ledger import Reception
+from koukan.samples.bulk import codes_without_history
+from koukan.samples.faults import FILE_FAULTS
+from koukan.samples.scenario import INSURERS, SCENARIO
+
+AGAINST_HISTORY = ("R4", "W4")
+SHOWN = ("line", "record_number", "code", "label", "text", "action")
+
+
+def results(place: Place, sender: str) -> list[tuple[str, ...]]:
+    """What the result file says of single lines, but of persons whom only the history rejects."""
+    (path,) = place.outbox(sender).glob("RR_*")
+    rows = [line.split(",") for line in path.read_bytes().decode("cp932").splitlines()]
+    found = [row for row in rows if row[0] == "21" and row[5]]
+    unknown = {row[2] for row in found if row[5].startswith(AGAINST_HISTORY)}
+    return [(row[1], row[2], *row[5:9]) for row in found if row[2] not in unknown]
+
+
+def shown(findings: Report) -> list[tuple[str, ...]]:
+    return [tuple(str(getattr(item, name)) for name in SHOWN) for item in findings.findings]
+
+
+def received(place: Place) -> Reception:
+    place.run()
+    with place.opened() as centre:
+        (reception,) = centre.ledger.receptions()
+        return reception
+
+
+@pytest.mark.parametrize("sender", ["kenpo-a", "fukushi", "nhi-aggregation"])
+def test_the_offline_checker_finds_what_a_real_run_finds(
+    empty: Place, catalogue: Catalogue, sender: str
+) -> None:
+    insurer = {"nhi-aggregation": "mihon-shi"}.get(sender, sender)
+    codes = codes_without_history(INSURERS[insurer][0])
+    path = lay(empty, sender, 1, persons=600, bad_persons=3 * len(codes), insurer=insurer)
+    report = check_file(path, catalogue)
+    reception = received(empty)
+    with empty.opened() as centre:
+        (counts,) = centre.ledger.counts(1)
+    assert reception.outcome == "accepted"
+    assert (report.form, report.code) == (reception.format, None)
+    assert report.rows == reception.rows
+    assert shown(report) == results(empty, sender)
+    without_history = {code for code in codes if not code.startswith(AGAINST_HISTORY)}
+    assert without_history <= {item.code for item in report.findings}
+    # Re-entries of nobody (R403) are the one fault here that only the history shows.
+    unknown = sum(1 for code in codes if code.startswith("R4")) * 3 * 3
+    assert report.counts == {
+        "received": counts.received,
+        "accepted": counts.accepted + unknown,
+        "rejected": counts.rejected - unknown,
+        "duplicate": counts.duplicate,
+    }
+
+
+def test_files_of_many_pieces_are_checked_as_in_one(empty: Place, catalogue: Catalogue) -> None:
+    path = lay(empty, "kenpo-a", 1, persons=60_000, bad_persons=6_000)
+    assert path.stat().st_size > 16 * 1024 * 1024
+    report = check_file(path, catalogue)
+    assert report.code is None
+    received(empty)
+    assert shown(report) == results(empty, "kenpo-a")
+
+
+@pytest.mark.parametrize("fault", sorted(set(FILE_FAULTS) - {"stranger"}))
+@pytest.mark.parametrize("sender", ["kenpo-a", "nhi-aggregation"])
+def test_a_file_is_refused_with_the_same_code_and_line(
+    empty: Place, catalogue: Catalogue, sender: str, fault: str
+) -> None:
+    insurer = {"nhi-aggregation": "mihon-shi"}.get(sender, sender)
+    path = lay(empty, sender, 1, persons=60, insurer=insurer)
+    form = catalogue.formats[SCENARIO.sender(sender).format]
+    if form.file.syntax not in FILE_FAULTS[fault].syntaxes:
+        pytest.skip("this mistake does not exist in the format's syntax")
+    name, content = FILE_FAULTS[fault](path.name, path.read_bytes(), form)
+    path.unlink()
+    path = path.with_name(name)
+    path.write_bytes(content)
+    report = check_file(path, catalogue, form.name)
+    reception = received(empty)
+    assert reception.outcome == "refused"
+    assert (report.code, report.line) == (reception.code, reception.line)
+    assert report.code == FILE_FAULTS[fault].code
+
+
+def test_a_refused_file_has_no_counts_and_no_findings(tmp_path: Path, catalogue: Catalogue) -> None:
+    path = tmp_path / "MR_kenpo-a_000001.csv"
+    path.write_bytes(b"nothing\r\n")
+    report = check_file(path, catalogue)
+    assert set(report.counts.values()) == {0}
+    assert list(report.findings) == []
+
+
+def test_a_name_of_no_format_is_refused(tmp_path: Path, catalogue: Catalogue) -> None:
+    path = tmp_path / "members.csv"
+    path.write_bytes(persons(shipped_format("csv"), 2).content())
+    assert check_file(path, catalogue) == check_file(path, catalogue)
+    report = check_file(path, catalogue)
+    assert (report.form, report.code, report.rows) == ("", "F101", 0)
+
+
+def test_a_wrong_name_does_not_keep_the_content_from_being_checked(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    path = tmp_path / "draft.csv"
+    path.write_bytes(persons(shipped_format("csv"), 2, post_number="12").content())
+    report = check_file(path, catalogue, "member_registration")
+    assert (report.code, report.line, report.rows) == ("F101", 0, 6)
+    assert "R102" in {item.code for item in report.findings}
+
+
+@pytest.mark.parametrize(
+    ("name", "control"),
+    [
+        ("MR_kenpo-b_000001.csv", {}),
+        ("MR_kenpo-a_000002.csv", {}),
+        ("MR_kenpo-a_000000.csv", {"file_sequence": "000000"}),
+    ],
+    ids=["sender", "sequence", "zero"],
+)
+def test_name_and_control_record_must_agree(
+    tmp_path: Path, catalogue: Catalogue, name: str, control: dict[str, str]
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(persons(shipped_format("csv"), 2).changed(control=control).content())
+    report = check_file(path, catalogue)
+    assert (report.code, report.line, report.rows) == ("F119", 1, 6)
+
+
+def test_a_file_without_data_lines_has_nothing_to_find(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    path = tmp_path / "MR_kenpo-a_000001.csv"
+    path.write_bytes(Plain(shipped_format("csv"), ()).content())
+    report = check_file(path, catalogue)
+    assert (report.code, report.rows, list(report.findings)) == (None, 0, [])
+
+
+def test_findings_speak_both_languages_and_repeat_no_value(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    form = shipped_format("csv")
+    lines = [
+        (record.section, samples(form, record.section, my_number="123456789012"))
+        for record in form.records
+    ]
+    path = tmp_path / "MR_kenpo-a_000001.csv"
+    path.write_bytes(Plain(form, tuple(lines)).content())
+    japanese = check_file(path, catalogue).findings
+    english = check_file(path, catalogue, language="en").findings
+    assert japanese[0] == Finding(
+        line=2,
+        record_number="0000000001",
+        section="basic",
+        field="my_number",
+        label="個人番号",
+        code="R201",
+        title=catalogue.reasons["R201"].title,
+        text=catalogue.reasons["R201"].text,
+        action=catalogue.reasons["R201"].action,
+    )
+    assert [item.text for item in english] == [catalogue.reasons["R201"].text_en] * 3
+    assert [(item.line, item.section) for item in english] == [
+        (2, "basic"),
+        (3, "qualification"),
+        (4, "certificate"),
+    ]
+    assert "12345678901" not in repr(list(japanese)) + repr(list(english))
+
+
+def test_findings_are_a_sequence(tmp_path: Path, catalogue: Catalogue) -> None:
+    path = tmp_path / "MR_kenpo-a_000001.csv"
+    path.write_bytes(persons(shipped_format("csv"), 4, post_number="12").content())
+    found = check_file(path, catalogue).findings
+    whole = list(found)
+    assert len(found) == len(whole) == 12
+    assert list(found[:3]) == whole[:3]
+    assert found[-1] == whole[-1]
+    with pytest.raises(IndexError):
+        found[12]
+    assert "7桁" in next(item.text for item in found if item.code == "R102")
+
+
+def test_formats_and_files_that_there_are_not_are_usage_errors(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    path = tmp_path / "MR_kenpo-a_000001.csv"
+    with pytest.raises(UsageError) as error:
+        check_file(path, catalogue)
+    assert error.value.key == "offline.no_file"
+    with pytest.raises(UsageError) as error:
+        check_file(path, catalogue, "acknowledgement")
+    assert error.value.key == "offline.no_format"
+    assert error.value.where["known"] == "member_registration, member_registration_fixed"
+
+
+def test_a_file_that_changes_while_it_is_checked_is_not_judged(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    path = tmp_path / "MR_kenpo-a_000001.csv"
+    content = persons(shipped_format("csv"), 30_000).content()
+    path.write_bytes(content)
+    stop = threading.Event()
+
+    def touch() -> None:
+        moment = 0
+        while not stop.is_set():
+            moment += 1
+            os.utime(path, ns=(moment, moment))
+
+    other = threading.Thread(target=touch)
+    other.start()
+    try:
+        with pytest.raises(TransientError) as error:
+            check_file(path, catalogue)
+    finally:
+        stop.set()
+        other.join()
+    assert error.value.key == "offline.changed"
