@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from koukan.codecs.text import decode
-from koukan.formats.model import Field, Format
+from koukan.formats.model import LEADING, Field, Format
 
 BLOCK = 2 * 1024 * 1024  # temporaries of a block this size stay in cache
 CUT = 16 * 1024 * 1024  # a place to cut the file into tasks at least every so many bytes
@@ -87,14 +87,12 @@ def layout_of(form: Format) -> Layout:
     """Where the leading fields of a format's records stand."""
     csv = form.file.syntax == "csv"
     offsets, separators, position = {}, [], 0
-    for item in form.common:
+    for item in form.common[: len(LEADING)]:
         offsets[item.name] = position
         position += item.slot
         if csv:
             separators.append(position)
             position += 1
-        if item.name == "insurer_code":
-            break
     sizes = np.full(100, -1, np.int32)
     for record in form.records:
         fields = form.fields(record)
@@ -196,11 +194,8 @@ class Gate:
             raise
 
     def _piece(self, piece: bytes) -> None:
-        if self._offset == 0:
-            if piece.startswith(ARCHIVES):
-                raise Refused("F104")
-            if piece.startswith(MARKS):
-                raise Refused("F109")
+        if self._offset == 0 and piece.startswith(ARCHIVES + MARKS):
+            raise Refused("F104" if piece.startswith(ARCHIVES) else "F109")
         room = self.form.file.max_bytes - self._offset
         if len(piece) > room:
             if within := piece.rfind(b"\n", 0, room) + 1:
@@ -224,9 +219,11 @@ class Gate:
         if end_at is not None:
             if end_at != last - 1:
                 raise Refused("F113", self._line + end_at + 1)
-            self._end, last = piece[int(starts[end_at]) : int(ends[end_at])], end_at
+            last = end_at
         if last > first:
             self._records(content, starts[first:last], ends[first:last], self._line + first)
+        if end_at is not None:
+            self._end = piece[int(starts[end_at]) : int(ends[end_at])]
         data_end = int(starts[last]) if last < len(starts) else len(piece)
         if self._offset + data_end - self.verdict.cuts[-1].offset >= CUT or end_at is not None:
             self.verdict.cuts.append(Cut(self._offset + data_end, self.verdict.rows))

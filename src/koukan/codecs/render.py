@@ -55,7 +55,7 @@ def _lines(form: Format, fields: tuple[Field, ...], frame: pl.DataFrame) -> byte
             (_length(item) > item.length).any(),
             pl.col(item.name).is_null().any() if item.required else pl.lit(False),
             pl.col(item.name).str.contains(BREAKING).any()
-            if item.type in ("text", "kana")
+            if item.type in ("text", "kana", "ascii")
             else pl.lit(False),
         ).alias(item.name)
         for item in fields

@@ -24,7 +24,8 @@ REPLACEMENT = "\ufffd"
 _UNDEFINED = re.compile("[\x80\xa0\uf8f0-\uf8f3]")
 
 
-_NARROWED = "¥‾"  # iconv writes them as a backslash and a tilde; we write them not at all
+# glibc writes these as other characters (a backslash, a tilde, ―) or drops them (invisible tags).
+_ALTERED = re.compile("[¥‾—\U000e0000-\U000e007f]")
 
 
 class _Iconv:
@@ -121,8 +122,7 @@ def _translation() -> dict[int, bytes]:
                 character = bytes((lead, trail)).decode("cp932")
             except UnicodeDecodeError:
                 continue
-            if len(character) == 1:
-                codes.setdefault(character, []).append(lead << 8 | trail)
+            codes.setdefault(character, []).append(lead << 8 | trail)
 
     def preference(code: int) -> tuple[int, int]:
         lead = code >> 8
@@ -153,10 +153,12 @@ def encode_cp932(text: str) -> bytes:
     """
     if text.isascii():
         return text.encode("ascii")
-    if _iconv() and not any(character in text for character in _NARROWED):
+    if _iconv() and not _ALTERED.search(text):
         converted = _iconv().convert(text.encode("utf-8"), b"CP932", b"UTF-8")
         if converted is not None:
             return converted
+    if found := _UNDEFINED.search(text):  # Python's codec takes them
+        raise UnicodeEncodeError("cp932", text, *found.span(), "not defined")
     table, parts, position = _translation(), [], 0
     for found in _wanting_translation().finditer(text):  # runs of characters, not rows
         parts.append(text[position : found.start()].encode("cp932"))

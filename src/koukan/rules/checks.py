@@ -71,7 +71,7 @@ def well_formed(item: Field, codes: Mapping[str, CodeList]) -> pl.Expr:
             return is_date(item)
         case "kana":
             return (column.str.len_chars() <= item.length) & column.str.contains(KANA)
-        case "text":
+        case _:  # text
             return column.str.len_chars() <= item.length
 
 

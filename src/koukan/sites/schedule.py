@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 JST = timezone(timedelta(hours=9))
 RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
+PART = re.compile(r"(\*|(?P<first>[0-9]+)(-(?P<last>[0-9]+))?)(/(?P<step>[0-9]+))?")
 NIGHT_BEGINS = 12  # a night is named after the JST date at which it began, boundary at noon
 
 
@@ -60,15 +62,14 @@ class Schedule:
 def _values(text: str, low: int, high: int) -> frozenset[int]:
     found: set[int] = set()
     for part in text.split(","):
-        span, _, step = part.partition("/")
-        if span == "*":
-            first, last = low, high
-        else:
-            start, _, stop = span.partition("-")
-            first, last = int(start), int(stop or start)
+        read = PART.fullmatch(part)
+        if read is None:
+            raise ValueError(f"{part!r} is not one of *, a, a-b, each with or without /step")
+        first = int(read["first"] or low)
+        last = int(read["last"] or read["first"] or high)
         if not low <= first <= last <= high:
             raise ValueError(f"{part!r} is not within {low}-{high}")
-        width = int(step or 1)
+        width = int(read["step"] or 1)
         if width < 1:
             raise ValueError(f"{part!r}: a step is at least 1")
         found |= set(range(first, last + 1, width))

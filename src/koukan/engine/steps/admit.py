@@ -48,7 +48,7 @@ def admit(centre: Centre, sender: str, form: str, receptions: list[Reception]) -
         counts = centre.ledger.counts(reception.number)
         with centre.ledger.begin() as transaction:
             if code is None:
-                following += 1
+                following += reception.sequence == following
                 admitted += 1
                 Ledger.put_counts(transaction, reception.number, uncounted(counts))
                 Ledger.set(transaction, reception.number, state="admitted", outcome=None, code=None)
@@ -71,7 +71,15 @@ def obstacle(centre: Centre, reception: Reception, following: int) -> str | None
     if any(found.outcome != "refused" for found in named):
         return NAME_USED
     if reception.sequence < following:
-        return NUMBER_USED
+        # below, a number is free only where what bore it was refused
+        bearers = centre.ledger.earlier(
+            reception,
+            sender=reception.sender,
+            format=reception.format,
+            sequence=reception.sequence,
+        )
+        refused = [found.outcome == "refused" for found in bearers]
+        return None if refused and all(refused) else NUMBER_USED
     return GAP if reception.sequence > following else None
 
 

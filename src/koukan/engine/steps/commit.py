@@ -184,7 +184,7 @@ def plan(
         for number in dict.fromkeys(piece.reception for piece in chunk.pieces):
             holding.setdefault(number, []).append(chunk)
     results = [
-        Rendering(reception.number, tuple(holding[reception.number]))
+        Rendering(reception.number, tuple(holding.get(reception.number, ())))
         for reception in receptions
         if reception.number not in outcome.refused
     ]
@@ -311,7 +311,7 @@ def finish(centre: Centre, group: Group) -> None:
             for held_now in versions:
                 Ledger.put_table_version(transaction, held_now)
             for reception in receptions:
-                if reception.outcome != "refused":
+                if reception.outcome != "refused" and reception.group_number == group.number:
                     close(centre, transaction, reception, "accepted", None)
             Ledger.set_group(transaction, group.number, "committed")
         operation.note(files=sum(len(files) for files in added.values()))

@@ -14,6 +14,7 @@ from koukan.engine.centre import Centre
 from koukan.ledger import Ledger, Reception
 from koukan.rules.acknowledge import COUNTS
 from koukan.sites import Job
+from koukan.sites.model import Retention
 
 
 def expired(centre: Centre) -> list[Reception]:
@@ -21,10 +22,11 @@ def expired(centre: Centre) -> list[Reception]:
     now = centre.clock()
     found = []
     for reception in centre.ledger.closed_unerased():
-        job = centre.jobs.get(reception.job)
-        if job is None or reception.closed_at is None:
+        if reception.closed_at is None:
             continue
-        kept = timedelta(days=job.retention.days(reception.outcome))
+        job = centre.jobs.get(reception.job)  # a site may have dropped it since
+        retention = job.retention if job else Retention()
+        kept = timedelta(days=retention.days(reception.outcome))
         if datetime.fromisoformat(reception.closed_at) + kept <= now:
             found.append(reception)
     return found

@@ -98,8 +98,10 @@ def settle(centre: Centre, reception: Reception, verdict: Verdict) -> None:
 def forbidden(centre: Centre, reception: Reception, verdict: Verdict) -> tuple[str, int]:
     """The first thing that the sender may not do, and its line; an empty code when it may."""
     control = verdict.control
-    named = (control["sender"], int(control["file_sequence"]))
-    if named != (reception.sender, reception.sequence) or not reception.sequence:
+    match = centre.bundle_of(reception).form.file.expression.fullmatch(reception.file_name)
+    by_name = (match["sender"], int(match["sequence"])) if match else None
+    inside = (control["sender"], int(control["file_sequence"]))
+    if not by_name == inside == (reception.sender, reception.sequence) or not reception.sequence:
         return "F119", 1
     sender = centre.site.sender(reception.sender)
     found = sorted((line, code) for code, line in verdict.first_lines.items())

@@ -35,6 +35,8 @@ from koukan.rules.register import (
     duplicates,
     judge,
 )
+from koukan.rules.schema import FINDINGS
+from koukan.rules.shares import beyond
 
 ACCEPTED, REJECTED, DUPLICATE = 1, 2, 3  # 処理結果区分
 SEEDS = (0x6B6F756B, 0x616E3031)  # two hashes of 64 bits: equal content, not only equal hash
@@ -66,6 +68,42 @@ class Outcome(NamedTuple):
     roster: pl.DataFrame  # insurer_code, link_number, member_id, reception
 
 
+class Learned(NamedTuple):
+    """What earlier files of the group have taught: numbers with links, and 被保険者枝番."""
+
+    numbers: pl.DataFrame  # my_number, link_number
+    members: pl.DataFrame  # insurer, link_number, member_id
+
+
+NOTHING = Learned(
+    pl.DataFrame(schema={"my_number": pl.Int64, "link_number": pl.Int64}),
+    pl.DataFrame(schema={"insurer": pl.Int64, "link_number": pl.Int64, "member_id": pl.Int64}),
+)
+
+
+EMPTY = Outcome(  # of files that hold no data line
+    refused={},
+    findings=FINDINGS.to_frame(),
+    lines=pl.DataFrame(
+        schema=dict.fromkeys(
+            (
+                "reception",
+                "line_number",
+                "record_number",
+                "type",
+                "insurer",
+                "class",
+                "link_number",
+                "member_id",
+            ),
+            pl.Int64,
+        )
+    ),
+    tokens=NOTHING.numbers.with_columns(reception=0, origin=pl.lit("")),
+    roster=NOTHING.members.rename({"insurer": "insurer_code"}).with_columns(reception=0),
+)
+
+
 def digest(centre: Centre, item: Digest) -> list[npt.NDArray[np.uint64]]:
     """Task: hashes of lines behind their レコード識別番号; compared within this run only."""
     content = content_of(centre, item.chunk)
@@ -83,6 +121,8 @@ def run(
         centre.log.operation("link", group=group.number) as operation,
     ):
         receptions = receptions_of(centre, group)
+        if not chunks:
+            return EMPTY
         content = gather(centre, group, receptions, chunks)
         lines = content.lines
         form = centre.bundle_of(receptions[0]).form
@@ -151,13 +191,9 @@ def refusals(
     rejected = np.bincount(lines.reception[fallen], minlength=count)
     refused = {}
     for position, reception in enumerate(receptions):
-        total = int(rows[position])
-        if total < max(form.share_floor, 1):
-            continue
-        if undecodable[position] / total > form.undecodable_share:
-            refused[reception.number] = "F120"
-        elif rejected[position] / total > form.reject_share:
-            refused[reception.number] = "F121"
+        code = beyond(form, *(int(share[position]) for share in (rows, undecodable, rejected)))
+        if code:
+            refused[reception.number] = code
     gone = np.array([reception.number in refused for reception in receptions])
     return refused, judgement.rejected | gone[judgement.persons.reception]
 
@@ -172,19 +208,6 @@ def issue(centre: Centre, group: Group, persons: Persons) -> tuple[Ints, Ints]:
     np.minimum.at(begins, persons.reception, persons.first)
     counters = starts[persons.reception] + persons.first - begins[persons.reception]
     return centre.link_issuer.issue(counters), centre.member_issuer.issue(counters)
-
-
-class Learned(NamedTuple):
-    """What earlier files of the group have taught: numbers with links, and 被保険者枝番."""
-
-    numbers: pl.DataFrame  # my_number, link_number
-    members: pl.DataFrame  # insurer, link_number, member_id
-
-
-NOTHING = Learned(
-    pl.DataFrame(schema={"my_number": pl.Int64, "link_number": pl.Int64}),
-    pl.DataFrame(schema={"insurer": pl.Int64, "link_number": pl.Int64, "member_id": pl.Int64}),
-)
 
 
 def link_group(centre: Centre, persons: Persons, out: Mask, issuable: tuple[Ints, Ints]) -> Linked:
