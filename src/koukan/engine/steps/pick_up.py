@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from koukan.engine import originals
@@ -86,15 +87,17 @@ def take(centre: Centre, job: Job, candidate: Candidate) -> None:
     digest = hashlib.sha256()
     length = 0
 
-    def passing() -> Iterator[bytes]:
+    def passing(hasher: Executor) -> Iterator[bytes]:
         nonlocal length
         for block in candidate.inbox.read(candidate.arrival):
-            digest.update(block)
+            hashed = hasher.submit(digest.update, block)
             length += len(block)
-            yield block
+            yield block  # it is sealed while it is hashed
+            hashed.result()
 
     try:
-        originals.seal_original(centre, name, passing())
+        with ThreadPoolExecutor(1) as hasher:
+            originals.seal_original(centre, name, passing(hasher))
     except TransientError:
         centre.keyring.destroy("original", name)
         raise
