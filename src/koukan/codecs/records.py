@@ -134,9 +134,7 @@ def _delimited(content: memoryview, slots: list[int]) -> bytes:
     return result.tobytes()
 
 
-def suspicious_rows(
-    text: bytes, encoding: str, *, clean: bool
-) -> npt.NDArray[np.int64] | None:
+def suspicious_rows(text: bytes, encoding: str, *, clean: bool) -> npt.NDArray[np.int64] | None:
     """Rows that certainly hold a character which the rules forbid; None when all must be looked at.
 
     Of what CP932 can hold these are the private area (in UTF-8 it begins with EE), the geta mark 〓,
@@ -148,7 +146,9 @@ def suspicious_rows(
     """
     if encoding != "cp932":
         return np.zeros(0, np.int64) if text.isascii() else None
-    marks = (PRIVATE, GETA) if clean else (PRIVATE, GETA, REPLACED)
+    marks = [GETA] if clean else [GETA, REPLACED]
+    if b"\xee" in text:
+        marks.append(PRIVATE)
     found = chain.from_iterable(mark.finditer(text) for mark in marks)
     at = [match.start() for match in islice(found, MANY)]  # there is next to never any
     if len(at) == MANY:

@@ -153,8 +153,11 @@ def encode_cp932(text: str) -> bytes:
     """
     if text.isascii():
         return text.encode("ascii")
-    if _iconv() and not _ALTERED.search(text):
-        converted = _iconv().convert(text.encode("utf-8"), b"CP932", b"UTF-8")
+    content = text.encode("utf-8")
+    # Single characters and bytes are searched for many times as fast as any of several.
+    rare = b"\xf3" in content or any(character in text for character in "¥‾—")
+    if _iconv() and not (rare and _ALTERED.search(text)):
+        converted = _iconv().convert(content, b"CP932", b"UTF-8")
         if converted is not None:
             return converted
     if found := _UNDEFINED.search(text):  # Python's codec takes them

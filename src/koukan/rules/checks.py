@@ -182,17 +182,18 @@ def fused(
     codes: Mapping[str, CodeList],
     *,
     clean: bool,
-    empty: Collection[str] = (),
+    known: Collection[str] = (),
 ) -> pl.Expr:
     """True for every row that breaks at least one rule: the one expression that all rows pass.
 
     Args:
         clean: the decoder found no character that the rules forbid.
-        empty: optional fields without any value in the frame at hand; nothing to look at.
+        known: fields that cannot fail in the frame at hand: proven by the gate, or optional and
+            without any value.
     """
     fails = []
     for item in form.fields(record):
-        if item.name in empty and not item.required:
+        if item.name in known:
             continue
         column = pl.col(item.name)
         formed = well_formed(item, codes)

@@ -6,7 +6,7 @@ schema column by column, or, when they are many, the rules as expressions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,6 +21,7 @@ from koukan.rules.checks import as_date, fused, rules_of
 from koukan.rules.schema import FINDINGS, schema_of, validate_with_pandera
 
 BAD = "__bad"
+PROVEN = ("record_number", "record_type_code", "insurer_code")  # by the gate, in every line
 KEPT = ("process_type_code", "access_group_code")  # common fields that are stored with each event
 
 
@@ -33,13 +34,18 @@ class Validator:
     codes: Mapping[str, CodeList]
 
     def check(
-        self, frame: pl.DataFrame, *, suspicious: npt.NDArray[np.int64] | None
+        self,
+        frame: pl.DataFrame,
+        *,
+        suspicious: npt.NDArray[np.int64] | None,
+        proven: Collection[str] = (),
     ) -> pl.DataFrame:
         """Every row through the fused expression; the columns as they are stored.
 
         Args:
             frame: strings, all fields of the record type.
             suspicious: rows known to hold a forbidden character; None: look at every row.
+            proven: fields that need no look, see `PROVEN`.
 
         Returns:
             process type, access group and own columns that hold any value (dates as days,
@@ -54,7 +60,9 @@ class Validator:
             if item.name not in empty
         ]
         known = suspicious is not None
-        bad = fused(self.form, self.record, self.codes, clean=known, empty=empty)
+        optional = {item.name for item in self.form.fields(self.record) if not item.required}
+        certain = (empty & optional) | set(proven)
+        bad = fused(self.form, self.record, self.codes, clean=known, known=certain)
         checked = frame.select(*KEPT, *own, bad.alias(BAD))
         if suspicious is None or not len(suspicious):
             return checked

@@ -32,6 +32,12 @@ _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 _FILE = re.compile(r"(?P<name>[0-9A-Za-z][0-9A-Za-z_-]*)\.k(?P<version>[0-9]{1,9})\.parquet")
 
 
+def _identity(path: Path) -> tuple[int, int, int]:
+    """Changes whenever a file is written or replaced."""
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns, state.st_ino
+
+
 class PartitionKeys(Protocol):
     """Where the random keys of partitions come from (the keyring)."""
 
@@ -66,7 +72,9 @@ class Table:
         self.definition = definition
         self._keys = keys
         self._hashes = hashes
-        self._proven: set[tuple[str, int, int, int]] = set()
+        self._proven: dict[str, tuple[int, int, int]] = {}  # hash compared in this process
+        # written and opened in this process
+        self._opened: dict[str, tuple[DataFile, tuple[int, int, int]]] = {}
 
     def create(self) -> Version:
         """Make the empty table; one that stands untouched at version 0 stays as it is.
@@ -122,7 +130,13 @@ class Table:
             self._aad(version, partition, file),
         )
         relative = path.relative_to(self.folder).as_posix()
-        return DataFile(relative, dict(partition), frame.height, size, encrypted.sha256(path))
+        digest = encrypted.sha256(path)
+        written = DataFile(relative, dict(partition), frame.height, size, digest)
+        # Opened here, where many are written side by side; `commit` looks again only at files that
+        # were touched since, or that another process wrote.
+        self._open(written)
+        self._opened[relative] = written, _identity(path)
+        return written
 
     def commit(
         self,
@@ -210,8 +224,11 @@ class Table:
         Raises:
             TableRefused: the file is not what it should be.
         """
+        self._check_hash(file, self.folder / file.path)
+        return self._open(file)
+
+    def _open(self, file: DataFile) -> pl.LazyFrame:
         path, key, aad = self.access(file)
-        self._check_hash(file, path)
         lazy = encrypted.scan(path, key, aad, size=file.size, rows=file.rows)
         wanted = self.definition.columns(file.partition)
         found = lazy.collect_schema()
@@ -227,13 +244,12 @@ class Table:
         if self._hashes is None:
             return
         encrypted.check_envelope(path, size=file.size)
-        state = path.stat()
-        seen = (file.path, state.st_size, state.st_mtime_ns, state.st_ino)
-        if seen in self._proven:
+        identity = _identity(path)
+        if self._proven.get(file.path) == identity:
             return
         if encrypted.sha256(path) != self._hashes(file.path):
             raise TableRefused("tables.wrong_hash", path=encrypted.shown(path))
-        self._proven.add(seen)
+        self._proven[file.path] = identity
 
     def access(self, file: DataFile) -> tuple[Path, bytes, str]:
         """Path, key and AAD of a committed file, for `koukan.tables.encrypted`."""
@@ -260,6 +276,9 @@ class Table:
             TableRefused: a file is not what it should be.
         """
         for file in files:
+            path = self.folder / file.path
+            if path.is_file() and self._opened.get(file.path) == (file, _identity(path)):
+                continue
             self.open_file(file)
 
     def _aad(self, version: int, partition: Mapping[str, str], file: str) -> str:

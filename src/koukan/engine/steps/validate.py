@@ -22,7 +22,7 @@ from koukan.engine.stages import Stage
 from koukan.ledger import Group
 from koukan.rules.register import KEYS, key_columns
 from koukan.rules.schema import FINDINGS
-from koukan.rules.validate import BAD, Validator, validators
+from koukan.rules.validate import BAD, PROVEN, Validator, validators
 
 ROW = "__row"  # line of the group, from 0
 Columns = dict[str, npt.NDArray[np.generic]]
@@ -70,7 +70,7 @@ def _section(
 ) -> int:
     section = decoded.record.section
     rows = pl.Series(ROW, decoded.rows + chunk.row)
-    flagged = validator.check(decoded.frame, suspicious=decoded.suspicious)
+    flagged = validator.check(decoded.frame, suspicious=decoded.suspicious, proven=PROVEN)
     numbers = decoded.frame.with_columns(flagged[BAD]).select(*key_columns(decoded.record, BAD))
     for name in KEYS:
         keys[name][decoded.rows] = numbers[name].to_numpy()
