@@ -26,13 +26,15 @@ WORDS = {
     "ja": {
         "site": "1. センターを作る：{root}（鍵はその外：{keys}）",
         "earlier": "2. 前の晩：{count:,} 人を登録する（架空の人だけです）",
-        "lay": "3. 今夜のファイルを受付箱に置く：{files} 件、{lines:,} 行。正しくないものも混ざっています",
+        "lay": "3. 今夜のファイルを受付箱に置く：{files} 件、{lines:,} 行。"
+        "正しくないものも混ざっています",
         "night": "4. 今夜の処理",
         "verify": "5. 台帳を、原本・結果・表から計算し直して確かめる",
         "files": "ファイル：受付 {accepted}、受付不可 {refused}、重複 {duplicate}、保留 {held}",
         "lines": "行　　　：受信 {received:,} ＝ 登録 {accepted:,} ＋ エラー {rejected:,} ＋ 重複 "
         "{duplicate:,} ＋ 保留 {held:,}",
-        "planned": "すべてのファイルが予定どおりの結果になりました。処理 {seconds:.1f} 秒、台帳は一致。",
+        "planned": "すべてのファイルが予定どおりの結果になりました。"
+        "処理 {seconds:.1f} 秒、台帳は一致。",
         "differs": "予定と異なる結果があります：{names}",
         "unbalanced": "台帳が一致しません。",
         "digest": "状態の要約値：{digest}",
@@ -41,12 +43,13 @@ WORDS = {
     "en": {
         "site": "1. Make a centre: {root} (keys outside it: {keys})",
         "earlier": "2. The earlier night: register {count:,} persons (all of them invented)",
-        "lay": "3. Lay tonight's files in the inboxes: {files} files, {lines:,} lines, bad ones too",
+        "lay": "3. Lay tonight's files: {files} files, {lines:,} lines, bad ones too",
         "night": "4. Tonight's run",
         "verify": "5. Work the ledger out again from originals, results and tables",
-        "files": "files: accepted {accepted}, refused {refused}, duplicate {duplicate}, held {held}",
-        "lines": "lines: received {received:,} = accepted {accepted:,} + rejected {rejected:,} + "
-        "duplicate {duplicate:,} + held {held:,}",
+        "files": "files: accepted {accepted}, refused {refused}, duplicate {duplicate}, "
+        "held {held}",
+        "lines": "lines: received {received:,} = accepted {accepted:,} + rejected {rejected:,}"
+        " + duplicate {duplicate:,} + held {held:,}",
         "planned": "Every file ended as planned. {seconds:.1f} seconds; the ledger balances.",
         "differs": "These did not end as planned: {names}",
         "unbalanced": "The ledger does not balance.",
@@ -195,7 +198,9 @@ def main() -> int:
     parser.add_argument("--lines", type=int, default=200_000, help="lines received in the night")
     parser.add_argument("--persons", type=int, default=20_000, help="persons registered before")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--lang", choices=sorted(WORDS), default=os.environ.get("KOUKAN_LANG", "ja"))
+    parser.add_argument(
+        "--lang", choices=sorted(WORDS), default=os.environ.get("KOUKAN_LANG", "ja")
+    )
     arguments = parser.parse_args()
     root = arguments.root or Path(tempfile.mkdtemp(prefix="koukan-demo-")) / "centre"
     return Demonstration(root.resolve(), arguments).run()

@@ -1,11 +1,11 @@
 """The byte gate: the first reader of every file, and the only one that trusts nothing.
 
-No parser is safe as a first reader: they pad torn rows, drop rows behind a stray quote, read CR-only
-files as nothing and unpack archives behind `.csv`. So bytes pass here first, in sub-blocks of two
-MiB that stay in cache, over numpy columns and never by a loop over rows. What passes has: one line
-end throughout, no control character, a control record first and an end record last, the exact field
-count (or byte length) in every record, well-formed leading fields, and counts and control totals
-that agree. The result is a verdict of counts; nothing of the content is kept.
+No parser is safe as a first reader: they pad torn rows, drop rows behind a stray quote, read
+CR-only files as nothing and unpack archives behind `.csv`. So bytes pass here first, in sub-blocks
+of two MiB that stay in cache, over numpy columns and never by a loop over rows. What passes has:
+one line end throughout, no control character, a control record first and an end record last, the
+exact field count (or byte length) in every record, well-formed leading fields, and counts and
+control totals that agree. The result is a verdict of counts; nothing of the content is kept.
 
 In every data record the leading fields have fixed length, so that person, type and insurer stand at
 known offsets: レコード識別番号 10, レコード種別コード 2, 処理種別コード 1, 保険者コード 8.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -61,8 +62,8 @@ class Verdict:
     cuts: list[Cut] = field(default_factory=list)  # start of the data, cuts, end of the data
 
 
-class Refused(Exception):  # noqa: N818 - a verdict, not an error
-    """Ends the reading: a code of rejects.toml and the line, 0 when no line is meant."""
+class Refused(Exception):
+    """Ends the reading, no error: a code of rejects.toml and the line, 0 when no line is meant."""
 
     def __init__(self, code: str, line: int = 0) -> None:
         super().__init__(code)
@@ -110,7 +111,7 @@ def layout_of(form: Format) -> Layout:
 
 
 def eight_digits(words: npt.NDArray[np.uint64]) -> tuple[Ints, npt.NDArray[np.bool_]]:
-    """Eight ASCII digits packed in a little-endian word: their value, and whether all are digits."""
+    """Eight ASCII digits packed in a little-endian word: their value, and whether all are such."""
     high = words & np.uint64(0xF0F0F0F0F0F0F0F0)
     carry = (words + np.uint64(0x0606060606060606)) & np.uint64(0xF0F0F0F0F0F0F0F0)
     threes = np.uint64(0x3030303030303030)
@@ -381,7 +382,7 @@ class Gate:
             offsets = np.cumsum([0, *(item.slot for item in fields)]).tolist()
             parts = [
                 line[start:stop].decode("ascii", "replace").rstrip(" ")
-                for start, stop in zip(offsets[:-1], offsets[1:], strict=True)
+                for start, stop in pairwise(offsets)
             ]
         if len(parts) != len(fields):
             return None

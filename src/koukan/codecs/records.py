@@ -22,9 +22,9 @@ from koukan.errors import IntegrityError
 from koukan.formats.model import Format, Record
 
 UNIT_SEPARATOR = 0x1F
-# Characters that CP932 can hold and no rule lets pass, as UTF-8: a byte of the private area, the mark
-# of a character that was lost on the way, and what undefined bytes become. One expression each: a
-# search for one literal is many times as fast as one for any of several.
+# Characters that CP932 can hold and no rule lets pass, as UTF-8: a byte of the private area, the
+# mark of a character that was lost on the way, and what undefined bytes become. One expression
+# each: a search for one literal is many times as fast as one for any of several.
 PRIVATE, GETA = re.compile(b"\xee"), re.compile("〓".encode())
 REPLACED = re.compile(REPLACEMENT.encode())
 MANY = 10_000  # of them in one piece: then the rules look at every row
@@ -135,11 +135,11 @@ def _delimited(content: memoryview, slots: list[int]) -> bytes:
 
 
 def suspicious_rows(text: bytes, encoding: str, *, clean: bool) -> npt.NDArray[np.int64] | None:
-    """Rows that certainly hold a character which the rules forbid; None when all must be looked at.
+    """Rows that certainly hold a character which the rules forbid; None: all must be looked at.
 
-    Of what CP932 can hold these are the private area (in UTF-8 it begins with EE), the geta mark 〓,
-    and the replacement character of undefined bytes; no rule lets any of them pass in any field. So
-    a few bytes are searched for, and no row is looked at. UTF-8 can hold many more.
+    Of what CP932 can hold these are the private area (in UTF-8 it begins with EE), the geta mark,
+    and the replacement character of undefined bytes; no rule lets any of them pass in any field.
+    So a few bytes are searched for, and no row is looked at. UTF-8 can hold many more.
 
     Args:
         clean: every byte was defined, so there is no replacement character.

@@ -19,7 +19,7 @@ def single(form: Format, fields: tuple[Field, ...], values: Mapping[str, str]) -
         ValueError: a value does not fit its field (a bug of ours, never a sender's).
     """
     row = {item.name: [values.get(item.name) or None] for item in fields}
-    return _lines(form, fields, pl.DataFrame(row, schema={name: pl.String for name in row}))
+    return _lines(form, fields, pl.DataFrame(row, schema=dict.fromkeys(row, pl.String)))
 
 
 def control(form: Format, values: Mapping[str, str]) -> bytes:

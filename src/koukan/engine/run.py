@@ -47,6 +47,7 @@ def run_job(centre: Centre, name: str) -> Ran:
     Raises:
         UsageError: there is no such job.
         LeaseHeld: another process runs it.
+        IntegrityError: something is not what was left there; nothing was done to it.
     """
     if name not in centre.jobs:
         raise UsageError("engine.no_job", job=name, known=", ".join(sorted(centre.jobs)))
@@ -54,6 +55,7 @@ def run_job(centre: Centre, name: str) -> Ran:
     began = time.monotonic()
     # One lease for all jobs: they share the receptions, and a night has room for one after another.
     with lease(centre.folder("locks"), centre.ledger, "jobs", centre.clock()):
+        require_tables(centre)
         tidy(centre)
         untold = {item.number for item in centre.ledger.untold()}
         highest = centre.ledger.newest()
@@ -61,6 +63,16 @@ def run_job(centre: Centre, name: str) -> Ran:
         untold |= set(range(highest + 1, centre.ledger.newest() + 1))
     told = tuple(sorted(untold))
     return Ran(name, told, time.monotonic() - began, judge(centre, told))
+
+
+def require_tables(centre: Centre) -> None:
+    """Nothing is begun with tables that are not what the ledger says, or a ledger set back.
+
+    Raises:
+        TableRefused: they do not belong together.
+    """
+    for name in sorted(centre.tables):
+        centre.snapshot(name)
 
 
 def tidy(centre: Centre) -> None:

@@ -24,8 +24,8 @@ from koukan.keys.sealed import SealedWriter, unseal
 class Kept:
     """Frames that stay in memory because the tasks that want them share it; bounded.
 
-    Sealing a group's frames and opening them again is a fifth of the whole work of a file; what fits
-    the site's bound never touches the disk. Worker processes share nothing: their bound is 0.
+    Sealing a group's frames and opening them again is a fifth of the whole work of a file; what
+    fits the site's bound never touches the disk. Worker processes share nothing: their bound is 0.
     """
 
     def __init__(self, limit: int) -> None:

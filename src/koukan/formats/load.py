@@ -82,8 +82,8 @@ def load_catalogue(*folders: Path) -> tuple[Catalogue | None, list[str]]:
     for name, values in raw.items():
         if name.startswith("codes/"):
             stem = name.removeprefix("codes/").removesuffix(".toml")
-            if built := problems.build(name, CodeList, values, name=stem):
-                codes[stem] = built
+            if listed := problems.build(name, CodeList, values, name=stem):
+                codes[stem] = listed
     reasons = {
         code: built
         for code, values in raw.get("rejects.toml", {}).items()

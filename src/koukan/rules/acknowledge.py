@@ -79,7 +79,7 @@ def acknowledgement(form: Format, reasons: Mapping[str, Reason], receipt: Receip
     content = [render.control(form, receipt.control())]
     for section, rows in parts:
         if rows:
-            schema = {name: pl.String for name in rows[0]}
+            schema = dict.fromkeys(rows[0], pl.String)
             content.append(render.records(form, section, pl.DataFrame(rows, schema=schema)))
     total = sum(len(rows) for _, rows in parts)
     return b"".join([*content, render.end(form, {"record_count": f"{total:08d}"})])

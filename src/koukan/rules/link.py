@@ -73,7 +73,7 @@ def first_of(considered: Mask, asking: Mask, *values: Ints) -> tuple[Ints, Mask]
 
 
 def entangled(persons: Persons, rejected: Mask) -> bool:
-    """Whether a number that one file gives as 更新後個人番号 is named in the group a second time."""
+    """Whether a number that a file gives as 更新後個人番号 is named in the group once more."""
     claims = ~rejected & (persons.process == CHANGE) & (persons.new_my_number != NONE)
     if not claims.any() or persons.reception[0] == persons.reception[-1]:
         return False

@@ -34,8 +34,8 @@ def schema_of(form: Format, record: Record, codes: Mapping[str, CodeList]) -> pa
     """All columns strings that may be absent, and every rule of the type as a check."""
     rules = rules_of(form, record, codes)
     single = [rule for rule in rules if rule.fails.meta.root_names()]
-    own = {item.name: [] for item in form.fields(record)}  # type: dict[str, list[pa.Check]]
-    across = []
+    own: dict[str, list[pa.Check]] = {item.name: [] for item in form.fields(record)}
+    across: list[pa.Check] = []
     for rule in single:
         only = set(rule.fails.meta.root_names()) == {rule.field}
         (own[rule.field] if only else across).append(_check(rule))
@@ -63,7 +63,7 @@ def validate_with_pandera(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> pl
     split = cases["check"].str.split_exact(" ", 1)
     if not cases["check"].str.contains(r"^[RW][0-9]{3} [a-z0-9_]+$").all():
         raise ValueError("the schema itself does not fit the frame")  # values stay inside
-    findings = cases.select(
+    findings: pl.DataFrame = cases.select(
         "row",
         field=split.struct.field("field_1"),
         code=split.struct.field("field_0"),

@@ -1,4 +1,5 @@
 """Files at the edge: empty ones, refused ones sent again, misnamed ones."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -6,7 +7,6 @@ from pathlib import Path
 import pytest
 from centres import Place, lay
 from plain_files import Plain, shipped_format
-
 
 
 @pytest.fixture
@@ -40,5 +40,3 @@ def test_the_senders_name_in_the_file_name_is_checked(empty: Place) -> None:
     path.rename(path.with_name("MR_kenpo-b_000001.csv"))
     empty.run()
     assert outcomes(empty) == [("refused", "F119")]
-
-

@@ -11,6 +11,8 @@ import hashlib
 from koukan.engine import originals
 from koukan.engine.centre import Centre
 from koukan.engine.receipts import outbound_name, receipt_of
+from koukan.engine.steps.erase import due
+from koukan.errors import SecretError
 from koukan.ledger import Ledger, Reception
 from koukan.rules.acknowledge import acknowledgement
 from koukan.sites import Job
@@ -41,9 +43,9 @@ def tell(centre: Centre, reception: Reception) -> None:
     receipt = receipt_of(centre, reception)
     content = acknowledgement(form, centre.catalogue.reasons, receipt)
     files = [("acknowledgement", content, hashlib.sha256(content).hexdigest())]
-    if reception.result_sha256 is not None and not reception.original_erased:
-        result = originals.open_result(centre, reception.original)
-        files.append(("registration_result", result, reception.result_sha256))
+    result = result_of(centre, reception)
+    if result is not None:
+        files.append(("registration_result", result, str(reception.result_sha256)))
     for kind, body, digest in files:
         name = outbound_name(kind, reception)
         outbox.put(name, body, digest)
@@ -62,3 +64,18 @@ def tell(centre: Centre, reception: Reception) -> None:
         centre.observe("laid out", step="acknowledge")
     with centre.ledger.begin() as transaction:
         Ledger.set(transaction, reception.number, told=message_of(reception))
+
+
+def result_of(centre: Centre, reception: Reception) -> bytes | None:
+    """The sealed result; None when there is none, or it is erased.
+
+    An erasure that was killed half-way has destroyed the key already; the next one finishes it.
+    """
+    if reception.result_sha256 is None or reception.original_erased:
+        return None
+    try:
+        return originals.open_result(centre, reception.original)
+    except SecretError as error:
+        if error.key != "keys.key_absent" or not due(centre, reception):
+            raise
+        return None

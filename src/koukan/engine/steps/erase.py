@@ -19,29 +19,29 @@ from koukan.sites.model import Retention
 
 def expired(centre: Centre) -> list[Reception]:
     """Closed receptions whose original has been kept long enough."""
-    now = centre.clock()
-    found = []
-    for reception in centre.ledger.closed_unerased():
-        if reception.closed_at is None:
-            continue
-        job = centre.jobs.get(reception.job)  # a site may have dropped it since
-        retention = job.retention if job else Retention()
-        kept = timedelta(days=retention.days(reception.outcome))
-        if datetime.fromisoformat(reception.closed_at) + kept <= now:
-            found.append(reception)
-    return found
+    return [item for item in centre.ledger.closed_unerased() if due(centre, item)]
+
+
+def due(centre: Centre, reception: Reception) -> bool:
+    """Whether a reception's original has been kept long enough."""
+    if reception.closed_at is None:
+        return False
+    job = centre.jobs.get(reception.job)  # a site may have dropped it since
+    retention = job.retention if job else Retention()
+    kept = timedelta(days=retention.days(reception.outcome))
+    return datetime.fromisoformat(reception.closed_at) + kept <= centre.clock()
 
 
 def run(centre: Centre, job: Job) -> None:
     """Destroy what is due."""
-    due = expired(centre)
-    if not due:
+    found = expired(centre)
+    if not found:
         return
     with centre.log.operation("erase", job=job.name) as operation:
-        for done, reception in enumerate(due, 1):
+        for done, reception in enumerate(found, 1):
             erase(centre, reception)
-            centre.observe("erased", step="erase", done=done, total=len(due))
-        operation.note(destroyed=len(due))
+            centre.observe("erased", step="erase", done=done, total=len(found))
+        operation.note(destroyed=len(found))
 
 
 def erase(centre: Centre, reception: Reception) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from koukan.engine import originals
 from koukan.engine.centre import Centre
-from koukan.errors import TransientError
+from koukan.errors import IntegrityError, TransientError
 from koukan.exchange import Arrival, Inbox
 from koukan.exchange.folder import safe_name
 from koukan.ledger import Ledger, Reception
@@ -149,12 +149,25 @@ def same_file(centre: Centre, candidate: Candidate, form: str, digest: str) -> R
 
 
 def recover(centre: Centre) -> None:
-    """Remove the copies that a killed run had made and no reception knows."""
+    """Remove the copy that a killed run had made and no reception knows.
+
+    Files are picked up one after another, so there is one at most. More of them mean that it is the
+    ledger which lacks receptions, and what is destroyed could never be brought back.
+
+    Raises:
+        IntegrityError: there are more; none was touched.
+    """
     known = centre.ledger.originals()
-    for key in centre.folder("keyring", "random", "original").glob("*.key"):
-        if key.stem not in known:
-            originals.destroy(centre, key.stem)
+    unknown = copies(centre) - known
+    if len(unknown) > 1:
+        raise IntegrityError("engine.ledger_older", path="originals")
+    for name in unknown:
+        originals.destroy(centre, name)
+
+
+def copies(centre: Centre) -> set[str]:
+    """Names of all sealed copies, results and their keys."""
+    found = {key.stem for key in centre.folder("keyring", "random", "original").glob("*.key")}
     for folder in ("originals", "results"):
-        for path in centre.folder(folder).iterdir():
-            if path.name.removesuffix(".sealed") not in known:
-                path.unlink()
+        found |= {path.name.removesuffix(".sealed") for path in centre.folder(folder).iterdir()}
+    return found
