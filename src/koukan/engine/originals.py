@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from koukan import durable
@@ -37,6 +38,16 @@ def seal_original(centre: Centre, name: str, blocks: Iterable[bytes]) -> None:
 def open_original(centre: Centre, name: str) -> SealedReader:
     key = centre.keyring.existing_key("original", name)
     return SealedReader(original_path(centre, name), key, f"original|{name}")
+
+
+def ahead(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same blocks, the next one opened while the caller looks at the last."""
+    waiting = iter(blocks)
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, waiting, b"")
+        while block := coming.result():
+            coming = reader.submit(next, waiting, b"")
+            yield block
 
 
 def seal_result(centre: Centre, name: str, parts: Iterable[bytes]) -> None:

@@ -8,7 +8,7 @@ which token belongs to which 紐付番号. Events are appended; the current view
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -92,18 +92,14 @@ def partition_frames(events: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return {code: plain.filter(events["insurer_code"] == code) for code in insurers}
 
 
-def history_frames(events: pl.DataFrame, buckets: int) -> dict[str, pl.DataFrame]:
+def history_frames(events: pl.DataFrame, buckets: int) -> Iterator[tuple[str, pl.DataFrame]]:
     """The same lines by bucket of the 紐付番号, sorted by it, reception and line."""
     links = events["link_number"].to_numpy()
     order = np.argsort(links, kind="stable")  # they come in (reception, line) order
-    ordered = events[order]
-    found = bucket_of_link(links[order], buckets)
-    bounds = np.searchsorted(found, np.arange(buckets + 1))
-    return {
-        bucket_label(bucket, buckets): ordered[int(start) : int(stop)]
-        for bucket, (start, stop) in enumerate(pairwise(bounds))
-        if stop > start
-    }
+    bounds = np.searchsorted(bucket_of_link(links[order], buckets), np.arange(buckets + 1))
+    for bucket, (start, stop) in enumerate(pairwise(bounds)):
+        if stop > start:  # gathered bucket by bucket: no second copy of all rows
+            yield bucket_label(bucket, buckets), events[order[int(start) : int(stop)]]
 
 
 def vault_frames(rows: pl.DataFrame, buckets: int) -> dict[str, pl.DataFrame]:

@@ -246,15 +246,20 @@ def _findings(rows: Ints, field: str, code: str) -> pl.DataFrame:
     )
 
 
-def companions(judgement: Judgement, findings: pl.DataFrame, rejected: Mask) -> pl.DataFrame:
+def companions(
+    judgement: Judgement, findings: pl.DataFrame, rejected: Mask, pending: Mask | None = None
+) -> pl.DataFrame:
     """All findings, with code R302 for lines that fall only because another line of the person did.
 
     Args:
         findings: everything found so far.
         rejected: by person, final.
+        pending: lines whose own findings are still being worked out.
     """
     fallen = rejected[judgement.persons.of_line] & ~judgement.duplicate
     rejecting = findings.filter(pl.col("code").str.starts_with("R"))["row"].unique().to_numpy()
     fallen[rejecting] = False
+    if pending is not None:
+        fallen &= ~pending
     extra = _findings(np.flatnonzero(fallen), "record_number", "R302")
     return pl.concat([findings, extra]).select(FINDINGS.names()).sort("row", "field", "code")

@@ -21,6 +21,7 @@ from koukan.rules.checks import as_date, fused, rules_of
 from koukan.rules.schema import FINDINGS, schema_of, validate_with_pandera
 
 BAD = "__bad"
+UNDECODABLE = "R106"
 PROVEN = ("record_number", "record_type_code", "insurer_code")  # by the gate, in every line
 KEPT = ("process_type_code", "access_group_code")  # common fields that are stored with each event
 
@@ -69,6 +70,12 @@ class Validator:
         flags = checked[BAD].to_numpy().copy()
         flags[suspicious] = True
         return checked.with_columns(pl.Series(BAD, flags))
+
+    def undecodable(self, frame: pl.DataFrame) -> pl.Series:
+        """By row of an all-string frame: whether a character in it cannot be read (R106)."""
+        rules = rules_of(self.form, self.record, self.codes)
+        fails = [rule.fails for rule in rules if rule.code == UNDECODABLE]
+        return frame.select(pl.any_horizontal(pl.lit(False), *fails)).to_series()
 
     def details(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Findings (row, field, code) of all-string rows, by expressions: any number of rows."""

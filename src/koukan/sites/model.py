@@ -39,7 +39,7 @@ class Limits(Definition):
     settle_seconds: float = Setting(2.0, ge=0)  # between the two looks at an inbox
     group_bytes: int = Setting(512 * 1024**2, gt=0)  # receptions handled together
     group_files: int = Setting(500, gt=0)
-    piece_rows: int = Setting(200_000, gt=0)  # rows of a section in memory at once, by worker
+    piece_rows: int = Setting(400_000, gt=0)  # rows of a section in memory at once, by worker
     stage_bytes: int = Setting(192 * 1024**2, ge=0)  # of a group's frames kept in memory
     pandera_rows: int = Setting(2_000, ge=0)  # above, reject codes come from expressions
 

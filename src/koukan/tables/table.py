@@ -128,7 +128,9 @@ class Table:
             frame.select(filled or given[:1]),
             self._file_key(key, partition, file),
             self._aad(version, partition, file),
+            sync=False,
         )
+        durable.sync_file(path)  # its folder is synced by `commit`, before the log names it
         relative = path.relative_to(self.folder).as_posix()
         digest = encrypted.sha256(path)
         written = DataFile(relative, dict(partition), frame.height, size, digest)

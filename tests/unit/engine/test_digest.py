@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from centres import Place, lay
+from centres import Place, lay, vouch
 
 from koukan.engine.digest import ordered, parts_of, state_digest
 from koukan.engine.workers import Workers
@@ -108,6 +108,7 @@ def test_one_row_changes_the_digest_and_its_place_among_the_files_does_not(place
             new = [
                 table.write(where, frame, name) for frame, name in zip(frames, names, strict=True)
             ]
+            vouch(centre, PARTITION, new, 900 + len(frames))
             expected = centre.snapshot(PARTITION).version
             old = centre.snapshot(PARTITION).files(**where)
             version = table.commit(new, old, transaction=900 + len(frames), expected=expected)
@@ -132,6 +133,7 @@ def test_nothing_and_the_empty_string_are_told_apart(place: Place) -> None:
         assert rows["other_name"].null_count() == rows.height
         filled = rows.with_columns(other_name=rows["other_name"].fill_null(""))
         file = table.write(dict(part.files[0].partition), filled, "filled")
+        vouch(centre, PARTITION, [file])
         version = table.commit([file], part.files, transaction=900, expected=snapshot.version)
         statement(
             place,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from centres import Place, lay
+from centres import Place, lay, vouch
 
 from koukan import words
 from koukan.engine import originals
@@ -250,6 +250,7 @@ def without_a_row(place: Place, table: str, *, known: bool, **where: str) -> Non
         file = snapshot.files(**where)[0]
         rows = snapshot.read([file])
         new = centre.tables[table].write(dict(file.partition), rows[1:], "by-hand")
+        vouch(centre, table, [new])
         version = centre.tables[table].commit(
             [new], [file], transaction=99, expected=snapshot.version
         )
@@ -292,6 +293,7 @@ def test_rows_of_a_reception_that_there_is_not_are_named(place: Place) -> None:
         file = snapshot.files(section="basic")[0]
         rows = snapshot.read([file])[:1].with_columns(reception=pl.lit(77, pl.Int64))
         new = centre.tables[HISTORY].write(dict(file.partition), rows, "by-hand")
+        vouch(centre, HISTORY, [new])
         version = centre.tables[HISTORY].commit(
             [new], [], transaction=99, expected=snapshot.version
         )

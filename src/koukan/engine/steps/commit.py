@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 import polars as pl
@@ -85,7 +86,7 @@ def write(centre: Centre, share: Share) -> Iterator[Written]:
     for insurer, frame in registration.partition_frames(events).items():
         where = {"insurer": insurer, "section": share.section}
         yield Written(PARTITION, centre.tables[PARTITION].write(where, frame, name))
-    for bucket, frame in registration.history_frames(events, centre.site.buckets).items():
+    for bucket, frame in registration.history_frames(events, centre.site.buckets):
         where = {"bucket": bucket, "section": share.section}
         yield Written(HISTORY, centre.tables[HISTORY].write(where, frame, name))
 
@@ -146,49 +147,60 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> 
     """Write files and results of a group; from here on nothing has to be worked out again."""
     receptions = receptions_of(centre, group)
     with centre.log.operation("write", group=group.number) as operation:
-        stage = stage_of(centre, group.number, group.attempt)
-        for chunk in chunks:
-            inside = pl.col("row").is_between(chunk.row, chunk.row + chunk.rows - 1)
-            stage.put(f"{chunk.number:05d}.findings", outcome.findings.filter(inside))
-        items = plan(centre, receptions, chunks, outcome)
-        working = centre.workers.map(work, items)
+        shares = plan(centre, receptions, chunks)
+        writing = centre.workers.map(work, shares)
         made: list[Written | Rendered] = list(write_people(centre, group, outcome))  # meanwhile
-        for done, found in enumerate(working, 1):
+        whole = settled(centre, group, chunks, outcome)
+        results = renderings(receptions, chunks, whole)
+        rendering = centre.workers.map(work, results)
+        total = len(shares) + len(results)
+        for done, found in enumerate(chain(writing, rendering), 1):
             made += found
-            centre.observe("wrote", step="commit", done=done, total=len(items))
+            centre.observe("wrote", step="commit", done=done, total=total)
+        outcome = whole
         note(centre, group, outcome, made)
         operation.note(files=len(made), rows=outcome.lines.height)
     centre.observe("written", step="commit")
 
 
-def plan(
-    centre: Centre, receptions: list[Reception], chunks: list[Chunk], outcome: Outcome
-) -> list[Share | Rendering]:
-    """Shares of rows, the widest section first, and result files: long tasks before short ones."""
+def settled(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> Outcome:
+    """The outcome with all findings, which are left as stages for the result files, too."""
+    findings = pl.concat([outcome.findings, *outcome.pending]).sort("row", "field", "code")
+    stage = stage_of(centre, group.number, group.attempt)
+    for chunk in chunks:
+        inside = pl.col("row").is_between(chunk.row, chunk.row + chunk.rows - 1)
+        stage.put(f"{chunk.number:05d}.findings", findings.filter(inside))
+    return outcome._replace(findings=findings, pending=iter(()))
+
+
+def plan(centre: Centre, receptions: list[Reception], chunks: list[Chunk]) -> list[Share]:
+    """Shares of rows, each as large as the site allows, the widest section first."""
     form = centre.bundle_of(receptions[0]).form
     limit = centre.site.limits.piece_rows * len(form.records)
-    shares: list[list[Chunk]] = []
-    for chunk in chunks:
-        if shares and sum(item.rows for item in shares[-1]) + chunk.rows <= limit:
-            shares[-1].append(chunk)
-        else:
-            shares.append([chunk])
-    items: list[Share | Rendering] = [
+    parts = -(-sum(chunk.rows for chunk in chunks) // limit)
+    shares: list[list[Chunk]] = [[] for _ in range(parts)]
+    for number, chunk in enumerate(chunks):  # evenly: the longest share is what is waited for
+        shares[number * parts // len(chunks)].append(chunk)
+    wanted = [(share, record) for share in shares for record in form.records]
+    return [
         Share(record.section, tuple(share), number)
-        for number, (share, record) in enumerate(
-            ((share, record) for share in shares for record in form.records), 1
-        )
+        for number, (share, record) in enumerate(wanted, 1)
     ]
+
+
+def renderings(
+    receptions: list[Reception], chunks: list[Chunk], outcome: Outcome
+) -> list[Rendering]:
+    """One for each reception that is not refused."""
     holding: dict[int, list[Chunk]] = {}
     for chunk in chunks:
         for number in dict.fromkeys(piece.reception for piece in chunk.pieces):
             holding.setdefault(number, []).append(chunk)
-    results = [
+    return [
         Rendering(reception.number, tuple(holding.get(reception.number, ())))
         for reception in receptions
         if reception.number not in outcome.refused
     ]
-    return items[:1] + list(results) + items[1:]
 
 
 def write_people(centre: Centre, group: Group, outcome: Outcome) -> list[Written]:

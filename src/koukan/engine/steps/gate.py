@@ -28,7 +28,8 @@ def read(centre: Centre, item: Item) -> Verdict:
     """Task: the gate's verdict over one sealed original."""
     reception = centre.ledger.reception(item.reception)
     with originals.open_original(centre, reception.original) as original:
-        return Gate(centre.bundle_of(reception).form).read(original.blocks(BLOCK))
+        blocks = originals.ahead(original.blocks(BLOCK))
+        return Gate(centre.bundle_of(reception).form).read(blocks)
 
 
 def run(centre: Centre, job: Job) -> None:

@@ -24,6 +24,7 @@ from koukan.flows.registration import insurer_texts
 from koukan.ledger import Group, Reception
 from koukan.rules.link import Known, Linked, entangled, joined, link
 from koukan.rules.register import (
+    KEYS,
     NONE,
     Ints,
     Judgement,
@@ -56,13 +57,15 @@ class Content(NamedTuple):
     receptions: list[Reception]
     lines: Lines
     line_numbers: Ints  # of each line in its file; the control record is line 1
+    undecodable: Mask  # lines with a character that cannot be read
 
 
 class Outcome(NamedTuple):
     """What became of a group's lines, for the step that commits it."""
 
     refused: dict[int, str]  # reception -> code
-    findings: pl.DataFrame  # row, field, code: final
+    findings: pl.DataFrame  # row, field, code: of rules over lines and against the history
+    pending: Iterator[pl.DataFrame]  # of rules of single lines, still being worked out
     lines: pl.DataFrame  # by line: reception, line_number, record_number, type, insurer, class …
     tokens: pl.DataFrame  # my_number, link_number, origin, reception: numbers the vault must learn
     roster: pl.DataFrame  # insurer_code, link_number, member_id, reception
@@ -84,6 +87,7 @@ NOTHING = Learned(
 EMPTY = Outcome(  # of files that hold no data line
     refused={},
     findings=FINDINGS.to_frame(),
+    pending=iter(()),
     lines=pl.DataFrame(
         schema=dict.fromkeys(
             (
@@ -99,8 +103,23 @@ EMPTY = Outcome(  # of files that hold no data line
             pl.Int64,
         )
     ),
-    tokens=NOTHING.numbers.with_columns(reception=0, origin=pl.lit("")),
-    roster=NOTHING.members.rename({"insurer": "insurer_code"}).with_columns(reception=0),
+    # Declared, not derived: a query at import starts threads, and who imports could not fork.
+    tokens=pl.DataFrame(
+        schema={
+            "my_number": pl.Int64,
+            "link_number": pl.Int64,
+            "reception": pl.Int64,
+            "origin": pl.String,
+        }
+    ),
+    roster=pl.DataFrame(
+        schema={
+            "insurer_code": pl.String,
+            "link_number": pl.Int64,
+            "member_id": pl.Int64,
+            "reception": pl.Int64,
+        }
+    ),
 )
 
 
@@ -132,10 +151,9 @@ def run(
         )
         judgement = judge(form, lines, repeated, contradicting)
         issuable = issue(centre, group, judgement.persons)
-        findings = pl.concat([judgement.findings, *found])
-        refused, out = refusals(centre, content, judgement, findings)
+        refused, out = refusals(centre, content, judgement)
         linked = link_group(centre, judgement.persons, out, issuable)
-        outcome = conclude(content, judgement, linked, findings, refused)
+        outcome = conclude(content, judgement, linked, refused)._replace(pending=found)
         stage = stage_of(centre, group.number, group.attempt)
         for chunk in chunks:
             share = outcome.lines[chunk.row : chunk.row + chunk.rows]
@@ -159,8 +177,9 @@ def gather(
     line_numbers = np.concatenate(
         [np.arange(piece.row + 2, piece.row + 2 + piece.rows) for piece in pieces]
     )
-    columns = {name: keys[name].to_numpy() for name in keys.columns}
-    return Content(receptions, Lines(reception=position, **columns), line_numbers)
+    columns = {name: keys[name].to_numpy() for name in KEYS}
+    lines = Lines(reception=position, **columns)
+    return Content(receptions, lines, line_numbers, keys["undecodable"].to_numpy())
 
 
 def digests(
@@ -177,16 +196,13 @@ def digests(
     return [np.concatenate([empty, *(part[n] for part in parts)]) for n in range(len(SEEDS))]
 
 
-def refusals(
-    centre: Centre, content: Content, judgement: Judgement, findings: pl.DataFrame
-) -> tuple[dict[int, str], Mask]:
+def refusals(centre: Centre, content: Content, judgement: Judgement) -> tuple[dict[int, str], Mask]:
     """Files beyond the format's shares, and all persons that are out by now."""
     receptions = content.receptions
     form = centre.bundle_of(receptions[0]).form
     lines, count = content.lines, len(receptions)
     rows = np.bincount(lines.reception, minlength=count)
-    unreadable = findings.filter(pl.col("code") == "R106")["row"].unique().to_numpy()
-    undecodable = np.bincount(lines.reception[unreadable], minlength=count)
+    undecodable = np.bincount(lines.reception[content.undecodable], minlength=count)
     fallen = judgement.rejected[judgement.persons.of_line] & ~judgement.duplicate
     rejected = np.bincount(lines.reception[fallen], minlength=count)
     refused = {}
@@ -259,11 +275,7 @@ def link_persons(
 
 
 def conclude(
-    content: Content,
-    judgement: Judgement,
-    linked: Linked,
-    found: pl.DataFrame,
-    refused: dict[int, str],
+    content: Content, judgement: Judgement, linked: Linked, refused: dict[int, str]
 ) -> Outcome:
     """Every line's class, findings of all rules, and what vault and rosters learn."""
     lines, persons = content.lines, judgement.persons
@@ -275,7 +287,8 @@ def conclude(
     reused = pl.DataFrame({"row": persons.first[linked.reused].astype(np.int64)}).with_columns(
         field=pl.lit("process_type_code"), code=pl.lit("W401")
     )
-    findings = companions(judgement, pl.concat([found, rejects, reused]), linked.rejected)
+    found = pl.concat([judgement.findings, rejects, reused])
+    findings = companions(judgement, found, linked.rejected, lines.bad)
     of_line = persons.of_line
     fallen = linked.rejected[of_line]
     repeated = judgement.duplicate
@@ -298,7 +311,8 @@ def conclude(
     )
     return Outcome(
         refused=refused,
-        findings=pl.concat([findings, extra]).sort("row", "field", "code"),
+        findings=pl.concat([findings, extra]),
+        pending=iter(()),
         lines=table,
         tokens=learned_numbers(persons, linked).with_columns(
             reception=pl.lit(pl.Series(numbers)).gather(pl.col("reception"))

@@ -26,6 +26,8 @@ from koukan.rules.validate import BAD, PROVEN, Validator, validators
 
 ROW = "__row"  # line of the group, from 0
 Columns = dict[str, npt.NDArray[np.generic]]
+STAGED_KEYS = pl.Schema(KEYS)
+STAGED_KEYS["undecodable"] = pl.Boolean()
 
 
 class Checked(NamedTuple):
@@ -51,13 +53,13 @@ def check(centre: Centre, chunk: Chunk) -> Checked:
     bundle = centre.bundle_of(centre.ledger.reception(chunk.pieces[0].reception))
     compiled = validators(bundle)
     keys: Columns = {
-        name: np.empty(chunk.rows, np.bool_ if dtype == pl.Boolean else np.int64)
-        for name, dtype in KEYS.items()
+        name: np.zeros(chunk.rows, np.bool_ if dtype == pl.Boolean else np.int64)
+        for name, dtype in STAGED_KEYS.items()
     }
     bad = 0
     for decoded in decode_piece(bundle.form, content_of(centre, chunk)):
         bad += _section(stage, chunk, compiled[decoded.record.section], decoded, keys)
-    stage.put(f"{chunk.number:05d}.keys", pl.DataFrame(keys, schema=KEYS))
+    stage.put(f"{chunk.number:05d}.keys", pl.DataFrame(keys, schema=STAGED_KEYS))
     return Checked(chunk.number, bad)
 
 
@@ -79,6 +81,9 @@ def _section(
     if bad:
         failed = decoded.frame.with_columns(rows).filter(flagged[BAD])
         stage.put(f"{chunk.number:05d}.{section}.failed", failed)
+        if decoded.suspicious is None or len(decoded.suspicious):
+            unread = validator.undecodable(failed.drop(ROW)).to_numpy()
+            keys["undecodable"][failed[ROW].to_numpy()[unread] - chunk.row] = True
     return bad
 
 
