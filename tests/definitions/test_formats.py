@@ -1,0 +1,397 @@
+"""The definitions that come with koukan hold together: samples, labels, codes, rights."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from datetime import date
+from itertools import product
+from pathlib import Path
+
+import polars as pl
+import pytest
+from plain_files import persons, samples
+
+from koukan.codecs import render
+from koukan.codecs.gate import ARCHIVES, CUT, MARKS, TOTAL_MODULUS, Gate
+from koukan.codecs.records import decode_piece
+from koukan.codecs.text import encode
+from koukan.exchange.folder import safe_name
+from koukan.formats import Catalogue, Format, bundle
+from koukan.formats.model import Field
+from koukan.rules.acknowledge import explanations, sentence
+from koukan.rules.checks import well_formed
+from koukan.rules.validate import validators
+from koukan.shipped import formats_folder
+
+NAMES = [
+    "acknowledgement",
+    "member_registration",
+    "member_registration_fixed",
+    "registration_result",
+]
+SOURCE = Path(__file__).parents[2] / "src/koukan"
+each = pytest.mark.parametrize("name", NAMES)
+inbound = pytest.mark.parametrize("name", [name for name in NAMES if "member" in name])
+outbound = pytest.mark.parametrize("name", [name for name in NAMES if "member" not in name])
+
+
+def test_the_formats_are_these(catalogue: Catalogue) -> None:
+    assert sorted(catalogue.formats) == NAMES
+
+
+# --- samples
+
+
+@each
+def test_every_sample_satisfies_its_own_field(catalogue: Catalogue, name: str) -> None:
+    form = catalogue.formats[name]
+    for item in form.all_fields:
+        if not item.sample:
+            assert not item.required, item.name
+            continue
+        frame = pl.DataFrame({item.name: [item.sample]})
+        assert frame.select(well_formed(item, catalogue.codes)).item() is True, item.name
+        encode(item.sample, form.file.encoding)
+
+
+@inbound
+def test_a_file_of_samples_passes_gate_decoder_and_rules(catalogue: Catalogue, name: str) -> None:
+    form = catalogue.formats[name]
+    content = persons(form, 3).content()
+    verdict = Gate(form).read([content])
+    assert verdict.code is None
+    data = content[verdict.cuts[0].offset : verdict.cuts[-1].offset]
+    rules = validators(bundle(catalogue, name))
+    for decoded in decode_piece(form, data):
+        check = rules[decoded.record.section]
+        assert check.details(decoded.frame).is_empty()
+        assert not check.check(decoded.frame, suspicious=decoded.suspicious)["__bad"].any()
+
+
+@outbound
+def test_a_file_of_samples_can_be_written_and_read_back(catalogue: Catalogue, name: str) -> None:
+    form = catalogue.formats[name]
+    control = {item.name: item.sample for item in form.control}
+    assert render.control(form, control).decode("cp932").count(",") == len(form.control) - 1
+    for record in form.records:
+        row = {item.name: item.sample or None for item in form.fields(record)}
+        content = render.records(form, record.section, pl.DataFrame([row]))
+        values = content.decode("cp932").removesuffix("\r\n").split(",")
+        assert values == [
+            record.code if item.name == "record_type_code" else item.sample
+            for item in form.fields(record)
+        ]
+
+
+@inbound
+def test_the_example_name_carries_sender_and_sequence(catalogue: Catalogue, name: str) -> None:
+    form = catalogue.formats[name]
+    found = form.file.expression.fullmatch(form.file.example)
+    assert found is not None
+    assert re.fullmatch(r"[a-z0-9-]+", found["sender"])
+    assert len(found["sequence"]) == next(
+        item.length for item in form.control if item.name == "file_sequence"
+    )
+
+
+def test_no_name_belongs_to_two_formats(catalogue: Catalogue) -> None:
+    for one, other in product(catalogue.formats.values(), repeat=2):
+        taken = one.file.expression.fullmatch(other.file.example)
+        assert (taken is not None) == (one is other)
+
+
+@inbound
+def test_a_good_file_never_looks_like_an_archive(catalogue: Catalogue, name: str) -> None:
+    line = persons(catalogue.formats[name], 1).control_line()
+    assert not line.startswith(ARCHIVES + MARKS)
+
+
+@inbound
+def test_the_longest_line_stays_within_the_limit(catalogue: Catalogue, name: str) -> None:
+    form = catalogue.formats[name]
+    for record in form.records:
+        fields = form.fields(record)
+        assert sum(item.slot for item in fields) + len(fields) + 2 <= form.file.max_line_bytes
+    assert form.file.max_line_bytes < CUT
+
+
+@inbound
+def test_the_control_total_is_counted_as_far_as_its_field_goes(
+    catalogue: Catalogue, name: str
+) -> None:
+    (item,) = [item for item in catalogue.formats[name].end if item.name == "control_total"]
+    assert 10**item.length == TOTAL_MODULUS
+
+
+# --- labels and names
+
+SUFFIXES = {  # style guide, naming glossary: a label that ends so has a name that ends so
+    "年月日": "_date",
+    "日時": "_at",
+    "年月": "_month",
+    "フラグ": "_flag",
+    "氏名": "_name",
+    "名称": "_name",
+    "カナ": "_kana",
+    "かな": "_kana",
+    "事由": "_reason",
+    "状況": "_status",
+    "ステータス": "_status",
+    "番号": "_number",
+    "コード": "_code",
+    "区分": "_class",
+    "種別": "_type",
+    "別": "_type",
+    "通番": "_sequence",
+    "件数": "_count",
+    "割合": "_ratio",
+    "限度額": "_amount",
+    "額": "_amount",
+    "日": "_date",
+}
+# Names of the official layout or of the glossary itself that the suffix rule does not reach.
+EXCEPTIONS = {
+    "件数": "finding_count",  # the whole label, not only its end
+    "性別1": "sex_1",
+    "性別2": "sex_2",
+    "氏名（券面記載）": "name",
+    "氏名（券面記載）（カナ）": "name_kana",
+}
+
+
+def bare(label: str) -> str:
+    """A label without what it says in brackets, but for カナ, which is its end."""
+    return re.sub(r"（(?!カナ）)[^）]*）", "", label).replace("（カナ）", "カナ")
+
+
+def test_labels_and_names_follow_the_suffix_table(catalogue: Catalogue) -> None:
+    fields = {item.label: item for form in catalogue.formats.values() for item in form.all_fields}
+    for label, item in fields.items():
+        if label in EXCEPTIONS:
+            assert item.name == EXCEPTIONS[label]
+            continue
+        ends = [suffix for end, suffix in SUFFIXES.items() if bare(label).endswith(end)]
+        if ends:
+            assert item.name.endswith(ends[0]), (label, item.name)
+
+
+def test_every_term_of_the_glossary_keeps_to_the_suffix_table_too(catalogue: Catalogue) -> None:
+    for term in catalogue.terms:
+        ends = [suffix for end, suffix in SUFFIXES.items() if bare(term.label).endswith(end)]
+        if ends and term.label not in EXCEPTIONS:
+            assert term.name.endswith(ends[0]), (term.label, term.name)
+
+
+def test_one_label_has_one_name_and_one_name_one_label(catalogue: Catalogue) -> None:
+    labels = [term.label for term in catalogue.terms]
+    names = [term.name for term in catalogue.terms]
+    assert len(set(labels)) == len(labels)
+    assert len(set(names)) == len(names)
+    for form in catalogue.formats.values():
+        for item in form.all_fields:
+            assert (item.label, item.name) in set(zip(labels, names, strict=True))
+
+
+def test_one_name_means_one_kind_of_field_everywhere(catalogue: Catalogue) -> None:
+    kinds: dict[str, set[tuple[object, ...]]] = {}
+    for form in catalogue.formats.values():
+        for item in form.all_fields:
+            kinds.setdefault(item.name, set()).add((item.type, item.length, item.codes))
+    assert {name for name, found in kinds.items() if len(found) > 1} == set()
+
+
+def test_the_three_branch_numbers_are_told_apart(catalogue: Catalogue) -> None:
+    names = {term.label: term.name for term in catalogue.terms}
+    assert names["被保険者枝番"] == "member_id"
+    assert names["枝番"] == "insured_branch_number"
+
+
+@pytest.mark.requirement("R033")
+def test_each_basic_item_carries_its_date_of_change(catalogue: Catalogue) -> None:
+    form = catalogue.formats["member_registration"]
+    names = {item.name for item in form.all_fields}
+    items = ["name", "name_kana", "sex_1", "birth_date", "address", "post_number", "standing"]
+    items += ["personal_family_type", "insured_name"]
+    assert {f"{name}_change_date" for name in items} <= names
+
+
+@pytest.mark.requirement("R036")
+def test_a_welfare_qualification_has_its_office_and_numbers(catalogue: Catalogue) -> None:
+    names = {
+        item.name for item in catalogue.formats["member_registration"].section("qualification").own
+    }
+    assert {"welfare_office_name", "public_payer_number", "recipient_number"} <= names
+
+
+def test_what_tells_about_a_person_is_marked_sensitive(catalogue: Catalogue) -> None:
+    open_fields = {
+        "record_number", "record_type_code", "process_type_code", "insurer_code", "member_id",
+        "access_group_code", "member_class_code", "insurer_number", "welfare_office_name",
+        "public_payer_number", "certificate_class",
+    }  # fmt: skip
+    form = catalogue.formats["member_registration"]
+    for record in form.records:
+        for item in form.fields(record):
+            assert item.sensitive != (item.name in open_fields), item.name
+    for name in ("acknowledgement", "registration_result"):
+        assert not catalogue.formats[name].sensitive  # nothing of a line is repeated in them
+
+
+# --- codes
+
+
+def test_every_code_list_is_used_and_says_where_it_comes_from(catalogue: Catalogue) -> None:
+    used = {item.codes for form in catalogue.formats.values() for item in form.all_fields}
+    assert set(catalogue.codes) == used - {None}
+    for codes in catalogue.codes.values():
+        assert codes.source and codes.title and codes.values
+
+
+@each
+def test_codes_are_as_long_as_their_fields(catalogue: Catalogue, name: str) -> None:
+    for item in catalogue.formats[name].all_fields:
+        if item.codes:
+            assert {len(value) for value in catalogue.codes[item.codes].values} == {item.length}
+
+
+@each
+def test_every_record_type_stands_in_the_code_list(catalogue: Catalogue, name: str) -> None:
+    titles = catalogue.codes["record_type"].values
+    for record in catalogue.formats[name].records:
+        assert titles[record.code] == record.title
+    assert titles["00"] and titles["99"]
+
+
+def codes_in_source() -> set[str]:
+    found = set()
+    for path in SOURCE.rglob("*.py"):
+        if "samples" not in path.parts:
+            found |= set(re.findall(r'"([FHDRW][0-9]{3})"', path.read_text(encoding="utf-8")))
+    return found
+
+
+def test_every_code_is_used_and_every_used_code_has_its_sentences(catalogue: Catalogue) -> None:
+    checks = {
+        check.code
+        for form in catalogue.formats.values()
+        for record in form.records
+        for check in record.checks
+    }
+    assert codes_in_source() | checks == set(catalogue.reasons)
+
+
+def test_reasons_are_for_people(catalogue: Catalogue) -> None:
+    form = catalogue.formats["acknowledgement"].section("outcome")
+    limits = {item.name: item.length for item in form.own}
+    for code, reason in catalogue.reasons.items():
+        words = {
+            "processing_result_name": reason.title,
+            "processing_result_text": sentence(reason, line=9_999_999_999, length=9_999),
+            "action_text": reason.action,
+        }
+        for name, text in words.items():
+            assert text.strip() == text and text, code
+            assert len(text) <= limits[name], (code, name)
+            assert not re.search(r'[,"\r\n{}]', text), (code, name)
+            encode(text, "cp932")
+        assert reason.text.endswith("。") and reason.action.endswith("。"), code
+        assert reason.title_en and reason.text_en.endswith(".") and reason.action_en.endswith(".")
+        assert re.findall(r"\{\w+\}", reason.text) == re.findall(r"\{\w+\}", reason.text_en), code
+
+
+@inbound
+def test_every_reason_fits_for_every_field_that_it_may_be_told_of(
+    catalogue: Catalogue, name: str
+) -> None:
+    told = explanations(catalogue.formats[name], catalogue.reasons)
+    record = catalogue.formats["registration_result"].section("line_result")
+    for item in record.own:
+        if item.name in told.columns:
+            assert int(told[item.name].str.len_chars().max()) <= item.length  # type: ignore[call-overload]
+            assert not told[item.name].str.contains(r'[,"\r\n{}]').any()
+
+
+@outbound
+def test_any_received_name_fits_its_answer(catalogue: Catalogue, name: str) -> None:
+    form = catalogue.formats[name]
+    for received in ("長" * 90, "a" * 300, "a,b\n.csv", "MR_kenpo-a_000001.csv"):
+        values = {
+            "reception_number": "0000000001",
+            "received_file_name": safe_name(received),
+            "received_at": "20260401013000",
+        }
+        render.control(form, values)
+
+
+# --- rights
+
+KINDS = {  # 特定個人情報保護評価書: the nine kinds of 医療保険者等
+    "association", "health_society", "municipal_nhi", "nhi_society", "elderly_union",
+    "national_mutual", "local_mutual", "private_school", "welfare",
+}  # fmt: skip
+REGISTER = ("member_registration", "member_registration_fixed")
+DOORS = {"dedicated_terminal", "server_link", "nhi_aggregation", "pmh_link"}
+MAY = {  # who may register qualifications, and through which doors
+    "association": {"dedicated_terminal", "server_link"},
+    "health_society": {"dedicated_terminal", "server_link"},
+    "nhi_society": {"dedicated_terminal", "server_link"},
+    "elderly_union": {"dedicated_terminal", "server_link"},
+    "national_mutual": {"dedicated_terminal", "server_link"},
+    "local_mutual": {"dedicated_terminal", "server_link"},
+    "private_school": {"dedicated_terminal", "server_link"},
+    "welfare": {"dedicated_terminal", "server_link"},
+    "municipal_nhi": {"nhi_aggregation"},
+}
+
+
+@pytest.mark.requirement("R001")
+def test_the_nine_kinds_of_insurers_are_served(catalogue: Catalogue) -> None:
+    assert set(catalogue.kinds) == KINDS
+    assert set(catalogue.doors) == DOORS
+    for kind in KINDS:
+        assert any(catalogue.allowed(REGISTER[0], kind, door) is None for door in DOORS)
+
+
+@pytest.mark.requirement("R022", "R023")
+def test_rights_are_those_of_the_documented_table(catalogue: Catalogue) -> None:
+    for form, kind, door in product(catalogue.formats, KINDS, DOORS):
+        allowed = form in REGISTER and door in MAY[kind]
+        assert (catalogue.allowed(form, kind, door) is None) == allowed, (form, kind, door)
+
+
+# --- words of the definitions themselves
+
+
+@each
+def test_a_format_says_what_it_is_for_and_where_it_comes_from(
+    catalogue: Catalogue, name: str
+) -> None:
+    form: Format = catalogue.formats[name]
+    assert form.title and form.purpose and form.owner and form.source
+    assert date(int(form.version[:4]), int(form.version[4:6]), int(form.version[6:]))
+    assert {term.label: term.name for term in catalogue.terms}[form.title] == name
+
+
+def test_every_definition_file_is_read() -> None:
+    stems = {path.stem for path in formats_folder().glob("*.toml")}
+    assert stems == {*NAMES, "glossary", "rejects", "rights"}
+
+
+def test_a_definition_uses_no_default_silently_for_what_is_agreed() -> None:
+    for name in NAMES:
+        if name == "member_registration_fixed":
+            continue  # the rest is its base's
+        file = tomllib.loads((formats_folder() / f"{name}.toml").read_text(encoding="utf-8"))[
+            "file"
+        ]
+        assert {"pattern", "example", "syntax", "encoding", "newline"} <= set(file)
+
+
+def test_the_samples_of_these_tests_are_whole(catalogue: Catalogue) -> None:
+    form = catalogue.formats["member_registration"]
+    for record in form.records:
+        names = [item.name for item in form.fields(record)]
+        assert list(samples(form, record.section))[: len(names)] == names
+        required: list[Field] = [item for item in form.fields(record) if item.required]
+        assert all(samples(form, record.section)[item.name] for item in required)

@@ -1,0 +1,103 @@
+"""What must hold of a centre at rest, however it came to rest. Runs no query when imported."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from koukan import durable, oplog
+from koukan.engine.centre import Centre
+from koukan.engine.digest import state_digest
+from koukan.engine.verify import verify_ledger
+
+
+def names(folder: Path, suffix: str) -> set[str]:
+    """Names in a folder without the suffix that all of them must have."""
+    if not folder.is_dir():
+        return set()
+    return {path.name.removesuffix(suffix) for path in folder.iterdir()}
+
+
+def leftovers(centre: Centre) -> Iterator[str]:
+    """Files that a run which was killed has left and no later one has cleaned away."""
+    yield from _unfinished(centre.root)
+    yield from _strange_copies(centre)
+    for name in sorted(centre.tables):
+        yield from _table_leftovers(centre, name)
+    for sender in centre.site.senders:
+        laid = {row.name for row in centre.ledger.laid_out() if row.sender == sender.name}
+        for file in sorted(names(centre.outbox(sender.name).folder, "") ^ laid):
+            yield f"outbox of {sender.name}: {file}"
+        for door in sender.doors:
+            for arrival in centre.inbox(sender.name, door).look()[0]:
+                yield f"inbox of {sender.name}: {arrival.name}"
+    for group in centre.ledger.open_groups():
+        yield f"open group {group.number}"
+
+
+def _unfinished(root: Path) -> Iterator[str]:
+    for path in sorted(root.rglob("*")):
+        strange = path.name.startswith(durable.TEMPORARY) or "#" in path.name
+        if strange or path.name.endswith(".tmp"):
+            yield f"temporary: {path.relative_to(root)}"
+    for folder in ("stages", "temporary", "keyring/random/stage"):
+        for path in sorted((root / folder).glob("*")):
+            yield f"left: {path.relative_to(root)}"
+
+
+def _strange_copies(centre: Centre) -> Iterator[str]:
+    receptions = centre.ledger.receptions()
+    kept = {item.original for item in receptions if not item.original_erased}
+    answered = {
+        item.original for item in receptions if item.result_sha256 and not item.original_erased
+    }
+    for folder, suffix, wanted in (
+        ("originals", ".sealed", kept),
+        ("results", ".sealed", answered),
+        ("keyring/random/original", ".key", kept),
+    ):
+        for name in sorted(names(centre.root / folder, suffix) ^ wanted):
+            yield f"{'missing' if name in wanted else 'orphan'}: {folder}/{name}"
+
+
+def _table_leftovers(centre: Centre, name: str) -> Iterator[str]:
+    folder = centre.folder("tables", name)
+    wanted = {file.path for file in centre.snapshot(name).files()}
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")}
+    for path in sorted(found ^ wanted):
+        yield f"table {name}: {path}"
+
+
+def problems(centre: Centre) -> list[str]:
+    """Everything wrong with a centre at rest, in words for the reader of a failed test."""
+    found = list(leftovers(centre))
+    found += [f"verify: {item.key} {item.where}" for item in verify_ledger(centre)]
+    oplog.verify(centre.folder("log"))
+    for reception in centre.ledger.receptions():
+        if not all(item.balanced for item in centre.ledger.counts(reception.number)):
+            found.append(f"unbalanced: {reception.number}")
+    return found
+
+
+def told(centre: Centre) -> dict[str, object]:
+    """What the world was told, byte for byte, and the state: equal under an equal clock.
+
+    More than the state digest: contents of the outboxes and erasure records are in it too.
+    """
+    outboxes = {
+        sender.name: {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(centre.outbox(sender.name).folder.iterdir())
+        }
+        for sender in centre.site.senders
+    }
+    return {
+        "digest": state_digest(centre),
+        "outboxes": outboxes,
+        "erasures": [[row.reception, row.what, row.record] for row in centre.ledger.erasures()],
+        "receptions": [
+            [item.number, item.file_name, item.outcome, item.code, item.told, item.closed_at]
+            for item in centre.ledger.receptions()
+        ],
+    }

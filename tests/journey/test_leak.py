@@ -1,0 +1,225 @@
+"""Nobody's number, name or token is anywhere but in the inboxes: searched in every form.
+
+That the search would find them is shown first, with the same needles: planted in every form, and in
+the inboxes before the night.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from journey import nights, search
+from journey.search import DIGIT_FORMS, NAME_ENCODINGS, Needles
+
+from koukan.engine.centre import Centre
+from koukan.engine.run import run_job
+from koukan.samples.population import Population
+
+Open = Callable[..., Centre]
+SOURCE = Path(nights.__file__).resolve().parents[2] / "src"
+
+
+@pytest.fixture(scope="module")
+def needles(demo: nights.Demo) -> Needles:
+    """Everybody whom any file of either night names."""
+    people = Population(nights.SEED).people(0, demo.night.persons)
+    numbers = people["my_number"].to_list()
+    centre = demo.prepared.open()
+    tokens = centre.tokeniser.tokens(people["my_number"].cast(int).to_numpy())
+    centre.close()
+    return Needles(numbers, search.names_of(people), tokens)
+
+
+def planted(needles: Needles) -> dict[str, list[bytes]]:
+    """Every value in every form, by the form's name."""
+    found = {
+        form.name: [
+            b"".join(
+                form.unit[: form.place]
+                + bytes([form.unit[form.place] + int(digit)])
+                + form.unit[form.place + 1 :]
+                for digit in number
+            )
+            for number in needles.numbers
+        ]
+        for form in DIGIT_FORMS
+    }
+    found["integer le"] = [int(number).to_bytes(8, "little") for number in needles.numbers]
+    found["integer be"] = [int(number).to_bytes(8, "big") for number in needles.numbers]
+    for encoding in NAME_ENCODINGS:
+        found[f"name {encoding}"] = [
+            search.encoded(name, encoding)[-1 if place % 2 else 0]
+            for place, name in enumerate(needles.names)
+        ]
+    high, low = needles.tokens
+    whole = [
+        int(a).to_bytes(8, "big") + int(b).to_bytes(8, "big")
+        for a, b in zip(high, low, strict=True)
+    ]
+    found["token"] = whole
+    found["token hex"] = [
+        (token.hex() if number % 2 else token.hex().upper()).encode()
+        for number, token in enumerate(whole)
+    ]
+    found["token base64"] = [
+        base64.urlsafe_b64encode(bytes(number % 5) + token + bytes(number % 3))
+        for number, token in enumerate(whole)
+    ]
+    return found
+
+
+def test_the_search_finds_every_value_in_every_form(needles: Needles) -> None:
+    draw = random.Random(7)
+    forms = planted(needles)
+    assert set(forms) >= {"ascii", "wide cp932", "integer be", "name utf-16-le", "token base64"}
+    for form, values in forms.items():
+        noise = [draw.randbytes(draw.randrange(9)) + b"\xff" for _ in values]
+        content = b"".join(a + b for a, b in zip(noise, values, strict=True)) + b"\xff"
+        hits = {value for kind, value in needles.find(content) if kind == form}
+        per_person = 2 if form in ("token", "token hex") else 1  # both halves
+        assert len(hits) == per_person * len(set(values)), form
+
+
+def test_the_search_finds_the_forms_as_python_and_others_write_them(needles: Needles) -> None:
+    number, name = needles.numbers[5], needles.names[5]
+    wide = number.translate(str.maketrans("0123456789", "０１２３４５６７８９"))
+    for text, encoding, form in (
+        (number, "ascii", "ascii"),
+        (number, "utf-16-le", "utf-16-le"),
+        (number, "utf-16-be", "utf-16-be"),
+        (wide, "cp932", "wide cp932"),
+        (wide, "utf-8", "wide utf-8"),
+        (wide, "utf-16-le", "wide utf-16-le"),
+        (wide, "utf-16-be", "wide utf-16-be"),
+        (name, "cp932", "name cp932"),
+    ):
+        assert needles.find(b"x" + text.encode(encoding)) == {
+            (form, name if form.startswith("name") else number)
+        }
+    value = np.array([int(number)], np.int64)
+    assert needles.find(b"abc" + value.tobytes()) == {("integer le", number)}
+    assert needles.find(b"nothing of anybody " + random.Random(1).randbytes(100_000)) == set()
+
+
+def test_the_same_search_finds_everybody_in_the_inboxes_before_the_night(
+    demo: nights.Demo, needles: Needles
+) -> None:
+    catalogue = nights.formats()
+    wanted: set[tuple[str, str]] = set()
+    content = b"\x01".join(demo.files.values())
+    found = needles.find(content)
+    for file in [*demo.earlier.files, *demo.night.files]:
+        if file.outcome in ("refused", "not received"):
+            continue  # torn, packed, or in another encoding: no line can be told from it
+        for row in nights.records_of(demo.files[file.sender, file.name], catalogue[file.format]):
+            wanted.add(("ascii", row["my_number"]))
+            if row["section"] == "basic":
+                wanted |= {("name cp932", row["name"]), ("name cp932", row["name_kana"])}
+    known = set(needles.numbers) | set(needles.names)
+    wanted = {(form, value) for form, value in wanted if value in known}  # faults change some
+    assert len(wanted) > 1_500 + 500
+    assert wanted <= found
+    laid = search.leaks(needles, demo.prepared.root)
+    assert {Path(path).parts[2] for path in laid} == {"inbox"}
+
+
+def emptied(root: Path) -> Path:
+    """The site without what lies in its inboxes."""
+    for path in nights.inbox_files(root):
+        path.unlink()
+    return root
+
+
+@pytest.mark.requirement("R028", "R206")
+def test_after_the_night_nothing_of_anybody_is_below_the_root(
+    demo: nights.Demo, needles: Needles, tmp_path: Path, opened: Open
+) -> None:
+    root = demo.prepared.copy(tmp_path / "root")
+    centre = opened(demo.prepared, root)
+    run_job(centre, nights.REGISTER)
+    assert (root / "ledger" / "koukan.sqlite-wal").stat().st_size > 0  # looked into, too
+    assert search.leaks(needles, emptied(root)) == {}
+
+
+STAGES_ON_DISK = ["stage_bytes = 0"]
+
+
+def killed_at(prepared: nights.Prepared, root: Path, event: str, count: int) -> None:
+    """Run the night in a process of its own and kill it at the so many-th event of that name."""
+    program = f"""
+import os, signal, sys
+from datetime import datetime
+from pathlib import Path
+from koukan.engine.centre import open_centre
+from koukan.engine.run import run_job
+left = [{count}]
+def observe(event, **_):
+    left[0] -= event == {event!r}
+    if left[0] <= 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+now = datetime.fromisoformat({prepared.now.isoformat()!r})
+centre = open_centre(Path(sys.argv[1]), Path(sys.argv[2]), clock=lambda: now, observe=observe)
+run_job(centre, "register_members")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(root), str(prepared.key_file)],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("event", "count"),
+    [("sealed", 5), ("gated", 9), ("validated", 1), ("linked", 1), ("wrote", 8), ("written", 1)],
+)
+def test_a_night_killed_in_the_middle_leaves_nothing_of_anybody(
+    event: str, count: int, demo: nights.Demo, needles: Needles, tmp_path: Path
+) -> None:
+    root = demo.prepared.copy(tmp_path / "root")
+    text = nights.site_text(limits=STAGES_ON_DISK)
+    (root / "site.toml").write_text(text, encoding="utf-8")
+    killed_at(demo.prepared, root, event, count)
+    staged = list((root / "stages").rglob("*.*"))
+    assert bool(staged) == (event in ("validated", "linked", "wrote", "written"))
+    assert search.leaks(needles, emptied(root)) == {}
+
+
+def test_a_run_by_the_command_line_tells_nobody_anything(
+    demo: nights.Demo, needles: Needles, tmp_path: Path
+) -> None:
+    root, temporary = demo.prepared.copy(tmp_path / "root"), tmp_path / "tmp"
+    temporary.mkdir()
+    names = [path.name for path in nights.inbox_files(root)]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(SOURCE),
+        "KOUKAN_KEY_FILE": str(demo.prepared.key_file),
+        "TMPDIR": str(temporary),
+        "HOME": str(temporary),
+        "PYTHONIOENCODING": "utf-8",
+    }
+    said = b""
+    for arguments in (["run", nights.REGISTER], ["status"], ["show", "12"], ["ledger", "verify"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "koukan", arguments[0], *arguments[1:], "--root", str(root)],
+            env=environment,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode in (0, 3, 10), (arguments, done.stderr.decode())
+        said += done.stdout + done.stderr
+    assert any(name.encode() in said for name in names)  # it did say something
+    assert needles.find(said) == set()
+    assert search.leaks(needles, temporary) == {}
+    assert search.leaks(needles, emptied(root)) == {}

@@ -1,0 +1,127 @@
+"""Outbound bytes: what was put in comes out by the definition, and nothing shifts a field."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from koukan.codecs import render
+from koukan.formats import Catalogue, Format
+
+WORDS = st.text(st.sampled_from("アイ漢字髙①AZaz09・。ソ表"), max_size=20)
+
+
+@pytest.fixture(scope="module")
+def form(catalogue: Catalogue) -> Format:
+    return catalogue.formats["registration_result"]
+
+
+def lines(content: bytes, form: Format) -> list[list[str]]:
+    text = content.decode(form.file.encoding)
+    assert text.endswith("\r\n")
+    return [line.split(",") for line in text.split("\r\n")[:-1]]
+
+
+@given(
+    rows=st.lists(
+        st.fixed_dictionaries(
+            {
+                "line_number": st.integers(1, 10**9).map(str),
+                "record_number": st.integers(0, 10**10 - 1).map(lambda number: f"{number:010d}"),
+                "processing_result_class": st.sampled_from("123"),
+                "member_id": st.one_of(st.none(), st.just("0123456789")),
+                "processing_result_text": st.one_of(st.none(), WORDS),
+            }
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_records_come_out_as_they_went_in(rows: list[dict[str, str | None]], form: Format) -> None:
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(rows[0], pl.String))
+    content = render.records(form, "line_result", frame)
+    names = [item.name for item in form.fields(form.section("line_result"))]
+    found = [dict(zip(names, line, strict=True)) for line in lines(content, form)]
+    for given_row, row in zip(rows, found, strict=True):
+        assert row["record_type_code"] == "21"
+        for name in names[1:]:
+            assert row[name] == (given_row.get(name) or "")
+
+
+def test_no_rows_are_no_bytes(form: Format) -> None:
+    frame = pl.DataFrame(schema={"line_number": pl.String})
+    assert render.records(form, "line_result", frame) == b""
+
+
+def test_control_and_end_carry_their_types(form: Format) -> None:
+    control = render.control(
+        form,
+        {
+            "reception_number": "0000000007",
+            "received_file_name": "MR_kenpo-a_000001.csv",
+            "received_at": "20260401013000",
+        },
+    )
+    assert control == b"00,0000000007,MR_kenpo-a_000001.csv,20260401013000\r\n"
+    assert render.end(form, {"record_count": "00000012"}) == b"99,00000012\r\n"
+
+
+def test_the_microsoft_choice_goes_out(form: Format) -> None:
+    frame = pl.DataFrame(
+        {
+            "line_number": ["2"],
+            "record_number": ["0000000001"],
+            "processing_result_class": ["2"],
+            "processing_result_text": ["髙"],
+        }
+    )
+    content = render.records(form, "line_result", frame)
+    assert b"\xfb\xfc" in content
+    assert b"\xee\xe0" not in content
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"line_number": None},  # required
+        {"line_number": "12345678901"},  # longer than its field
+        {"field_label": "長" * 41},
+        {"processing_result_text": "左,右"},
+        {"processing_result_text": '左"右'},
+        {"processing_result_text": "左\r右"},
+        {"action_text": "左\n右"},
+        {"processing_result_code": "R,01"},
+        {"processing_result_code": 'R"01'},
+    ],
+    ids=str,
+)
+def test_a_value_that_does_not_fit_is_our_own_bug(
+    wrong: dict[str, str | None], form: Format
+) -> None:
+    good: dict[str, str | None] = {
+        "line_number": "2",
+        "record_number": "0000000001",
+        "processing_result_class": "2",
+        "field_label": "長" * 40,
+        "processing_result_text": "文" * 300,
+    }
+    schema = dict.fromkeys([*good, *wrong], pl.String)
+    render.records(form, "line_result", pl.DataFrame([good], schema=schema))
+    (name,) = wrong
+    spoilt = pl.DataFrame([good, {**good, **wrong}], schema=schema)
+    with pytest.raises(ValueError, match=rf"^registration_result\.{name}: a value does not fit"):
+        render.records(form, "line_result", spoilt)
+
+
+def test_a_control_record_that_does_not_fit_is_refused_too(form: Format) -> None:
+    values = {
+        "reception_number": "0000000007",
+        "received_file_name": "n" * 101,
+        "received_at": "20260401013000",
+    }
+    with pytest.raises(ValueError, match="received_file_name"):
+        render.control(form, values)
+    with pytest.raises(ValueError, match="reception_number"):
+        render.control(form, {})

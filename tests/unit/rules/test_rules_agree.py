@@ -1,0 +1,405 @@
+"""What is declared valid is one thing said three ways, and a fourth time in plain Python."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from datetime import date
+
+import numpy as np
+import pandera.polars as pa
+import polars as pl
+import pytest
+import slow_rules
+from plain_files import samples
+from polars.testing import assert_frame_equal
+
+from koukan.formats import Catalogue, Record, bundle
+from koukan.formats.model import LEADING, Check, Field, Format
+from koukan.rules.checks import CHECKS, CROSS_CHECKS, PRIVATE, fused, rules_of, unknown_checks
+from koukan.rules.schema import FINDINGS, schema_of, validate_with_pandera
+from koukan.rules.validate import BAD, PROVEN, Validator, validators
+
+SECTIONS = ("basic", "qualification", "certificate")
+Row = dict[str, str | None]
+WRONG = {
+    "digits": ["1", "12345", "１２３４５６７８", "-1234567", "+0000001", "1" * 25, " ", "12 4567"],
+    "ascii": ["a b", "ア", "x" * 30, "\x7f", "A\u200b"],
+    "code": ["", "0", "1", "9", "99", "男", "00", " 1"],
+    "date": [
+        "20260230",
+        "20230229",
+        "20240229",
+        "20261301",
+        "2026010",
+        "202601011",
+        "18671231",
+        "18680101",
+        "99991231",
+        "00000000",
+        "19800000",
+        "19801300",
+        "00000231",
+        "19800100",
+        "00000132",
+        "00001301",
+        "２０２６０４０１",
+        "2026 101",
+        "abcdefgh",
+        "+2026010",
+        "20260401",
+        "20270401",
+    ],
+    "text": [
+        "〓",
+        "\ue000",
+        "架\ufffd",
+        "長" * 120,
+        "a\u200eb",
+        "\u2028",
+        "\x01",
+        "𠮷",
+        " ",
+        "\uf8ff",
+        "\U000f0000",
+    ],
+    "kana": [
+        "ｱｲｳ",
+        "かな",
+        "アーヽヾ　（）．，－’・",
+        "漢字",
+        "ア〓",
+        "ア\ue757",
+        "ア\ufffd",
+        "A",
+        "ヷヺ",
+        "ゝ",
+        "ア\u200b",
+        "ア" * 101,
+        "ア ア",
+        "゛",
+    ],
+}
+GOOD = {
+    "my_number": ["621498320257", "123456789050", "379474484458"],
+    "insurer_number": ["06130488", "138016", "01130012"],
+    "public_payer_number": ["12010013", "80136712", "54016027", "12010014"],
+    "recipient_number": ["1234566", "0000018", "0000002"],
+    "municipality_code": ["131016", "012131", "012050", "999999"],
+    "member_id": ["1234567890", "0000000000"],
+    "new_my_number": ["123456789069", "123456789060"],
+    "insurer_code": ["06130488"],
+}
+WRONG_DIGITS = {"my_number": ["621498320258"], "insurer_number": ["06130480", "0613048"]}
+
+
+def value_of(draws: random.Random, item: Field, codes: Catalogue) -> str | None:
+    """Absent, good in another way, or wrong."""
+    turn = draws.randrange(4)
+    if turn == 0:
+        return None
+    kind = "digits" if item.type == "datetime" else item.type
+    if turn == 1:
+        return draws.choice([value for value in WRONG[kind] if value])
+    if item.codes:
+        return draws.choice(sorted(codes.codes[item.codes].values))
+    if item.type == "date":
+        return draws.choice(["20260331", "20260401", "20260402", "20991231"])
+    own = GOOD.get(item.name, []) + WRONG_DIGITS.get(item.name, [])
+    return draws.choice(own) if own else item.sample or None
+
+
+def generated(
+    form: Format, record: Record, catalogue: Catalogue, count: int, draws: random.Random
+) -> list[Row]:
+    rows: list[Row] = []
+    for _ in range(count):
+        row: Row = {name: value or None for name, value in samples(form, record.section).items()}
+        row["process_type_code"] = draws.choice("1234")
+        if row["process_type_code"] in "34":
+            row["member_id"] = "1234567890"
+        if row["process_type_code"] == "4" and "loss_reason" in row:
+            row |= {"disqualification_date": "20260501", "loss_reason": "01"}
+        for item in draws.sample(form.fields(record), draws.choice([0, 0, 1, 1, 2, 4])):
+            row[item.name] = value_of(draws, item, catalogue)
+        rows.append(row)
+    return rows
+
+
+def frame_of(form: Format, record: Record, rows: list[Row]) -> pl.DataFrame:
+    schema = {item.name: pl.String for item in form.fields(record)}
+    return pl.DataFrame(rows, schema=schema)
+
+
+def wanted(form: Format, record: Record, rows: list[Row], catalogue: Catalogue) -> pl.DataFrame:
+    found = [
+        (place, field, code)
+        for place, row in enumerate(rows)
+        for field, code in slow_rules.findings(form, record, row, catalogue)
+    ]
+    return pl.DataFrame(found, schema=FINDINGS, orient="row").sort("row", "field", "code")
+
+
+@pytest.fixture(scope="module")
+def form(catalogue: Catalogue) -> Format:
+    return catalogue.formats["member_registration"]
+
+
+def validator(catalogue: Catalogue, section: str) -> Validator:
+    return validators(bundle(catalogue, "member_registration"))[section]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_expression_details_schema_and_plain_python_agree(
+    catalogue: Catalogue, form: Format, section: str, long: bool
+) -> None:
+    record, check = form.section(section), validator(catalogue, section)
+    draws = random.Random(section)
+    seen: Counter[str] = Counter()
+    for _ in range(60 if long else 4):
+        rows = generated(form, record, catalogue, 700, draws)
+        frame = frame_of(form, record, rows)
+        expected = wanted(form, record, rows, catalogue)
+        assert_frame_equal(check.details(frame), expected)
+        assert_frame_equal(check.details_with_pandera(frame), expected)
+        bad = check.check(frame, suspicious=None)[BAD]
+        assert bad.dtype == pl.Boolean and bad.null_count() == 0
+        assert bad.arg_true().to_list() == expected["row"].unique(maintain_order=True).to_list()
+        seen.update(expected["code"])
+    own = {rule.code for rule in rules_of(form, record, catalogue.codes)}
+    assert set(seen) == own  # each code that the section has was reached
+
+
+def test_every_line_code_of_form_and_content_is_reachable(
+    catalogue: Catalogue, form: Format
+) -> None:
+    reachable = {
+        rule.code for record in form.records for rule in rules_of(form, record, catalogue.codes)
+    }
+    assert reachable == {code for code in catalogue.reasons if code[:2] in ("R1", "R2")}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_what_the_decoder_knows_to_be_suspicious_gives_the_same_verdict(
+    catalogue: Catalogue, form: Format, section: str
+) -> None:
+    record, check = form.section(section), validator(catalogue, section)
+    draws = random.Random(section * 2)
+    rows = generated(form, record, catalogue, 1_500, draws)
+    # Of what the rules forbid the gate and CP932 let only these through.
+    beyond = "\x01\x7f\u200b\u200e\u2028\uf8ff\U000f0000"
+    rows = [row for row in rows if not set("".join(v or "" for v in row.values())) & set(beyond)]
+    frame = frame_of(form, record, rows)
+    marks = [
+        place
+        for place, row in enumerate(rows)
+        if any(
+            one in "〓\ufffd" or "\ue000" <= one <= "\uefff"
+            for v in row.values()
+            for one in v or ""
+        )
+    ]
+    assert marks
+    known = check.check(frame, suspicious=np.array(marks, np.int64))
+    assert_frame_equal(known, check.check(frame, suspicious=None))
+    clean = frame.filter(~pl.int_range(pl.len()).is_in(marks))
+    nothing = np.zeros(0, np.int64)
+    assert_frame_equal(check.check(clean, suspicious=nothing), check.check(clean, suspicious=None))
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_fields_without_any_value_are_left_out_and_nothing_else_changes(
+    catalogue: Catalogue, form: Format, section: str
+) -> None:
+    record, check = form.section(section), validator(catalogue, section)
+    good: Row = {name: value or None for name, value in samples(form, section).items()}
+    frame = frame_of(form, record, [good] * 3)
+    checked = check.check(frame, suspicious=None)
+    assert not checked[BAD].any()
+    held = {name for name, value in good.items() if value is not None}
+    own = [item.name for item in record.own if item.name in held]
+    assert checked.columns == ["process_type_code", "access_group_code", *own, BAD]
+    empty: Row = dict.fromkeys(good)
+    bad = check.check(frame_of(form, record, [empty] * 2), suspicious=None)
+    assert bad[BAD].all()  # what is required fails, whether the column is empty or not
+    for rule in rules_of(form, record, catalogue.codes):
+        if rule.code == "R101":
+            one = frame_of(form, record, [{**good, rule.field: None}])
+            assert check.check(one, suspicious=None)[BAD].all(), rule.field
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_what_the_gate_has_proven_needs_no_second_look(
+    catalogue: Catalogue, form: Format, section: str
+) -> None:
+    record, check = form.section(section), validator(catalogue, section)
+    good = samples(form, section)
+    rows: list[Row] = [
+        {**row, **{name: good[name] for name in PROVEN}}
+        for row in generated(form, record, catalogue, 800, random.Random(section * 3))
+    ]
+    frame = frame_of(form, record, rows)
+    whole = check.check(frame, suspicious=None)
+    assert_frame_equal(check.check(frame, suspicious=None, proven=PROVEN), whole)
+    assert 0 < whole[BAD].sum() < len(rows)
+    leading = {name for name, _ in LEADING}
+    assert set(PROVEN) == leading - {"process_type_code"}  # whose value the gate does not look at
+
+
+def test_columns_are_stored_as_days_where_they_are_days(catalogue: Catalogue, form: Format) -> None:
+    qualification = validator(catalogue, "qualification")
+    rows: list[Row] = [
+        {
+            **{n: v or None for n, v in samples(form, "qualification").items()},
+            "qualification_date": day,
+        }
+        for day in ("20260401", "20260231", None)
+    ]
+    frame = frame_of(form, form.section("qualification"), rows)
+    checked = qualification.check(frame, suspicious=None)
+    assert checked["qualification_date"].to_list() == [date(2026, 4, 1), None, None]
+    assert checked[BAD].to_list() == [False, True, True]
+    basic = validator(catalogue, "basic")
+    unknown: Row = {
+        **{n: v or None for n, v in samples(form, "basic").items()},
+        "birth_date": "19800000",
+    }
+    checked = basic.check(frame_of(form, form.section("basic"), [unknown]), suspicious=None)
+    assert checked["birth_date"].to_list() == ["19800000"]  # kept as given
+    assert not checked[BAD].any()
+
+
+# --- pandera
+
+
+@pytest.fixture
+def schema(catalogue: Catalogue, form: Format) -> pa.DataFrameSchema:
+    return schema_of(form, form.section("basic"), catalogue.codes)
+
+
+@pytest.fixture
+def bad_frame(form: Format) -> pl.DataFrame:
+    row: Row = {name: value or None for name, value in samples(form, "basic").items()}
+    return frame_of(form, form.section("basic"), [{**row, "my_number": "123456789012"}, row])
+
+
+def test_pandera_sees_data_frames_only(schema: pa.DataFrameSchema, bad_frame: pl.DataFrame) -> None:
+    assert validate_with_pandera(schema, bad_frame).rows() == [(0, "my_number", "R201")]
+    schema.validate(bad_frame.lazy(), lazy=True).collect()  # the trap: no complaint
+    with pytest.raises(AttributeError):
+        validate_with_pandera(schema, bad_frame.lazy())  # type: ignore[arg-type]
+
+
+def test_a_good_frame_has_no_findings(schema: pa.DataFrameSchema, bad_frame: pl.DataFrame) -> None:
+    assert_frame_equal(validate_with_pandera(schema, bad_frame[1:]), FINDINGS.to_frame())
+    assert_frame_equal(validate_with_pandera(schema, bad_frame[:0]), FINDINGS.to_frame())
+
+
+@pytest.mark.parametrize("spoil", ["missing", "further", "order", "type"])
+def test_a_frame_of_other_columns_is_a_bug_and_its_message_holds_no_value(
+    schema: pa.DataFrameSchema, bad_frame: pl.DataFrame, spoil: str
+) -> None:
+    frame = {
+        "missing": bad_frame.drop("address"),
+        "further": bad_frame.with_columns(other=pl.lit("秘密")),
+        "order": bad_frame.select(reversed(bad_frame.columns)),
+        "type": bad_frame.with_columns(pl.col("post_number").cast(pl.Int64)),
+    }[spoil]
+    with pytest.raises(ValueError, match=r"^the schema itself does not fit the frame$") as found:
+        validate_with_pandera(schema, frame)
+    assert "架空" not in "".join(map(str, found.value.args))
+
+
+# --- rules by themselves
+
+
+def test_no_rule_is_ever_undecided(catalogue: Catalogue, form: Format) -> None:
+    for record in form.records:
+        empty: Row = {item.name: None for item in form.fields(record)}
+        odd: Row = {item.name: "？" for item in form.fields(record)}
+        frame = frame_of(form, record, [empty, odd])
+        for rule in rules_of(form, record, catalogue.codes):
+            assert frame.select(rule.fails).to_series().null_count() == 0, rule
+        for clean in (True, False):
+            bad = frame.select(fused(form, record, catalogue.codes, clean=clean)).to_series()
+            assert bad.to_list() == [True, True]
+
+
+def test_an_absent_value_passes_every_rule_but_the_one_that_requires_it(
+    catalogue: Catalogue, form: Format
+) -> None:
+    for record in form.records:
+        good: Row = {name: value or None for name, value in samples(form, record.section).items()}
+        for item in form.fields(record):
+            codes = {
+                code
+                for field, code in slow_rules.findings(
+                    form, record, {**good, item.name: None}, catalogue
+                )
+                if field == item.name
+            }
+            frame = frame_of(form, record, [{**good, item.name: None}])
+            found = validator(catalogue, record.section).details(frame)
+            assert set(found.filter(pl.col("field") == item.name)["code"]) == codes
+            allowed = {"R101"} if item.required else set()
+            assert codes - {"R213", "R214", "R216", "R218", "R219"} == allowed
+
+
+def test_an_undecidable_check_fails() -> None:
+    frame = pl.DataFrame({"number": ["12345678901X", None, "123456789018"]})
+    passes = CHECKS["my_number_check_digit"][1](pl.col("number"))
+    assert frame.select(passes).to_series().to_list() == [None, None, True]
+
+
+@pytest.mark.parametrize("name", ["member_registration", "member_registration_fixed"])
+def test_every_check_that_a_format_names_was_written(catalogue: Catalogue, name: str) -> None:
+    assert unknown_checks(catalogue.formats[name]) == []
+
+
+def test_checks_that_nobody_wrote_are_named(form: Format) -> None:
+    basic = form.section("basic")
+    name = basic.own[0].model_copy(update={"checks": ("astrology",)})
+    other = Check(use="parity", fields=("name",), code="R101")
+    changed = basic.model_copy(update={"own": (name, *basic.own[1:]), "checks": (other,)})
+    values = {**form.model_dump(), "records": [changed.model_dump()]}
+    assert unknown_checks(Format.model_validate(values)) == ["astrology", "parity"]
+
+
+def test_a_check_without_a_condition_always_applies() -> None:
+    frame = pl.DataFrame({"a": ["1", None]})
+    check = Check(use="empty_when", fields=("a",), code="R215")
+    found = frame.select(
+        empty=CROSS_CHECKS["empty_when"](check), present=CROSS_CHECKS["present_when"](check)
+    )
+    assert found.rows() == [(True, False), (False, True)]
+
+
+def test_every_written_check_is_used_by_a_format(catalogue: Catalogue) -> None:
+    fields = [item for form in catalogue.formats.values() for item in form.all_fields]
+    assert {name for item in fields for name in item.checks} == set(CHECKS)
+    checks = [
+        check
+        for form in catalogue.formats.values()
+        for record in form.records
+        for check in record.checks
+    ]
+    assert {check.use for check in checks} == set(CROSS_CHECKS)
+
+
+def test_private_characters_are_those_that_unicode_calls_private() -> None:
+    codes = [
+        0xDFFF + 1,
+        0xF8FF,
+        0xF0000,
+        0xFFFFD,
+        0x100000,
+        0x10FFFD,
+        0xFFFD,
+        0xF900,
+        0x9FFF,
+        0x20BB7,
+    ]
+    column = pl.Series([chr(code) for code in codes])
+    assert column.str.contains(PRIVATE).to_list() == [
+        slow_rules.private(chr(code)) for code in codes
+    ]
