@@ -196,8 +196,8 @@ def _check(
     if not len(lines):
         return replace(_refused(form.name, "", 0, 0), code=None)
     rows = duplicate_candidates(lines)
-    repeated, contradicting = duplicates(lines, rows, digests(file, form, verdict.cuts, rows))
-    judgement = judge(form, lines, repeated, contradicting)
+    twice = duplicates(lines, rows, digests(file, form, verdict.cuts, rows))
+    judgement = judge(form, lines, *twice)
     found = pl.concat([judgement.findings, found])
     fallen = judgement.rejected[judgement.persons.of_line] & ~judgement.duplicate
     rejected, repetitions = int(fallen.sum()), int(judgement.duplicate.sum())

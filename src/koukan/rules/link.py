@@ -153,8 +153,10 @@ def link(
     taken = changes & (known.link_of_new_number != NONE)
     if changes.any():
         taken |= changes & np.isin(persons.new_my_number, persons.my_number[joins])
-    _, first_claim = first_of(changes & ~taken, taken, persons.new_my_number)
-    taken |= changes & ~first_claim
+    claim, first_claim = first_of(changes & ~taken, taken, persons.new_my_number)
+    told = changes & ~taken & ~first_claim  # the same person's, by another insurer: nothing new
+    told &= link[np.maximum(claim, 0)] == link
+    taken |= changes & ~first_claim & ~told
     reject(taken, "new_my_number", "R404")
     bad |= taken
 
@@ -168,5 +170,5 @@ def link(
         reused=accepted & joins & ~new_member,
         new_link=new_link & accepted,
         new_member=new_member & accepted,
-        new_number=changes & accepted,
+        new_number=changes & first_claim & accepted,
     )

@@ -90,7 +90,7 @@ class Lines:
 
 @dataclass(frozen=True)
 class Persons:
-    """One entry for each (reception, レコード識別番号), in the order of their first lines."""
+    """One entry for each (reception, レコード識別番号), in that order."""
 
     first: Ints  # index of the person's first line
     of_line: Ints  # person of every line
@@ -130,7 +130,7 @@ def duplicate_candidates(lines: Lines) -> Ints:
 
 def duplicates(
     lines: Lines, rows: Ints, digests: list[npt.NDArray[np.uint64]]
-) -> tuple[Ints, Ints]:
+) -> tuple[Ints, Ints, Ints]:
     """Among candidates: lines that repeat an earlier one, and lines that contradict another.
 
     Args:
@@ -138,7 +138,7 @@ def duplicates(
         digests: hashes of each candidate's bytes behind its レコード識別番号.
 
     Returns:
-        (indices of duplicates, indices of contradicting lines), ascending.
+        duplicates (indices, ascending), the line that each of them repeats, and contradicting lines.
     """
     frame = pl.DataFrame(
         {
@@ -155,11 +155,11 @@ def duplicates(
     content = pl.struct(pl.col("^digest_.*$"))
     judged = frame.sort("row").with_columns(
         contents=content.n_unique().over(identity),
-        place=pl.int_range(pl.len()).over(identity),
+        first=pl.col("row").first().over(identity),
     )
-    repeated = judged.filter((pl.col("contents") == 1) & (pl.col("place") > 0))["row"]
+    repeated = judged.filter((pl.col("contents") == 1) & (pl.col("row") != pl.col("first")))
     contradicting = judged.filter(pl.col("contents") > 1)["row"]
-    return repeated.to_numpy(), contradicting.to_numpy()
+    return repeated["row"].to_numpy(), repeated["first"].to_numpy(), contradicting.to_numpy()
 
 
 def persons_of(lines: Lines) -> tuple[Persons, Ints, Ints]:
@@ -211,14 +211,15 @@ class Judgement:
     findings: pl.DataFrame  # of these rules: row (line of the group), field, code
     duplicate: Mask  # by line
     rejected: Mask  # by person
+    repeating: Mask  # by person: all its lines repeat another's; there is nothing to register
     persons: Persons
 
 
-def judge(form: Format, lines: Lines, repeated: Ints, contradicting: Ints) -> Judgement:
-    """Apply the rules over lines; `repeated` and `contradicting` come from `duplicates`."""
+def judge(
+    form: Format, lines: Lines, repeated: Ints, originals: Ints, contradicting: Ints
+) -> Judgement:
+    """Apply the rules over lines; the last three come from `duplicates`."""
     persons, order, starts = persons_of(lines)
-    duplicate = np.zeros(len(lines), np.bool_)
-    duplicate[repeated] = True
     parts = [_findings(contradicting, "my_number", "R301")]
     # A line with a finding of its own may hold anything: it makes nobody a stranger.
     usable = ~lines.bad
@@ -237,7 +238,37 @@ def judge(form: Format, lines: Lines, repeated: Ints, contradicting: Ints) -> Ju
     rejected = strangers | mixed | missing
     rejected[persons.of_line[np.flatnonzero(lines.bad)]] = True
     rejected[persons.of_line[contradicting]] = True
-    return Judgement(pl.concat(parts), duplicate, rejected, persons)
+    shared = persons.of_line[repeated] != persons.of_line[originals]
+    rejected |= _fallen_together(lines, persons, rejected, repeated[shared], originals[shared])
+    duplicate = np.zeros(len(lines), np.bool_)
+    # A line that repeats one of a rejected person repeats nothing that is registered.
+    duplicate[repeated[~(shared & rejected[persons.of_line[repeated]])]] = True
+    repeating = np.asarray(np.logical_and.reduceat(duplicate[order], starts)) & ~rejected
+    return Judgement(pl.concat(parts), duplicate, rejected, repeating, persons)
+
+
+def _fallen_together(
+    lines: Lines, persons: Persons, rejected: Mask, repeated: Ints, originals: Ints
+) -> Mask:
+    """Persons under several レコード識別番号 that repeat each other's lines: all fall with one.
+
+    Else the second would be registered without the lines that only the first one gave.
+    """
+    fallen = np.zeros(len(rejected), np.bool_)
+    rows = np.concatenate((repeated, originals))
+    if len(rows):
+        involved = pl.DataFrame(
+            {
+                "person": persons.of_line[rows],
+                "reception": lines.reception[rows],
+                "insurer": lines.insurer[rows],
+                "my_number": lines.my_number[rows],
+                "rejected": rejected[persons.of_line[rows]],
+            }
+        )
+        together = pl.col("rejected").any().over("reception", "insurer", "my_number")
+        fallen[involved.filter(together)["person"].to_numpy()] = True
+    return fallen
 
 
 def _findings(rows: Ints, field: str, code: str) -> pl.DataFrame:

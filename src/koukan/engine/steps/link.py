@@ -146,10 +146,10 @@ def run(
         lines = content.lines
         form = centre.bundle_of(receptions[0]).form
         rows = duplicate_candidates(lines)
-        repeated, contradicting = duplicates(
+        twice = duplicates(
             lines, rows, digests(centre, chunks, rows, 11 if form.file.syntax == "csv" else 10)
         )
-        judgement = judge(form, lines, repeated, contradicting)
+        judgement = judge(form, lines, *twice)
         issuable = issue(centre, group, judgement.persons)
         refused, out = refusals(centre, content, judgement)
         linked = link_group(centre, judgement.persons, out, issuable)
@@ -211,7 +211,8 @@ def refusals(centre: Centre, content: Content, judgement: Judgement) -> tuple[di
         if code:
             refused[reception.number] = code
     gone = np.array([reception.number in refused for reception in receptions])
-    return refused, judgement.rejected | gone[judgement.persons.reception]
+    out = judgement.rejected | judgement.repeating | gone[judgement.persons.reception]
+    return refused, out
 
 
 def issue(centre: Centre, group: Group, persons: Persons) -> tuple[Ints, Ints]:
