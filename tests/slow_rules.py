@@ -38,6 +38,8 @@ def uncertain(value: str) -> bool:
     if not re.fullmatch(r"[0-9]{8}", value):
         return False
     year, month, of_month = int(value[:4]), int(value[4:6]), int(value[6:])
+    if 0 < year < 1868:
+        return False
     if month == 0:
         return of_month == 0 or (year == 0 and of_month <= 31)
     if month > 12:

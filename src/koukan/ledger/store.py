@@ -151,7 +151,8 @@ class Ledger:
         with engine.begin() as connection:
             yield connection
 
-    def _all(self, query: Select[Any]) -> list[Row[Any]]:
+    def read(self, query: Select[Any]) -> list[Row[Any]]:
+        """The rows of a query over `koukan.ledger.schema`: for reports."""
         with self._engine.connect() as connection:
             return list(connection.execute(query))
 
@@ -165,10 +166,10 @@ class Ledger:
         for column, value in (("state", state), ("outcome", outcome), ("sender", sender)):
             if value is not None:
                 query = query.where(s.receptions.c[column] == value)
-        return [_reception(row) for row in self._all(query)]
+        return [_reception(row) for row in self.read(query)]
 
     def reception(self, number: int) -> Reception:
-        found = self._all(select(s.receptions).where(s.receptions.c.number == number))
+        found = self.read(select(s.receptions).where(s.receptions.c.number == number))
         if not found:
             raise UsageError("ledger.no_reception", reception=number)
         return _reception(found[0])
@@ -189,7 +190,7 @@ class Ledger:
             query = query.where(s.receptions.c[column] == value)
         if reception is not None:
             query = query.where(s.receptions.c.number < reception.number)
-        return [_reception(row) for row in self._all(query)]
+        return [_reception(row) for row in self.read(query)]
 
     def untold(self) -> list[Reception]:
         """Receptions whose sender has not been told their present outcome."""
@@ -198,22 +199,22 @@ class Ledger:
         query = select(s.receptions).where(
             table.outcome.is_(None) | table.told.is_(None) | (table.told != message)
         )
-        return [_reception(row) for row in self._all(query.order_by(table.number))]
+        return [_reception(row) for row in self.read(query.order_by(table.number))]
 
     def closed_unerased(self) -> list[Reception]:
         """Receptions with a final outcome whose original is still kept."""
         table = s.receptions.c
         query = select(s.receptions).where(table.state == "closed", ~table.original_erased)
-        return [_reception(row) for row in self._all(query.order_by(table.number))]
+        return [_reception(row) for row in self.read(query.order_by(table.number))]
 
     def newest(self) -> int:
         """The highest 受付番号, 0 before the first."""
-        return int(self._all(select(func.max(s.receptions.c.number)))[0][0] or 0)
+        return int(self.read(select(func.max(s.receptions.c.number)))[0][0] or 0)
 
     def originals(self) -> set[str]:
         """Names of the sealed originals that must be there."""
         table = s.receptions.c
-        return {row[0] for row in self._all(select(table.original).where(~table.original_erased))}
+        return {row[0] for row in self.read(select(table.original).where(~table.original_erased))}
 
     @staticmethod
     def set(connection: Connection, number: int, **values: object) -> None:
@@ -226,7 +227,7 @@ class Ledger:
     def counts(self, number: int) -> list[Counts]:
         """By insurer."""
         query = select(s.insurer_counts).where(s.insurer_counts.c.reception == number)
-        rows = self._all(query.order_by(s.insurer_counts.c.insurer))
+        rows = self.read(query.order_by(s.insurer_counts.c.insurer))
         names = [item.name for item in fields(Counts)]
         return [Counts(**{name: row._mapping[name] for name in names}) for row in rows]
 
@@ -242,7 +243,7 @@ class Ledger:
         """(insurer, code, lines) in ascending order."""
         table = s.finding_counts.c
         query = select(table.insurer, table.code, table.count).where(table.reception == number)
-        rows = self._all(query.order_by(table.insurer, table.code))
+        rows = self.read(query.order_by(table.insurer, table.code))
         return [(row.insurer, row.code, int(row._mapping["count"])) for row in rows]
 
     @staticmethod
@@ -262,7 +263,7 @@ class Ledger:
     def next_sequence(self, sender: str, form: str) -> int:
         table = s.sequences.c
         query = select(table.next).where(table.sender == sender, table.format == form)
-        found = self._all(query)
+        found = self.read(query)
         return int(found[0][0]) if found else 1
 
     @staticmethod
@@ -296,7 +297,7 @@ class Ledger:
     def open_groups(self) -> list[Group]:
         return [
             self.group(row.number)
-            for row in self._all(
+            for row in self.read(
                 select(s.groups.c.number)
                 .where(s.groups.c.state != "committed")
                 .order_by(s.groups.c.number)
@@ -304,10 +305,10 @@ class Ledger:
         ]
 
     def group(self, number: int) -> Group:
-        row = self._all(select(s.groups).where(s.groups.c.number == number))[0]
+        row = self.read(select(s.groups).where(s.groups.c.number == number))[0]
         query = select(s.members.c.reception, s.members.c.start)
         query = query.where(s.members.c.group_number == number).order_by(s.members.c.reception)
-        chosen = tuple((found.reception, found.start) for found in self._all(query))
+        chosen = tuple((found.reception, found.start) for found in self.read(query))
         return Group(row.number, row.format, row.state, row.attempt, chosen)
 
     def new_attempt(self, number: int) -> int:
@@ -335,18 +336,18 @@ class Ledger:
     def file_hash(self, name: str, path: str) -> str | None:
         """SHA-256 of a table's data file; None for one that no group has named."""
         table = s.group_files.c
-        found = self._all(select(table.sha256).where(table.name == name, table.path == path))
+        found = self.read(select(table.sha256).where(table.name == name, table.path == path))
         return str(found[-1][0]) if found else None
 
     def group_files(self, number: int) -> list[Row[Any]]:
         table = s.group_files.c
         query = select(s.group_files).where(table.group_number == number)
-        return self._all(query.order_by(table.name, table.path))
+        return self.read(query.order_by(table.name, table.path))
 
     # --- tables
 
     def table_versions(self) -> dict[str, TableVersion]:
-        found = self._all(select(s.table_versions))
+        found = self.read(select(s.table_versions))
         return {row.name: TableVersion(**row._mapping) for row in found}
 
     @staticmethod
@@ -363,7 +364,7 @@ class Ledger:
         query = select(s.laid_out).order_by(s.laid_out.c.reception, s.laid_out.c.kind)
         if number is not None:
             query = query.where(s.laid_out.c.reception == number)
-        return self._all(query)
+        return self.read(query)
 
     @staticmethod
     def put_laid_out(connection: Connection, values: Mapping[str, object]) -> None:
@@ -377,7 +378,7 @@ class Ledger:
 
     def last_due(self, job: str) -> str | None:
         query = select(func.max(s.job_runs.c.due)).where(s.job_runs.c.job == job)
-        found = self._all(query)[0][0]
+        found = self.read(query)[0][0]
         return None if found is None else str(found)
 
     def put_job_run(self, job: str, due: str, finished_at: str, seconds: float, exit_: int) -> None:
@@ -389,7 +390,7 @@ class Ledger:
             )
 
     def job_runs(self, limit: int = 20) -> list[Row[Any]]:
-        return self._all(select(s.job_runs).order_by(s.job_runs.c.due.desc()).limit(limit))
+        return self.read(select(s.job_runs).order_by(s.job_runs.c.due.desc()).limit(limit))
 
     # --- leases
 
@@ -401,12 +402,12 @@ class Ledger:
             connection.execute(row.on_conflict_do_update(index_elements=["name"], set_=changed))
 
     def leases(self) -> list[Row[Any]]:
-        return self._all(select(s.leases).order_by(s.leases.c.name))
+        return self.read(select(s.leases).order_by(s.leases.c.name))
 
     # --- erasures
 
     def erasures(self) -> list[Row[Any]]:
-        return self._all(select(s.erasures).order_by(s.erasures.c.reception, s.erasures.c.what))
+        return self.read(select(s.erasures).order_by(s.erasures.c.reception, s.erasures.c.what))
 
     @staticmethod
     def put_erasure(connection: Connection, values: Mapping[str, object]) -> None:

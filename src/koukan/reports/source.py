@@ -84,7 +84,7 @@ def bounds(night: str) -> tuple[str, str]:
 
 def rows(source: Source, query: Select[Any]) -> list[Any]:
     """The answer to a query, read in a transaction that stands in nobody's way."""
-    return source.ledger._all(query)
+    return source.ledger.read(query)
 
 
 def local(moment: str) -> str:

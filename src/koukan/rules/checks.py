@@ -52,7 +52,10 @@ def is_date(item: Field) -> pl.Expr:
     """Eight digits that are a day of the calendar (or an uncertain one where that is allowed)."""
     column = pl.col(item.name)
     real = as_date(item.name).is_not_null() & column.str.contains(r"^[0-9]{8}$")
-    return real | column.str.contains(UNCERTAIN) if item.uncertain else real
+    if not item.uncertain:
+        return real
+    possible_year = (column >= EARLIEST[:4]) | column.str.starts_with("0000")
+    return real | (column.str.contains(UNCERTAIN) & possible_year)
 
 
 def well_formed(item: Field, codes: Mapping[str, CodeList]) -> pl.Expr:
