@@ -72,6 +72,22 @@ def first_of(considered: Mask, asking: Mask, *values: Ints) -> tuple[Ints, Mask]
     return first, considered & (first == np.arange(len(considered)))
 
 
+def _number_changes(
+    persons: Persons, here: Mask, joins: Mask, link: Ints, known: Known
+) -> tuple[Mask, Mask]:
+    """Whose 更新後個人番号 the vault must learn, and whose belongs to somebody else."""
+    changes = here & (persons.process == CHANGE) & (persons.new_my_number != NONE)
+    changes &= known.link_of_new_number != link  # told before: nothing to learn
+    taken = changes & (known.link_of_new_number != NONE)
+    if changes.any():
+        taken |= changes & np.isin(persons.new_my_number, persons.my_number[joins])
+    claim, first = first_of(changes & ~taken, taken, persons.new_my_number)
+    # The same person's, told by another insurer as well: nothing to learn a second time.
+    told = changes & ~taken & ~first & (link[np.maximum(claim, 0)] == link)
+    taken |= changes & ~first & ~told
+    return changes & first, taken
+
+
 def entangled(persons: Persons, rejected: Mask) -> bool:
     """Whether a number that a file gives as 更新後個人番号 is named in the group once more."""
     claims = ~rejected & (persons.process == CHANGE) & (persons.new_my_number != NONE)
@@ -148,15 +164,7 @@ def link(
     reject(stranger | wrong_member, "member_id", "R402")
     bad = unregistered | wrong_member
 
-    changes = here & ~bad & (persons.process == CHANGE) & (persons.new_my_number != NONE)
-    changes &= known.link_of_new_number != link  # told before: nothing to learn
-    taken = changes & (known.link_of_new_number != NONE)
-    if changes.any():
-        taken |= changes & np.isin(persons.new_my_number, persons.my_number[joins])
-    claim, first_claim = first_of(changes & ~taken, taken, persons.new_my_number)
-    told = changes & ~taken & ~first_claim  # the same person's, by another insurer: nothing new
-    told &= link[np.maximum(claim, 0)] == link
-    taken |= changes & ~first_claim & ~told
+    changes, taken = _number_changes(persons, here & ~bad, joins, link, known)
     reject(taken, "new_my_number", "R404")
     bad |= taken
 
@@ -170,5 +178,5 @@ def link(
         reused=accepted & joins & ~new_member,
         new_link=new_link & accepted,
         new_member=new_member & accepted,
-        new_number=changes & first_claim & accepted,
+        new_number=changes & accepted,
     )

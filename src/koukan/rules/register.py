@@ -138,7 +138,7 @@ def duplicates(
         digests: hashes of each candidate's bytes behind its レコード識別番号.
 
     Returns:
-        duplicates (indices, ascending), the line that each of them repeats, and contradicting lines.
+        duplicates (indices, ascending), the line that each repeats, and contradicting lines.
     """
     frame = pl.DataFrame(
         {
