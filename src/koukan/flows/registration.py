@@ -102,14 +102,15 @@ def history_frames(events: pl.DataFrame, buckets: int) -> Iterator[tuple[str, pl
             yield bucket_label(bucket, buckets), events[order[int(start) : int(stop)]]
 
 
-def vault_frames(rows: pl.DataFrame, buckets: int) -> dict[str, pl.DataFrame]:
-    """New tokens by bucket, sorted by token."""
-    marked = rows.with_columns(bucket=bucket_of_token(rows["token_hi"], buckets))
-    parts = marked.sort("token_hi", "token_lo").partition_by("bucket", as_dict=True)
-    return {
-        bucket_label(int(key[0]), buckets): frame.drop("bucket")
-        for key, frame in sorted(parts.items())
-    }
+def vault_frames(rows: pl.DataFrame, buckets: int) -> Iterator[tuple[str, pl.DataFrame]]:
+    """New tokens by bucket, sorted by token: a bucket is a range of them."""
+    ordered = rows.sort("token_hi", "token_lo")
+    found = bucket_of_token(ordered["token_hi"], buckets).to_numpy()
+    for bucket, (start, stop) in enumerate(
+        pairwise(np.searchsorted(found, np.arange(buckets + 1)))
+    ):
+        if stop > start:
+            yield bucket_label(bucket, buckets), ordered[int(start) : int(stop)]
 
 
 def roster_frames(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:

@@ -215,7 +215,7 @@ def write_people(centre: Centre, group: Group, outcome: Outcome) -> list[Written
             pl.lit(group.number, pl.Int64).alias("group_number"),
         )
         name = file_name(group.number, group.attempt, 0)
-        for bucket, frame in registration.vault_frames(rows, centre.site.buckets).items():
+        for bucket, frame in registration.vault_frames(rows, centre.site.buckets):
             file = centre.tables[VAULT].write({"bucket": bucket}, frame, name)
             files.append(Written(VAULT, file))
     if outcome.roster.height:
