@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 from journey import nights
+from journey.after_night import Done, Open
+from journey.tampering import Base, Stopped, next_file
 
 from koukan.engine.centre import Centre
-
-TESTS = Path(__file__).resolve().parents[1]
+from koukan.engine.digest import state_digest
+from koukan.engine.run import run_job
 
 
 @pytest.fixture(scope="session")
@@ -64,17 +66,79 @@ def opened() -> Iterator[Callable[..., Centre]]:
         centre.close()
 
 
+@pytest.fixture(scope="session")
+def done(demo: nights.Demo, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """The demo's night, run once. Look at it; copy it to go on."""
+    root = demo.prepared.copy(tmp_path_factory.mktemp("done") / "root")
+    centre = demo.prepared.open(root)
+    ran = run_job(centre, nights.REGISTER)
+    found = Done(root, state_digest(centre), ran.exit)
+    centre.close()
+    return found
+
+
+@pytest.fixture
+def after(demo: nights.Demo, done: Done, tmp_path: Path, opened: Open) -> Centre:
+    """A copy of the demo's site after the night, to go on with."""
+    site = nights.Prepared(done.root, demo.prepared.key_file, demo.prepared.now)
+    return opened(site, site.copy(tmp_path / "after"))
+
+
+@pytest.fixture
+def looked(demo: nights.Demo, done: Done, opened: Open) -> Centre:
+    """The demo's site after the night, to look at only."""
+    return opened(demo.prepared, done.root)
+
+
+@pytest.fixture(scope="session")
+def base(small: nights.Prepared, tmp_path_factory: pytest.TempPathFactory) -> Base:
+    """The small site after its night, for tampering. Copy it."""
+    folder = tmp_path_factory.mktemp("tamper")
+    root = small.copy(folder / "root")
+    site = nights.Prepared(root, small.key_file, small.now)
+    centre = site.open()
+    run_job(centre, nights.REGISTER)
+    centre.close()
+    next_file(root)
+    centre = site.open(site.copy(folder / "control"))
+    run_job(centre, nights.REGISTER)
+    digest = state_digest(centre)
+    centre.close()
+    return Base(site, small.root, digest)
+
+
+@pytest.fixture
+def root(base: Base, tmp_path: Path) -> Path:
+    """A copy of the small site after its night."""
+    return base.site.copy(tmp_path / "root")
+
+
+@pytest.fixture
+def picked_up(base: Base, tmp_path: Path) -> Path:
+    """The small site with its night's files picked up and nothing done with them yet."""
+
+    def stop(_event: str, *, step: str, **_: object) -> None:
+        if step == "gate":
+            raise Stopped
+
+    found = tmp_path / "picked-up"
+    shutil.copytree(base.before, found)
+    centre = base.site.open(found, observe=stop)
+    with pytest.raises(Stopped):
+        run_job(centre, nights.REGISTER)
+    centre.close()
+    return found
+
+
 class ForkServer:
     """One process of `fork_server.py`; a schedule at a time."""
 
     def __init__(self) -> None:
-        source = TESTS.parent / "src"
-        paths = [str(TESTS), str(source), os.environ.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("fork_server.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(nights.PATHS)},
             text=True,
         )
 

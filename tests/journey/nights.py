@@ -30,6 +30,8 @@ from koukan.samples.registration import registration_frames as frames_of
 from koukan.samples.scenario import INSURERS, SCENARIO, SampleSender, Scenario, site_toml
 from koukan.shipped import formats_folder
 
+TESTS = Path(__file__).resolve().parents[1]
+PATHS = (str(TESTS), str(TESTS.parent / "src"))  # for processes of their own
 SEED = 20_260_401
 REGISTER, ERASE = "register_members", "erase_expired"
 LONG = os.environ.get("KOUKAN_TEST_LONG") == "1"

@@ -106,3 +106,18 @@ def test_a_story_ends_the_same_in_one_group_and_file_by_file(
     together = run_story(small_site, STORIES[story], tmp_path / "together", 500)
     apart = run_story(small_site, STORIES[story], tmp_path / "apart", 1)
     assert together == apart
+
+
+def test_a_file_without_a_bad_line_goes_through_worker_processes(
+    small_site: nights.Prepared, tmp_path: Path, opened: Open
+) -> None:
+    """Worker processes share no memory, so what is empty must reach them, too."""
+    root = small_site.copy(tmp_path / "root")
+    text = nights.site_text(nights.SMALL, top="buckets = 2", workers=['kind = "processes"'])
+    (root / "site.toml").write_text(text, encoding="utf-8")
+    nights.lay_said(root, "kenpo-a", 2, [Said(FRESH), Said(KNOWN, LOSS)])
+    centre = opened(small_site, root)
+    run_job(centre, nights.REGISTER)
+    last = centre.ledger.receptions()[-1]
+    assert (last.outcome, centre.ledger.findings(last.number)) == ("accepted", [])
+    assert checks.problems(centre) == []

@@ -25,7 +25,6 @@ from koukan.engine.run import run_job
 from koukan.samples.population import Population
 
 Open = Callable[..., Centre]
-SOURCE = Path(nights.__file__).resolve().parents[2] / "src"
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +138,6 @@ def emptied(root: Path) -> Path:
     return root
 
 
-@pytest.mark.requirement("R028", "R206")
 def test_after_the_night_nothing_of_anybody_is_below_the_root(
     demo: nights.Demo, needles: Needles, tmp_path: Path, opened: Open
 ) -> None:
@@ -155,24 +153,10 @@ STAGES_ON_DISK = ["stage_bytes = 0"]
 
 def killed_at(prepared: nights.Prepared, root: Path, event: str, count: int) -> None:
     """Run the night in a process of its own and kill it at the so many-th event of that name."""
-    program = f"""
-import os, signal, sys
-from datetime import datetime
-from pathlib import Path
-from koukan.engine.centre import open_centre
-from koukan.engine.run import run_job
-left = [{count}]
-def observe(event, **_):
-    left[0] -= event == {event!r}
-    if left[0] <= 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-now = datetime.fromisoformat({prepared.now.isoformat()!r})
-centre = open_centre(Path(sys.argv[1]), Path(sys.argv[2]), clock=lambda: now, observe=observe)
-run_job(centre, "register_members")
-"""
+    program = Path(__file__).with_name("killed_run.py")
     done = subprocess.run(
-        [sys.executable, "-c", program, str(root), str(prepared.key_file)],
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        [sys.executable, str(program), str(root), str(prepared.key_file), event, str(count)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(nights.PATHS)},
         capture_output=True,
         check=False,
     )
@@ -203,7 +187,7 @@ def test_a_run_by_the_command_line_tells_nobody_anything(
     names = [path.name for path in nights.inbox_files(root)]
     environment = {
         **os.environ,
-        "PYTHONPATH": str(SOURCE),
+        "PYTHONPATH": os.pathsep.join(nights.PATHS),
         "KOUKAN_KEY_FILE": str(demo.prepared.key_file),
         "TMPDIR": str(temporary),
         "HOME": str(temporary),

@@ -39,7 +39,8 @@ class Kept:
         size = int(frame.estimated_size())
         with self._lock:
             self._forget((stage, name))
-            if self._size + size > self._limit:
+            # An empty frame has no size; where nothing is shared it goes to the disk all the same.
+            if not self._limit or self._size + size > self._limit:
                 return False
             self._frames[stage, name] = frame
             self._size += size
