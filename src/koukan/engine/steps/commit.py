@@ -177,7 +177,7 @@ def plan(centre: Centre, receptions: list[Reception], chunks: list[Chunk]) -> li
     """Shares of rows, each as large as the site allows, the widest section first."""
     form = centre.bundle_of(receptions[0]).form
     limit = centre.site.limits.piece_rows * len(form.records)
-    parts = -(-sum(chunk.rows for chunk in chunks) // limit)
+    parts = min(-(-sum(chunk.rows for chunk in chunks) // limit), len(chunks))
     shares: list[list[Chunk]] = [[] for _ in range(parts)]
     for number, chunk in enumerate(chunks):  # evenly: the longest share is what is waited for
         shares[number * parts // len(chunks)].append(chunk)
