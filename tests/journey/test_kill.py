@@ -20,20 +20,19 @@ from typing import Any
 
 import pytest
 from journey import checks, nights
-from journey.conftest import ForkServer
+from journey.forks import ForkServer
 from journey.tampering import Stopped
 
 from koukan.engine.centre import ignore
 from koukan.engine.run import run_job
 from koukan.engine.steps import erase
 
-LONG = os.environ.get("KOUKAN_TEST_LONG") == "1"
 SEED = 20_260_402
 STEPS = ("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase")
-RANDOM = 200 if LONG else 30
-BY_STEP = 80 if LONG else 16  # of them: drawn within a step, so that short ones are hit too
+RANDOM = 200 if nights.LONG else 30
+BY_STEP = 80 if nights.LONG else 16  # of them: drawn within a step, so that short ones are hit too
 TWICE = 8  # every so many-th random schedule has its second run killed too
-BOUNDARIES = 1 if LONG else 5  # every so many-th boundary
+BOUNDARIES = 1 if nights.LONG else 5  # every so many-th boundary
 Kill = dict[str, float | str]
 Schedule = dict[str, Any]
 Report = dict[str, Any]
@@ -160,7 +159,7 @@ def test_killed_at_every_boundary_and_started_again_nothing_is_lost_and_nothing_
     deaths = [report["deaths"][0] for report in reports]
     assert all(was_killed(death) for death in deaths)
     assert [len(death["events"]) for death in deaths] == list(at)
-    assert {step_of(death) for death in deaths} >= (set(STEPS) if LONG else set())
+    assert {step_of(death) for death in deaths} >= (set(STEPS) if nights.LONG else set())
     assert all_faults(schedules, reports, campaign.alone) == ""
 
 

@@ -9,12 +9,17 @@ interpreter alone most of the time), or processes that each open the centre for 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures import ThreadPoolExecutor as Threads
 from itertools import islice
+from multiprocessing import connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from koukan.errors import Exit
 
 if TYPE_CHECKING:
     from koukan.engine.centre import Centre
@@ -25,10 +30,19 @@ Result = TypeVar("Result")
 _centre: Centre | None = None  # of this worker process
 
 
+def _end_with_parent() -> None:
+    """A worker whose driver was killed has nobody to work for, and holds keys in memory."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(Exit.TERMINATED)
+
+
 def _open(arguments: tuple[str, str]) -> None:
     from koukan.engine.centre import open_centre  # only worker processes need it
 
     global _centre  # noqa: PLW0603 - one centre for the life of a worker process
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     root, key_file = arguments
     _centre = open_centre(Path(root), Path(key_file))
 
