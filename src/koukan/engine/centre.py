@@ -27,6 +27,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from koukan import durable, shipped
+from koukan.engine.memory import keep_blocks
 from koukan.engine.stages import Kept
 from koukan.engine.workers import Workers
 from koukan.errors import EnvironmentRefused, UsageError
@@ -253,6 +254,7 @@ def open_centre(
         DefinitionError, SecretError, EnvironmentRefused: with what to mend.
     """
     os.umask(0o077)
+    keep_blocks()
     root = root.resolve()
     if not (root / "ledger" / "koukan.sqlite").is_file():
         raise EnvironmentRefused("engine.not_initialised", path=root.name)
