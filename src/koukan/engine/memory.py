@@ -22,4 +22,5 @@ def keep_blocks() -> bool:
     except (AttributeError, OSError):
         return False
     settings = ((_TRIM_THRESHOLD, _ONE_GIB), (_MMAP_THRESHOLD, _ONE_GIB), (_ARENA_MAX, 2))
-    return all([mallopt(name, value) == 1 for name, value in settings])
+    taken = [mallopt(name, value) == 1 for name, value in settings]
+    return all(taken)
