@@ -66,3 +66,12 @@ def test_rows_of_a_table_have_as_many_cells_as_its_head(text: str) -> None:
 
 def test_fixed_width_tells_the_bytes_of_each_field(text: str) -> None:
     assert "（100 bytes）" in text[text.index('<a id="member_registration_fixed">') :]
+
+
+def test_a_format_without_note_or_common_fields_has_no_such_chapter(catalogue: Catalogue) -> None:
+    form = catalogue.formats["acknowledgement"]
+    bare = form.model_copy(update={"name": "bare", "note": "", "common": ()})
+    told = document(catalogue.model_copy(update={"formats": {"bare": bare}}))
+    assert form.purpose in told
+    assert "First fields of every record" not in told
+    assert form.note not in told

@@ -469,7 +469,11 @@ def race(folder: Path, group: int, barrier: object, results: object) -> None:
         results.put("lost")  # type: ignore[attr-defined]
 
 
-def test_of_two_processes_exactly_one_commits(table: Table, tmp_path: Path) -> None:
+def test_of_two_processes_exactly_one_commits(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The processes import this module by its full name, wherever pytest was started from.
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3]))
     table.create()
     table.write(BASIC, people(1), "warm-0")  # the partition's key is there for both
     spawn = multiprocessing.get_context("spawn")
