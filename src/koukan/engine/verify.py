@@ -21,7 +21,7 @@ from koukan.engine.artefacts import Found, Look, Rows
 from koukan.engine.centre import Centre, version_of
 from koukan.engine.digest import parts_of
 from koukan.engine.leases import lease
-from koukan.engine.steps.erase import expired
+from koukan.engine.steps.erase import expired, recorded
 from koukan.errors import IntegrityError, SecretError, TableRefused
 from koukan.flows.registration import HISTORY, PARTITION, ROSTER
 from koukan.ledger import Counts, Reception
@@ -288,23 +288,6 @@ def parsed(text: str) -> dict[str, object] | None:
     except ValueError:
         return None
     return record if isinstance(record, dict) else None
-
-
-def recorded(centre: Centre, reception: Reception) -> dict[str, object]:
-    """What the erasure record of a reception must say, by the ledger."""
-    return {
-        "what": "original",
-        "reception": reception.number,
-        "sender": reception.sender,
-        "sha256": reception.sha256,
-        "rows": reception.rows,
-        "outcome": reception.outcome or "",
-        "result_sha256": reception.result_sha256 or "",
-        "counts": {
-            item.insurer: {name: getattr(item, name) for name in COUNTS}
-            for item in centre.ledger.counts(reception.number)
-        },
-    }
 
 
 def log_problems(centre: Centre) -> Iterator[Problem]:

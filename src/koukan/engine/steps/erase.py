@@ -44,24 +44,26 @@ def run(centre: Centre, job: Job) -> None:
         operation.note(destroyed=len(found))
 
 
+def recorded(centre: Centre, reception: Reception) -> dict[str, object]:
+    """What the erasure record of a reception says, by the ledger; verified against it later."""
+    return {
+        "what": "original",
+        "reception": reception.number,
+        "sender": reception.sender,
+        "sha256": reception.sha256,
+        "rows": reception.rows,
+        "outcome": reception.outcome or "",
+        "result_sha256": reception.result_sha256 or "",
+        "counts": {
+            item.insurer: {name: getattr(item, name) for name in COUNTS}
+            for item in centre.ledger.counts(reception.number)
+        },
+    }
+
+
 def erase(centre: Centre, reception: Reception) -> None:
     """One reception's original and result. Killed anywhere, the next run does the rest."""
-    record = centre.signer.sign(
-        {
-            "what": "original",
-            "reception": reception.number,
-            "sender": reception.sender,
-            "sha256": reception.sha256,
-            "rows": reception.rows,
-            "outcome": reception.outcome or "",
-            "result_sha256": reception.result_sha256 or "",
-            "counts": {
-                item.insurer: {name: getattr(item, name) for name in COUNTS}
-                for item in centre.ledger.counts(reception.number)
-            },
-            "erased_at": centre.now(),
-        }
-    )
+    record = centre.signer.sign({**recorded(centre, reception), "erased_at": centre.now()})
     originals.destroy(centre, reception.original)
     centre.observe("destroyed", step="erase")
     with centre.ledger.begin() as transaction:
