@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import errno
+import io
 import re
 from functools import cache
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 REPLACEMENT = "\ufffd"
+Content = bytes | memoryview
 # What Python's cp932 makes of bytes that CP932 does not define.
 _UNDEFINED = re.compile("[\x80\xa0\uf8f0-\uf8f3]")
 
@@ -52,27 +54,31 @@ class _Iconv:
     def __bool__(self) -> bool:
         return self._library is not None
 
-    def convert(self, content: bytes, target: bytes, source: bytes) -> bytes | None:
-        """The converted content, or None where it holds a sequence that iconv refuses."""
+    def convert(
+        self, content: Content, target: bytes, source: bytes, head: bytes = b""
+    ) -> bytes | None:
+        """`head` and the converted content, or None where it holds what iconv refuses.
+
+        Read where it lies and written where it stays: first touch of memory is dear.
+        """
         library = self._library
         handle = library.iconv_open(target, source)
+        octets = np.frombuffer(content, np.uint8)
+        capacity = 3 * len(octets) // 2 + 16  # enough but for half-width kana, three for one
         try:
-            capacity = 3 * len(content) // 2 + 16  # enough but for half-width kana, three for one
             while True:
-                room = np.empty(capacity, np.uint8)  # not zeroed: first touch of memory is dear
-                into = ctypes.c_void_p(room.ctypes.data)
-                free = ctypes.c_size_t(capacity)
-                data = ctypes.c_char_p(content)
-                left = ctypes.c_size_t(len(content))
-                done = library.iconv(
-                    handle,
-                    ctypes.byref(data),
-                    ctypes.byref(left),
-                    ctypes.byref(into),
-                    ctypes.byref(free),
-                )
+                # BytesIO lends its buffer for writing and gives it away as bytes without a copy.
+                result = io.BytesIO(bytes(len(head) + capacity))
+                result.write(head)
+                with result.getbuffer() as room:
+                    into = ctypes.c_void_p(np.frombuffer(room, np.uint8).ctypes.data + len(head))
+                    free = ctypes.c_size_t(capacity)
+                    taken = ctypes.c_void_p(octets.ctypes.data)
+                    left = ctypes.c_size_t(len(octets))
+                    done = library.iconv(handle, *map(ctypes.byref, (taken, left, into, free)))
                 if done != ctypes.c_size_t(-1).value:
-                    return room[: capacity - free.value].tobytes()
+                    result.truncate(len(head) + capacity - free.value)
+                    return result.getvalue()
                 if ctypes.get_errno() != errno.E2BIG:
                     return None
                 library.iconv(handle, None, None, None, None)
@@ -86,25 +92,27 @@ def _iconv() -> _Iconv:
     return _Iconv()
 
 
-def decode_cp932(content: bytes, *, use_iconv: bool = True) -> tuple[bytes, bool]:
-    """UTF-8 bytes, and whether every byte was defined; undefined ones become U+FFFD."""
+def decode_cp932(
+    content: Content, *, head: bytes = b"", use_iconv: bool = True
+) -> tuple[bytes, bool]:
+    """`head` and the content as UTF-8, and whether every byte was defined, else it is U+FFFD."""
     if use_iconv and _iconv():
-        converted = _iconv().convert(content, b"UTF-8", b"CP932")
+        converted = _iconv().convert(content, b"UTF-8", b"CP932", head)
         if converted is not None:
             return converted, True
-    text = content.decode("cp932", errors="replace")
+    text = str(content, "cp932", "replace")
     if not text.isascii():
         text = _UNDEFINED.sub(REPLACEMENT, text)
-    return text.encode("utf-8"), REPLACEMENT not in text
+    return head + text.encode("utf-8"), REPLACEMENT not in text
 
 
-def decode_utf8(content: bytes) -> tuple[bytes, bool]:
-    """The same for UTF-8: content itself where it is valid."""
+def decode_utf8(content: Content, *, head: bytes = b"") -> tuple[bytes, bool]:
+    """The same for UTF-8: the content itself where it is valid."""
     try:
-        content.decode("utf-8")
+        str(content, "utf-8")
     except UnicodeDecodeError:
-        return content.decode("utf-8", errors="replace").encode("utf-8"), False
-    return content, True
+        return head + str(content, "utf-8", "replace").encode("utf-8"), False
+    return b"".join((head, content)), True
 
 
 @cache
@@ -176,6 +184,11 @@ def encode(text: str, encoding: str) -> bytes:
     return encode_cp932(text) if encoding == "cp932" else text.encode(encoding)
 
 
-def decode(content: bytes, encoding: str) -> tuple[bytes, bool]:
-    """Inbound bytes in a format's encoding, as UTF-8, and whether all of it was defined."""
-    return decode_cp932(content) if encoding == "cp932" else decode_utf8(content)
+def decode(content: Content, encoding: str, *, head: bytes = b"") -> tuple[bytes, bool]:
+    """Inbound bytes in a format's encoding, as UTF-8, and whether all of it was defined.
+
+    Args:
+        head: what is to stand before it, as it is.
+    """
+    decoder = decode_cp932 if encoding == "cp932" else decode_utf8
+    return decoder(content, head=head)

@@ -81,7 +81,7 @@ def rows_of(found: list[Decoded]) -> list[tuple[str, Row]]:
 
 
 def compare(form: Format, content: bytes) -> list[Decoded]:
-    found = decode_piece(form, content)
+    found = list(decode_piece(form, content))
     for decoded in found:
         assert set(decoded.frame.dtypes) == {pl.String}
         assert decoded.frame.columns == [item.name for item in form.fields(decoded.record)]
@@ -122,7 +122,7 @@ def test_every_row_is_what_the_slow_reader_says_at_its_place(syntax: str, order:
 
 @BOTH
 def test_a_piece_without_lines_has_no_records(syntax: str) -> None:
-    assert decode_piece(shipped_format(syntax), b"") == []
+    assert list(decode_piece(shipped_format(syntax), b"")) == []
 
 
 @BOTH
@@ -184,7 +184,7 @@ def test_what_the_gate_counted_is_what_the_decoder_reads(syntax: str) -> None:
 def test_a_format_in_utf8_with_line_feeds_is_read_too() -> None:
     form = small_format("csv", encoding="utf-8", newline="lf")  # type: ignore[arg-type]
     content = together(persons(form, 3, name="𠮷田　太郎").records(), form)
-    found = decode_piece(form, content)
+    found = list(decode_piece(form, content))
     assert found[0].frame["name"].to_list() == ["𠮷田　太郎"] * 3
     assert found[0].suspicious is None  # UTF-8 can hold what no rule lets pass: look at every row
     ascii_only = together(persons(form, 3, **dict.fromkeys(NAMES, "x")).records(), form)
@@ -207,7 +207,7 @@ def test_a_parser_that_sees_other_rows_stops_the_line(monkeypatch: pytest.Monkey
     real = pl.read_csv
     monkeypatch.setattr(records.pl, "read_csv", lambda *given, **more: real(*given, **more)[:0])
     with pytest.raises(IntegrityError) as found:
-        decode_piece(CSV, together(lines, CSV))
+        list(decode_piece(CSV, together(lines, CSV)))
     assert found.value.key == "decode.rows"
     assert "架空" not in str(found.value)
 
@@ -248,6 +248,18 @@ def test_suspicious_rows_are_those_that_hold_such_a_character(
     assert found is not None
     wanted = [row for row, word in enumerate(words) if set(word) & set("〓\ue000\ufffd")]
     assert found.tolist() == wanted
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 5, 1000])
+def test_such_a_character_is_found_across_blocks_and_behind_a_head(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "BLOCK", block)
+    text = "名,\ue000〓\r\n" + "ア〓\r\nア\r\n\ue000\r\n〓〓\r\n"
+    start = len("名,\ue000〓\r\n".encode())
+    found = suspicious_rows(text.encode(), "cp932", clean=True, start=start)
+    assert found is not None
+    assert found.tolist() == [0, 2, 3]
 
 
 def test_very_many_such_characters_make_every_row_suspicious() -> None:

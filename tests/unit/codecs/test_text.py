@@ -127,6 +127,19 @@ def test_a_block_that_grows_by_half_and_more_still_fits() -> None:
     assert decode_cp932(kana.encode("cp932")) == (kana.encode(), True)
 
 
+@pytest.mark.parametrize("use_iconv", [True, False])
+@pytest.mark.parametrize("words", ["", "架空　太郎", "ｱ" * 10_000, "x"])
+def test_what_is_to_stand_before_it_does(words: str, use_iconv: bool) -> None:
+    content = memoryview(b"??" + words.encode("cp932"))[2:]
+    found = decode_cp932(content, head=b"name\r\n", use_iconv=use_iconv)
+    assert found == (b"name\r\n" + words.encode(), True)
+    undefined = memoryview(words.encode("cp932") + b"\xff")
+    text = decode_cp932(undefined, head=b"name\r\n", use_iconv=use_iconv)[0]
+    assert text == b"name\r\n" + (words + REPLACEMENT).encode()
+    assert decode_utf8(memoryview(words.encode()), head=b"a,") == (b"a," + words.encode(), True)
+    assert decode_utf8(memoryview(b"\xff"), head=b"a,")[0] == b"a," + REPLACEMENT.encode()
+
+
 def test_half_width_kana_and_awkward_trail_bytes_survive() -> None:
     words = "ソ表能十｜ポゑァｱｲｳﾞﾟ・"  # trail bytes 5C and 7C among them
     assert b"\\" in words.encode("cp932") and b"|" in words.encode("cp932")
