@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from koukan.codecs import render
@@ -16,6 +17,8 @@ from koukan.formats.model import Format, Reason
 
 OUTCOME_CLASS = {"accepted": "1", "refused": "2", "duplicate": "3", "held": "4"}
 COUNTS = ("received", "accepted", "rejected", "duplicate", "held")
+ACCEPTED, REJECTED, DUPLICATE = 1, 2, 3  # 処理結果区分
+SECTION = "line_result"
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def explanations(form: Format, reasons: Mapping[str, Reason]) -> pl.DataFrame:
 
 
 def result_lines(lines: pl.DataFrame, findings: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
-    """Rows of the result file for consecutive lines of one reception.
+    """Rows of the result file for lines of one reception, in words.
 
     Args:
         lines: row, line_number, record_number, class, member_id, in line order.
@@ -112,12 +115,14 @@ def result_lines(lines: pl.DataFrame, findings: pl.DataFrame, told: pl.DataFrame
         told: `explanations` of the format.
 
     Returns:
-        one row for each line, more where a line has several findings; strings by field name.
+        one row for each line, more where a line has several findings; strings by field name, and
+        `row`.
     """
     worded = findings.join(told, on=["field", "code"], how="left")
     joined = lines.join(worded, on="row", how="left", maintain_order="left_right")
-    accepted = pl.col("class") == 1
+    accepted = pl.col("class") == ACCEPTED
     return joined.select(
+        "row",
         line_number=pl.col("line_number").cast(pl.String),
         record_number=pl.col("record_number").cast(pl.String).str.zfill(10),
         processing_result_class=pl.col("class").cast(pl.String),
@@ -129,13 +134,42 @@ def result_lines(lines: pl.DataFrame, findings: pl.DataFrame, told: pl.DataFrame
     )
 
 
+def result_records(
+    form: Format, lines: pl.DataFrame, findings: pl.DataFrame, told: pl.DataFrame
+) -> tuple[bytes, int]:
+    """Records of the result file for lines of one reception, and how many they are.
+
+    Nearly all lines are accepted without a remark and are numbers only; the others have words.
+    The arguments are those of `result_lines`.
+    """
+    rows = lines["row"].to_numpy()
+    plain = (lines["class"] == ACCEPTED).to_numpy() & ~np.isin(rows, findings["row"].to_numpy())
+    numbers = lines.filter(plain)
+    content = render.numbers(
+        form,
+        SECTION,
+        {
+            "line_number": numbers["line_number"].to_numpy(),
+            "record_number": numbers["record_number"].to_numpy(),
+            "processing_result_class": numbers["class"].to_numpy(),
+            "member_id": numbers["member_id"].to_numpy(),
+        },
+    )
+    if len(numbers) == len(lines):
+        return content, len(lines)
+    worded = result_lines(lines.filter(~plain), findings, told)
+    others = render.records(form, SECTION, worded)
+    parts = [(rows[plain], content), (worded["row"].to_numpy(), others)]
+    return render.merged(parts), len(numbers) + len(worded)
+
+
 def result_file(
-    form: Format, control: Mapping[str, str], shares: Iterable[pl.DataFrame]
+    form: Format, control: Mapping[str, str], shares: Iterable[tuple[bytes, int]]
 ) -> Iterator[tuple[bytes, int]]:
     """The result file in pieces with their number of records, one piece for each share."""
     yield render.control(form, control), 0
     total = 0
-    for share in shares:
-        total += share.height
-        yield render.records(form, "line_result", share), share.height
+    for content, count in shares:
+        total += count
+        yield content, count
     yield render.end(form, {"record_count": f"{total:08d}"}), 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -125,3 +126,95 @@ def test_a_control_record_that_does_not_fit_is_refused_too(form: Format) -> None
         render.control(form, values)
     with pytest.raises(ValueError, match="reception_number"):
         render.control(form, {})
+
+
+# --- numbers without strings
+
+
+def as_texts(columns: dict[str, np.ndarray]) -> pl.DataFrame:
+    """What `records` takes: every field but the line number filled with zeros."""
+    widths = {"line_number": 1, "record_number": 10, "processing_result_class": 1, "member_id": 10}
+    return pl.DataFrame(
+        {
+            name: [f"{value:0{widths[name]}d}" for value in values.tolist()]
+            for name, values in columns.items()
+        },
+        schema=dict.fromkeys(columns, pl.String),
+    )
+
+
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.one_of(st.integers(1, 120), st.integers(1, 10**10 - 1)),
+            st.integers(0, 10**10 - 1),
+            st.integers(0, 9),
+            st.integers(0, 10**10 - 1),
+        ),
+        max_size=30,
+    ),
+    members=st.booleans(),
+)
+def test_numbers_are_the_same_bytes_as_texts(
+    rows: list[tuple[int, ...]], members: bool, form: Format
+) -> None:
+    names = ["line_number", "record_number", "processing_result_class", "member_id"]
+    table = np.array(rows, np.int64).reshape(-1, 4)
+    columns = dict(zip(names, table.T, strict=True))
+    columns["processing_result_class"] = columns["processing_result_class"].astype(np.int8)
+    if not members:
+        del columns["member_id"]
+    wanted = render.records(form, "line_result", as_texts(columns))
+    assert render.numbers(form, "line_result", columns) == wanted
+
+
+def test_a_field_of_several_lengths_has_at_least_its_shortest(form: Format) -> None:
+    record = form.section("line_result")
+    own = tuple(
+        item.model_copy(update={"min_length": 3}) if item.name == "line_number" else item
+        for item in record.own
+    )
+    records = (record.model_copy(update={"own": own}),)
+    other = form.model_copy(update={"records": records})
+    columns = {
+        "line_number": np.array([7, 1234]),
+        "record_number": np.array([1, 1]),
+        "processing_result_class": np.array([1, 1]),
+    }
+    found = lines(render.numbers(other, "line_result", columns), form)
+    assert [line[1] for line in found] == ["007", "1234"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("record_number", -1),
+        ("record_number", 10**10),
+        ("processing_result_class", 10),
+        ("line_number", 10**10),
+        ("line_number", None),  # required
+    ],
+)
+def test_a_number_that_does_not_fit_is_our_own_bug(
+    name: str, value: int | None, form: Format
+) -> None:
+    columns = {
+        "line_number": np.array([2, 3]),
+        "record_number": np.array([1, 1]),
+        "processing_result_class": np.array([1, 1]),
+    }
+    render.numbers(form, "line_result", columns)
+    if value is None:
+        del columns[name]
+    else:
+        columns[name] = np.array([1, value])
+    with pytest.raises(ValueError, match=rf"^registration_result\.{name}: a value does not fit"):
+        render.numbers(form, "line_result", columns)
+
+
+def test_parts_are_merged_by_number_and_keep_their_order() -> None:
+    parts = [
+        (np.array([1, 4, 6]), b"one\r\nfour\r\nsix\r\n"),
+        (np.array([2, 2, 3, 4]), b"two\r\n2\r\n\r\n4\r\n"),
+    ]
+    assert render.merged(parts) == b"one\r\ntwo\r\n2\r\n\r\nfour\r\n4\r\nsix\r\n"

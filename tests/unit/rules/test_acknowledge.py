@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 from itertools import pairwise
 
 import polars as pl
 import pytest
 
+from koukan.codecs import render
 from koukan.formats import Catalogue, Format, Reason
 from koukan.rules.acknowledge import (
     COUNTS,
@@ -17,6 +19,7 @@ from koukan.rules.acknowledge import (
     explanations,
     result_file,
     result_lines,
+    result_records,
     sentence,
 )
 from koukan.rules.schema import FINDINGS
@@ -193,14 +196,37 @@ def test_every_line_is_told_what_became_of_it(catalogue: Catalogue, result: Form
     assert rows[4]["member_id"] == "9999999999"
 
 
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.9, 1.0])
+def test_records_are_those_of_the_worded_lines(
+    catalogue: Catalogue, result: Format, share: float
+) -> None:
+    draws = random.Random(share)
+    told = explanations(catalogue.formats["member_registration"], catalogue.reasons)
+    rows, findings = [], []
+    for row in range(95, 1_150):  # lines of two, three and four digits
+        kind = draws.choice([1, 2, 3]) if draws.random() < share else 1
+        rows.append((row, row // 3, kind, draws.randrange(10**10) if kind == 1 else None))
+        codes = {1: ["W401"], 2: ["R101", "R201"], 3: ["D301"]}[kind]
+        if kind > 1 or draws.random() < share:
+            found = draws.sample(codes, draws.randint(1, len(codes)))
+            findings += [(row, "my_number", code) for code in found]
+    lines = lines_frame(*rows)
+    frame = pl.DataFrame(findings, schema=FINDINGS, orient="row")
+    elsewhere = pl.DataFrame([(5, "name", "R101"), (2_000, "name", "R101")], FINDINGS, orient="row")
+    whole = result_lines(lines, frame, told)
+    content, count = result_records(result, lines, pl.concat([elsewhere, frame]), told)
+    assert content == render.records(result, "line_result", whole)
+    assert count == len(whole)
+
+
 def test_a_result_file_counts_its_lines_over_all_shares(
     catalogue: Catalogue, result: Format
 ) -> None:
     told = explanations(catalogue.formats["member_registration"], catalogue.reasons)
     none = FINDINGS.to_frame()
     shares = [
-        result_lines(lines_frame((0, 1, 1, 5), (1, 1, 1, 5)), none, told),
-        result_lines(lines_frame((2, 2, 1, 6)), none, told),
+        result_records(result, lines_frame((0, 1, 1, 5), (1, 1, 1, 5)), none, told),
+        result_records(result, lines_frame((2, 2, 1, 6)), none, told),
     ]
     pieces = list(result_file(result, receipt().control(), shares))
     assert [count for _, count in pieces] == [0, 2, 1, 0]

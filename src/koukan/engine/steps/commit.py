@@ -22,12 +22,19 @@ from koukan.engine.groups import Chunk, receptions_of, stage_of
 from koukan.engine.lookup import tokens_of
 from koukan.engine.receipts import control_of
 from koukan.engine.steps.gate import close
-from koukan.engine.steps.link import ACCEPTED, DUPLICATE, REJECTED, Outcome
+from koukan.engine.steps.link import Outcome
 from koukan.engine.steps.validate import ROW
 from koukan.flows import registration
 from koukan.flows.registration import HISTORY, PARTITION, ROSTER, VAULT
 from koukan.ledger import Counts, Group, Ledger, Reception
-from koukan.rules.acknowledge import explanations, result_file, result_lines
+from koukan.rules.acknowledge import (
+    ACCEPTED,
+    DUPLICATE,
+    REJECTED,
+    explanations,
+    result_file,
+    result_records,
+)
 from koukan.rules.validate import KEPT
 from koukan.tables.table import DataFile
 
@@ -77,9 +84,7 @@ def file_name(group: int, attempt: int, number: int) -> str:
 def write(centre: Centre, share: Share) -> Iterator[Written]:
     """Write the accepted lines of a share into 委託区画 and 資格履歴."""
     first = share.chunks[0]
-    parts = [accepted_events(centre, chunk, share.section) for chunk in share.chunks]
-    # A chunk lacks the columns that it has no value of; in one piece, rows are gathered cheaply.
-    events = pl.concat(parts, how="diagonal", rechunk=True)
+    events = events_of(centre, share)
     if events.is_empty():
         return
     name = file_name(first.group, first.attempt, share.number)
@@ -89,6 +94,13 @@ def write(centre: Centre, share: Share) -> Iterator[Written]:
     for bucket, frame in registration.history_frames(events, centre.site.buckets):
         where = {"bucket": bucket, "section": share.section}
         yield Written(HISTORY, centre.tables[HISTORY].write(where, frame, name))
+
+
+def events_of(centre: Centre, share: Share) -> pl.DataFrame:
+    """Accepted lines of a share. The parts are gone when it returns: they are as large again."""
+    parts = [accepted_events(centre, chunk, share.section) for chunk in share.chunks]
+    # A chunk lacks the columns that it has no value of; in one piece, rows are gathered cheaply.
+    return pl.concat(parts, how="diagonal", rechunk=True)
 
 
 def accepted_events(centre: Centre, chunk: Chunk, section: str) -> pl.DataFrame:
@@ -123,14 +135,14 @@ def render(centre: Centre, item: Rendering) -> Rendered:
     digest = hashlib.sha256()
     lines = 0
 
-    def shares() -> Iterator[pl.DataFrame]:
+    def shares() -> Iterator[tuple[bytes, int]]:
         for chunk in item.chunks:
             stage = stage_of(centre, chunk.group, chunk.attempt)
             outcome = stage.get(f"{chunk.number:05d}.outcome").with_row_index("row")
             rows = outcome.with_columns(pl.col("row").cast(pl.Int64) + chunk.row)
             own = rows.filter(pl.col("reception") == reception.number)
             found = stage.get(f"{chunk.number:05d}.findings")
-            yield result_lines(own, found, told)
+            yield result_records(form, own, found, told)
 
     def pieces() -> Iterator[bytes]:
         nonlocal lines

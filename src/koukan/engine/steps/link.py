@@ -22,6 +22,7 @@ from koukan.engine.lookup import links_of, roster_of, spread
 from koukan.engine.steps.validate import content_of
 from koukan.flows.registration import insurer_texts
 from koukan.ledger import Group, Reception
+from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
 from koukan.rules.link import Known, Linked, entangled, joined, link
 from koukan.rules.register import (
     KEYS,
@@ -39,7 +40,6 @@ from koukan.rules.register import (
 from koukan.rules.schema import FINDINGS
 from koukan.rules.shares import beyond
 
-ACCEPTED, REJECTED, DUPLICATE = 1, 2, 3  # 処理結果区分
 SEEDS = (0x6B6F756B, 0x616E3031)  # two hashes of 64 bits: equal content, not only equal hash
 
 
