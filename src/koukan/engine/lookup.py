@@ -12,7 +12,7 @@ import polars as pl
 
 from koukan.engine.centre import Centre
 from koukan.flows.registration import PARTITION, ROSTER, VAULT
-from koukan.rules.register import NONE
+from koukan.rules.register import NONE, Small
 from koukan.tables.definition import bucket_label, bucket_of_token
 
 Ints = npt.NDArray[np.int64]
@@ -55,7 +55,7 @@ def spread(values: Ints, keys: pl.Series, answers: pl.Series) -> Ints:
     return result
 
 
-def roster_of(centre: Centre, insurers: Ints, links: Ints, member_ids: Ints) -> tuple[Ints, Ints]:
+def roster_of(centre: Centre, insurers: Small, links: Ints, member_ids: Ints) -> tuple[Ints, Ints]:
     """被保険者枝番 of (insurer, link), and the link that owns (insurer, given 被保険者枝番)."""
     member = np.full(len(insurers), NONE, np.int64)
     owner = np.full(len(insurers), NONE, np.int64)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, overload
+from typing import BinaryIO, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,7 @@ from koukan.rules.register import (
     duplicates,
     judge,
     key_columns,
+    room_for,
 )
 from koukan.rules.schema import FINDINGS
 from koukan.rules.shares import beyond
@@ -216,10 +217,7 @@ def _check(
 def read_lines(file: BinaryIO, definition: Bundle, verdict: Verdict) -> tuple[Lines, pl.DataFrame]:
     """The numbers of all lines, and the findings of single ones (row, field, code)."""
     compiled = validators(definition)
-    keys: dict[str, npt.NDArray[Any]] = {
-        name: np.empty(verdict.rows, np.bool_ if dtype == pl.Boolean else np.int64)
-        for name, dtype in KEYS.items()
-    }
+    keys = room_for(KEYS, verdict.rows)
     parts = [FINDINGS.to_frame()]
     for start, content in pieces(file, verdict.cuts):
         for decoded in decode_piece(definition.form, content):

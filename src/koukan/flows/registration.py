@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from koukan.formats.model import Field, Format
 from koukan.tables.definition import TableDefinition, bucket_label, bucket_of_link, bucket_of_token
 
 VAULT, PARTITION, HISTORY = "vault", "entrusted_partition", "qualification_history"
+Number = TypeVar("Number", bound=np.generic)
 ROSTER = "roster"  # section of a partition: 紐付番号 <-> 被保険者枝番, one to one
 FORMAT = "member_registration"
 LINK_DIGITS, MEMBER_DIGITS = 16, 10
@@ -79,32 +81,51 @@ def definitions(form: Format, buckets: int) -> dict[str, TableDefinition]:
     }
 
 
+def by_insurer(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Rows by 保険者コード, in the order given, without their column `insurer` (a number)."""
+    codes = rows["insurer"].unique().to_list()
+    if len(codes) == 1:
+        return {f"{codes[0]:08d}": rows.drop("insurer")}
+    parts = rows.partition_by("insurer", as_dict=True, include_key=False)
+    return {f"{key[0]:08d}": frame for key, frame in sorted(parts.items())}
+
+
 def partition_frames(events: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Accepted lines of one section by insurer, in line order; columns of the partition's section.
 
     Args:
-        events: EVENT columns, `insurer_code`, and those of the section's own that have a value.
+        events: EVENT columns, `insurer`, and those of the section's own that have a value; any.
     """
-    insurers = events["insurer_code"].unique().sort().to_list()
-    plain = events.drop("insurer_code")
-    if len(insurers) == 1:
-        return {insurers[0]: plain}
-    return {code: plain.filter(events["insurer_code"] == code) for code in insurers}
+    return by_insurer(events)
 
 
 def history_frames(events: pl.DataFrame, buckets: int) -> Iterator[tuple[str, pl.DataFrame]]:
     """The same lines by bucket of the 紐付番号, sorted by it, reception and line."""
     links = events["link_number"].to_numpy()
-    order = np.argsort(links, kind="stable")  # they come in (reception, line) order
+    order = ascending(links)  # they come in (reception, line) order
     bounds = np.searchsorted(bucket_of_link(links[order], buckets), np.arange(buckets + 1))
     for bucket, (start, stop) in enumerate(pairwise(bounds)):
         if stop > start:  # gathered bucket by bucket: no second copy of all rows
-            yield bucket_label(bucket, buckets), events[order[int(start) : int(stop)]]
+            rows = events[order[int(start) : int(stop)]]
+            texts = insurer_texts(rows["insurer"])
+            yield bucket_label(bucket, buckets), rows.drop("insurer").with_columns(texts)
+
+
+def ascending(numbers: npt.NDArray[Number], *others: npt.NDArray[Number]) -> npt.NDArray[np.int64]:
+    """Indices that sort by the numbers, then by the others, then by place.
+
+    Such numbers hardly ever repeat, and sorting without regard to that takes a fifth of the time.
+    """
+    order = np.argsort(numbers)
+    ordered = numbers[order]
+    if np.any(ordered[1:] == ordered[:-1]):
+        order = np.lexsort((*reversed(others), numbers))
+    return order
 
 
 def vault_frames(rows: pl.DataFrame, buckets: int) -> Iterator[tuple[str, pl.DataFrame]]:
     """New tokens by bucket, sorted by token: a bucket is a range of them."""
-    ordered = rows.sort("token_hi", "token_lo")
+    ordered = rows[ascending(rows["token_hi"].to_numpy(), rows["token_lo"].to_numpy())]
     found = bucket_of_token(ordered["token_hi"], buckets).to_numpy()
     for bucket, (start, stop) in enumerate(
         pairwise(np.searchsorted(found, np.arange(buckets + 1)))
@@ -115,13 +136,16 @@ def vault_frames(rows: pl.DataFrame, buckets: int) -> Iterator[tuple[str, pl.Dat
 
 def roster_frames(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """New 被保険者枝番 by insurer, sorted by 紐付番号."""
-    parts = rows.sort("link_number").partition_by("insurer_code", as_dict=True)
-    return {str(key[0]): frame.drop("insurer_code") for key, frame in sorted(parts.items())}
+    return by_insurer(rows[ascending(rows["link_number"].to_numpy())])
 
 
-def insurer_texts(codes: npt.NDArray[np.int64]) -> pl.Series:
-    """保険者コード as its eight digits."""
-    return pl.Series("insurer_code", codes).cast(pl.String).str.zfill(8)
+def insurer_texts(codes: pl.Series) -> pl.Series:
+    """保険者コード as its eight digits: there are few, so no text is made for every row."""
+    different = codes.unique().sort()
+    texts = different.cast(pl.String).str.zfill(8)
+    if len(different) == 1:
+        return pl.repeat(texts[0], len(codes), dtype=pl.String, eager=True).alias("insurer_code")
+    return texts.gather(different.search_sorted(codes)).alias("insurer_code")
 
 
 def event_columns(columns: Mapping[str, pl.Series]) -> list[pl.Series]:

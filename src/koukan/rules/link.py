@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from koukan.rules.register import CHANGE, LOSS, NEW, NONE, REENTRY, Ints, Mask, Persons
+from koukan.rules.register import CHANGE, LOSS, NEW, NONE, REENTRY, Ints, Mask, Persons, Small
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Linked:
     new_number: Mask  # 更新後個人番号 becomes a further number of the link
 
 
-def first_of(considered: Mask, asking: Mask, *values: Ints) -> tuple[Ints, Mask]:
+def first_of(considered: Mask, asking: Mask, *values: Small) -> tuple[Ints, Mask]:
     """For each considered or asking entry the first considered one with the same values.
 
     Returns:
@@ -112,13 +112,13 @@ def joined(parts: Sequence[Linked]) -> Linked:
     return Linked(rejects=pl.concat(rejects), **{name: column(name) for name in names})
 
 
-def _all_different(values: Ints) -> bool:
+def _all_different(values: Small) -> bool:
     """Cheaper than to find who comes first; a night's new persons are mostly strangers."""
     ordered = np.sort(values)
     return not bool((ordered[1:] == ordered[:-1]).any())
 
 
-def enumerate_names(columns: Iterable[Ints]) -> Iterator[tuple[str, Ints]]:
+def enumerate_names(columns: Iterable[Small]) -> Iterator[tuple[str, Small]]:
     """Columns under names of their own, for a join over all of them."""
     return ((f"value_{number}", column) for number, column in enumerate(columns))
 
@@ -133,50 +133,52 @@ def link(
         link_numbers, member_ids: what each person would issue if it is the first.
     """
     here = ~rejected
-    position = np.arange(len(rejected))
     joins = here & (persons.process == NEW)
-    first, _ = first_of(joins & (known.link == NONE), here, persons.my_number)
-    from_group = (known.link == NONE) & (first != NONE) & (first <= position)
-    link = np.where(from_group, link_numbers[np.maximum(first, 0)], known.link)
-    new_link = from_group & (first == position) & joins
-
-    unlisted = joins & (known.member == NONE) & (link != NONE)
-    first_member, _ = first_of(unlisted, here, persons.insurer, link)
-    issued = (known.member == NONE) & (first_member != NONE) & (first_member <= position)
-    issued &= link != NONE
-    member = np.where(issued, member_ids[np.maximum(first_member, 0)], known.member)
-    new_member = issued & (first_member == position) & joins
-
-    rejects = []
-
-    def reject(wrong: Mask, field: str, code: str) -> None:
-        if wrong.any():
-            rows = pl.DataFrame({"person": np.flatnonzero(wrong)})
-            rejects.append(rows.with_columns(field=pl.lit(field), code=pl.lit(code)))
+    link, new_link = _issued(here, joins, known.link, link_numbers, persons.my_number)
+    of_link = persons.insurer, link
+    member, new_member = _issued(here & (link != NONE), joins, known.member, member_ids, *of_link)
 
     given = persons.member_id != NONE
     needs = here & np.isin(persons.process, (REENTRY, CHANGE, LOSS))
     unregistered = needs & (member == NONE)
     wrong_member = needs & given & (member != NONE) & (member != persons.member_id)
     stranger = unregistered & given & (known.member_owner != NONE)
-    reject(unregistered & ~given, "process_type_code", "R403")
-    reject(unregistered & given & ~stranger, "member_id", "R401")
-    reject(stranger | wrong_member, "member_id", "R402")
     bad = unregistered | wrong_member
-
     changes, taken = _number_changes(persons, here & ~bad, joins, link, known)
-    reject(taken, "new_my_number", "R404")
-    bad |= taken
-
-    accepted = here & ~bad
-    empty = pl.DataFrame(schema={"person": pl.Int64, "field": pl.String, "code": pl.String})
+    accepted = here & ~(bad | taken)
+    rejects = [
+        _rejects(unregistered & ~given, "process_type_code", "R403"),
+        _rejects(unregistered & given & ~stranger, "member_id", "R401"),
+        _rejects(stranger | wrong_member, "member_id", "R402"),
+        _rejects(taken, "new_my_number", "R404"),
+    ]
     return Linked(
         link=np.where(accepted, link, NONE),
         member=np.where(accepted, member, NONE),
-        rejects=pl.concat([empty, *rejects]),
-        rejected=rejected | bad,
+        rejects=pl.concat(rejects),
+        rejected=~accepted,
         reused=accepted & joins & ~new_member,
         new_link=new_link & accepted,
         new_member=new_member & accepted,
         new_number=changes & accepted,
     )
+
+
+def _issued(
+    here: Mask, joins: Mask, known: Ints, numbers: Ints, *identity: Small
+) -> tuple[Ints, Mask]:
+    """What each person has, by what the tables know or by the first new one of its identity.
+
+    Returns:
+        the number, `NONE` where there is none, and who issued it.
+    """
+    position = np.arange(len(here))
+    first, _ = first_of(here & joins & (known == NONE), here, *identity)
+    issued = (known == NONE) & (first != NONE) & (first <= position)
+    found = np.where(issued, numbers[np.maximum(first, 0)], known)
+    return found, issued & joins & (first == position)
+
+
+def _rejects(wrong: Mask, field: str, code: str) -> pl.DataFrame:
+    rows = pl.DataFrame({"person": np.flatnonzero(wrong)})
+    return rows.with_columns(field=pl.lit(field), code=pl.lit(code))

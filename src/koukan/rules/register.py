@@ -8,7 +8,9 @@ step 1-1: the whole 基本4情報, 資格情報, 各種証情報), and they stan
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +21,16 @@ from koukan.rules.checks import as_date
 from koukan.rules.schema import FINDINGS
 
 Ints = npt.NDArray[np.int64]
+Small = npt.NDArray[np.integer[Any]]  # of the width that holds them: there are as many as lines
 Mask = npt.NDArray[np.bool_]
+Number = TypeVar("Number", bound=np.generic)
 NONE = -1  # an absent or unreadable number
 KEYS = pl.Schema(
     {
         "record_number": pl.Int64,
-        "type": pl.Int64,
-        "process": pl.Int64,
-        "insurer": pl.Int64,
+        "type": pl.Int8,
+        "process": pl.Int8,
+        "insurer": pl.Int32,
         "my_number": pl.Int64,
         "member_id": pl.Int64,
         "new_my_number": pl.Int64,
@@ -37,30 +41,43 @@ KEYS = pl.Schema(
 NEW, REENTRY, CHANGE, LOSS = 1, 2, 3, 4  # 処理種別コード
 
 
-def _number(name: str) -> pl.Expr:
-    return pl.col(name).cast(pl.Int64, strict=False).fill_null(NONE).alias(name)
+def room_for(schema: pl.Schema, rows: int) -> dict[str, npt.NDArray[Any]]:
+    """Columns of numbers and flags to be filled, by name; zeros."""
+    return {
+        name: np.zeros(rows, pl.Series(dtype=dtype).to_numpy().dtype)
+        for name, dtype in schema.items()
+    }
 
 
-def _key_part(item: Field) -> tuple[pl.Expr, int]:
+def _number(name: str, dtype: type[pl.DataType] = pl.Int64) -> pl.Expr:
+    return pl.col(name).cast(dtype, strict=False).fill_null(NONE)
+
+
+def _key_part(item: Field, *, typed: bool) -> tuple[pl.Expr, int]:
     """A key field as a small integer and the number of values it may have."""
     if item.type == "date":
-        days = as_date(item.name).to_physical().cast(pl.Int64) + 40_000  # 1860 onwards
-        return days, 2**22
+        day = pl.col(item.name) if typed else as_date(item.name)
+        return day.to_physical().cast(pl.Int64) + 40_000, 2**22  # 1860 onwards
     return pl.col(item.name).cast(pl.Int64, strict=False), 10**item.length
 
 
-def key_columns(record: Record, bad: str) -> list[pl.Expr]:
-    """What later rules need of a decoded record, as integers; the columns of `KEYS`."""
+def key_columns(record: Record, bad: str, typed: Collection[str] = ()) -> list[pl.Expr]:
+    """What later rules need of a decoded record, as integers; the columns of `KEYS`.
+
+    Args:
+        bad: the column that tells whether the row breaks a rule.
+        typed: dates that come as days already; everything else comes as strings.
+    """
     own = {item.name: item for item in record.own}
     key = pl.lit(0, pl.Int64)
     for name in record.key:
-        part, size = _key_part(own[name])
+        part, size = _key_part(own[name], typed=name in typed)
         key = key * size + part
     return [
         _number("record_number"),
-        pl.lit(int(record.code), pl.Int64).alias("type"),
-        _number("process_type_code").alias("process"),
-        _number("insurer_code").alias("insurer"),
+        pl.lit(int(record.code), pl.Int8).alias("type"),
+        _number("process_type_code", pl.Int8).alias("process"),
+        _number("insurer_code", pl.Int32).alias("insurer"),
         _number("my_number"),
         _number("member_id"),
         _number("new_my_number"),
@@ -73,11 +90,11 @@ def key_columns(record: Record, bad: str) -> list[pl.Expr]:
 class Lines:
     """All data lines of a group; `reception` is the position of the file in the group."""
 
-    reception: Ints
+    reception: Small
     record_number: Ints
-    type: Ints
-    process: Ints
-    insurer: Ints
+    type: Small
+    process: Small
+    insurer: Small
     my_number: Ints
     member_id: Ints
     new_my_number: Ints
@@ -94,9 +111,9 @@ class Persons:
 
     first: Ints  # index of the person's first line
     of_line: Ints  # person of every line
-    reception: Ints
-    process: Ints
-    insurer: Ints
+    reception: Small
+    process: Small
+    insurer: Small
     my_number: Ints
     member_id: Ints
     new_my_number: Ints
@@ -162,26 +179,33 @@ def duplicates(
     return repeated["row"].to_numpy(), repeated["first"].to_numpy(), contradicting.to_numpy()
 
 
-def persons_of(lines: Lines) -> tuple[Persons, Ints, Ints]:
-    """Group the lines by person.
+@dataclass(frozen=True)
+class Grouping:
+    """An order of the lines in which each person's stand together."""
 
-    Returns:
-        the persons, an order of the lines in which each person's stand together, and the position
-        in that order at which each person begins.
-    """
-    identity = lines.reception * 10**10 + lines.record_number
-    if len(identity) < 2 or bool(np.all(identity[1:] >= identity[:-1])):
-        order = np.arange(len(identity))
-    else:
+    order: Ints | None  # None: they stand so already
+    starts: Ints  # where in that order each person begins
+
+    def line_up(self, values: npt.NDArray[Number]) -> npt.NDArray[Number]:
+        return values if self.order is None else values[self.order]
+
+
+def persons_of(lines: Lines) -> tuple[Persons, Grouping]:
+    """Group the lines by person."""
+    identity = lines.record_number
+    if len(lines) and lines.reception.min() != lines.reception.max():
+        identity = lines.reception.astype(np.int64) * 10**10 + identity
+    order = None
+    if not np.all(identity[1:] >= identity[:-1]):
         order = np.argsort(identity, kind="stable")
-    ordered = identity[order]
-    starts = np.flatnonzero(np.concatenate((np.ones(1, np.bool_), ordered[1:] != ordered[:-1])))
-    starts = starts[: len(ordered)]
-    number = np.zeros(len(ordered), np.int64)
-    number[starts] = 1
-    of_line = np.empty(len(ordered), np.int64)
-    of_line[order] = np.cumsum(number) - 1
-    first = order[starts]
+        identity = identity[order]
+    begins = np.ones(len(lines), np.bool_)
+    np.not_equal(identity[1:], identity[:-1], out=begins[1:])
+    of_line = np.cumsum(begins) - 1
+    starts = first = np.flatnonzero(begins)
+    if order is not None:
+        of_line[order] = of_line.copy()
+        first = order[starts]
     persons = Persons(
         first=first,
         of_line=of_line,
@@ -192,16 +216,33 @@ def persons_of(lines: Lines) -> tuple[Persons, Ints, Ints]:
         member_id=lines.member_id[first],
         new_my_number=lines.new_my_number[first],
     )
-    return persons, order, starts
+    return persons, Grouping(order, starts)
 
 
-def _differs(values: Ints, usable: Mask, order: Ints, starts: Ints) -> Mask:
-    """By person: whether its usable lines name different values."""
-    ordered, known = values[order], usable[order]
-    limits = np.iinfo(np.int64)
-    low = np.minimum.reduceat(np.where(known, ordered, limits.max), starts)
-    high = np.maximum.reduceat(np.where(known, ordered, limits.min), starts)
-    return np.asarray(low < high)
+def _differs(values: Small, usable: Mask | None, of_line: Ints, grouping: Grouping) -> Mask:
+    """By person: whether its usable lines name different values.
+
+    Args:
+        usable: by line; None: all are.
+        of_line: person of every line.
+    """
+    differs = np.zeros(len(grouping.starts), np.bool_)
+    ordered = grouping.line_up(values)
+    changes = ordered[1:] != ordered[:-1]
+    changes[grouping.starts[1:] - 1] = False  # from one person to the next
+    if not changes.any():
+        return differs
+    # Few persons are left to be looked at line by line.
+    persons = grouping.line_up(of_line)
+    doubtful = differs.copy()
+    doubtful[persons[1:][changes]] = True
+    known = doubtful[persons]
+    if usable is not None:
+        known &= grouping.line_up(usable)
+    found, starts = np.unique(persons[known], return_index=True)
+    chosen = ordered[known]
+    differs[found] = np.minimum.reduceat(chosen, starts) < np.maximum.reduceat(chosen, starts)
+    return differs
 
 
 @dataclass(frozen=True)
@@ -219,21 +260,21 @@ def judge(
     form: Format, lines: Lines, repeated: Ints, originals: Ints, contradicting: Ints
 ) -> Judgement:
     """Apply the rules over lines; the last three come from `duplicates`."""
-    persons, order, starts = persons_of(lines)
+    persons, grouping = persons_of(lines)
     parts = [_findings(contradicting, "my_number", "R301")]
     # A line with a finding of its own may hold anything: it makes nobody a stranger.
     usable = ~lines.bad
-    strangers = _differs(lines.insurer, np.ones(len(lines), np.bool_), order, starts)
+    strangers = _differs(lines.insurer, None, persons.of_line, grouping)
     for values in (lines.my_number, lines.member_id, lines.new_my_number):
-        strangers |= _differs(values, usable, order, starts)
-    mixed = _differs(lines.process, usable, order, starts)
+        strangers |= _differs(values, usable, persons.of_line, grouping)
+    mixed = _differs(lines.process, usable, persons.of_line, grouping)
     parts.append(_findings(np.flatnonzero(strangers[persons.of_line]), "record_number", "R303"))
     parts.append(_findings(np.flatnonzero(mixed[persons.of_line]), "process_type_code", "R305"))
     wanted = 0
     for record in form.records:
         wanted |= 1 << int(record.code)
-    present = np.bitwise_or.reduceat(np.left_shift(1, lines.type)[order], starts)
-    missing = present != wanted
+    kinds = grouping.line_up(np.left_shift(np.int64(1), lines.type))
+    missing = np.bitwise_or.reduceat(kinds, grouping.starts) != wanted
     parts.append(_findings(persons.first[missing], "record_type_code", "R304"))
     rejected = strangers | mixed | missing
     rejected[persons.of_line[np.flatnonzero(lines.bad)]] = True
@@ -243,7 +284,8 @@ def judge(
     duplicate = np.zeros(len(lines), np.bool_)
     # A line that repeats one of a rejected person repeats nothing that is registered.
     duplicate[repeated[~(shared & rejected[persons.of_line[repeated]])]] = True
-    repeating = np.asarray(np.logical_and.reduceat(duplicate[order], starts)) & ~rejected
+    repeating = ~rejected
+    repeating &= np.logical_and.reduceat(grouping.line_up(duplicate), grouping.starts)
     return Judgement(pl.concat(parts), duplicate, rejected, repeating, persons)
 
 

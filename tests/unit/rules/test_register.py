@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from plain_files import samples, shipped_format
 
+from koukan.rules.checks import as_date
 from koukan.rules.register import (
     KEYS,
     NONE,
@@ -347,17 +348,25 @@ def test_keys_that_only_look_alike_when_mixed_are_told_apart() -> None:
     assert len(repetitions(twice)) == len(lines)
 
 
+def test_lines_that_cannot_be_used_make_nobody_a_stranger() -> None:
+    lines = [
+        replace(line, my_number=number, bad=True)
+        for number, line in enumerate(good_person(0, 1, 111))
+    ]
+    assert "R303" not in {code for _, _, code in judged(lines)[1]}
+
+
 def test_no_lines_are_no_persons() -> None:
     judgement, found = judged([])
     assert not found
     assert len(judgement.rejected) == len(judgement.persons.first) == 0
-    persons, order, starts = persons_of(columns([]))
-    assert len(persons.first) == len(order) == len(starts) == len(columns([])) == 0
+    persons, grouping = persons_of(columns([]))
+    assert len(persons.first) == len(grouping.starts) == len(columns([])) == 0
 
 
 def test_a_part_of_the_persons_is_those_persons() -> None:
     lines = good_person(0, 1, 111) + good_person(0, 2, 222) + good_person(1, 1, 333)
-    persons, _, _ = persons_of(columns(lines))
+    persons, _ = persons_of(columns(lines))
     part = persons.part(1, 3)
     assert part.my_number.tolist() == [222, 333]
     assert part.first.tolist() == persons.first[1:3].tolist()
@@ -374,6 +383,9 @@ def keys(section: str, **values: str | None) -> dict[str, int]:
     frame = pl.DataFrame([row], schema=schema).with_columns(bad=pl.lit(False))
     found = frame.select(key_columns(record, "bad"))
     assert found.schema == KEYS
+    days = [item.name for item in record.own if item.type == "date" and item.name in record.key]
+    typed = frame.with_columns(as_date(name).alias(name) for name in days)
+    assert typed.select(key_columns(record, "bad", days)).equals(found)
     (only,) = found.to_dicts()
     return only
 

@@ -39,6 +39,7 @@ from koukan.rules.validate import KEPT
 from koukan.tables.table import DataFile
 
 ORDER = (VAULT, PARTITION, HISTORY)
+OUTCOME = ("link_number", "member_id", "reception", "line_number", "insurer")  # stored of a line
 
 
 class Written(NamedTuple):
@@ -104,26 +105,21 @@ def events_of(centre: Centre, share: Share) -> pl.DataFrame:
 
 
 def accepted_events(centre: Centre, chunk: Chunk, section: str) -> pl.DataFrame:
-    """Accepted lines of one section of a chunk, in line order: EVENT, insurer_code, own columns."""
+    """Accepted lines of one section of a chunk, in line order: EVENT, insurer, own columns."""
     stage = stage_of(centre, chunk.group, chunk.attempt)
     typed = stage.get(f"{chunk.number:05d}.{section}")
+    outcome = stage.get(f"{chunk.number:05d}.outcome")
     place = typed[ROW] - chunk.row
-    outcome = stage.get(f"{chunk.number:05d}.outcome")[place]
-    kept = outcome["class"] == ACCEPTED
-    typed, outcome = typed.filter(kept), outcome.filter(kept)
-    columns = {
-        "link_number": outcome["link_number"],
-        "member_id": outcome["member_id"],
-        "process_type_code": typed["process_type_code"],
-        "access_group_code": typed["access_group_code"],
-        "reception": outcome["reception"],
-        "line_number": outcome["line_number"],
-        "group_number": pl.repeat(chunk.group, typed.height, dtype=pl.Int64, eager=True),
-    }
+    kept = outcome["class"].gather(place) == ACCEPTED
+    typed = typed.filter(kept)
+    outcome = outcome.select(*OUTCOME)[place.filter(kept)]
+    columns = {name: outcome[name] for name in OUTCOME[:-1]}
+    columns |= {name: typed[name] for name in KEPT}
+    columns["group_number"] = pl.repeat(chunk.group, typed.height, dtype=pl.Int64, eager=True)
     own = typed.drop(ROW, *KEPT)
     stage.done_with(f"{chunk.number:05d}.{section}")
-    insurer = registration.insurer_texts(outcome["insurer"].to_numpy())
-    return pl.DataFrame([*registration.event_columns(columns), insurer, *own.get_columns()])
+    events = registration.event_columns(columns)
+    return pl.DataFrame([*events, outcome["insurer"], *own.get_columns()])
 
 
 def render(centre: Centre, item: Rendering) -> Rendered:

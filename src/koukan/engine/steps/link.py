@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,6 @@ from koukan.engine.groups import Chunk, receptions_of, stage_of
 from koukan.engine.leases import lease
 from koukan.engine.lookup import links_of, roster_of, spread
 from koukan.engine.steps.validate import content_of
-from koukan.flows.registration import insurer_texts
 from koukan.ledger import Group, Reception
 from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
 from koukan.rules.link import Known, Linked, entangled, joined, link
@@ -32,6 +31,7 @@ from koukan.rules.register import (
     Lines,
     Mask,
     Persons,
+    Small,
     companions,
     duplicate_candidates,
     duplicates,
@@ -56,7 +56,7 @@ class Content(NamedTuple):
 
     receptions: list[Reception]
     lines: Lines
-    line_numbers: Ints  # of each line in its file; the control record is line 1
+    line_numbers: Small  # of each line in its file; the control record is line 1
     undecodable: Mask  # lines with a character that cannot be read
 
 
@@ -66,9 +66,9 @@ class Outcome(NamedTuple):
     refused: dict[int, str]  # reception -> code
     findings: pl.DataFrame  # row, field, code: of rules over lines and against the history
     pending: Iterator[pl.DataFrame]  # of rules of single lines, still being worked out
-    lines: pl.DataFrame  # by line: reception, line_number, record_number, type, insurer, class …
+    lines: pl.DataFrame  # of `LINES`
     tokens: pl.DataFrame  # my_number, link_number, origin, reception: numbers the vault must learn
-    roster: pl.DataFrame  # insurer_code, link_number, member_id, reception
+    roster: pl.DataFrame  # insurer, link_number, member_id, reception
 
 
 class Learned(NamedTuple):
@@ -80,29 +80,25 @@ class Learned(NamedTuple):
 
 NOTHING = Learned(
     pl.DataFrame(schema={"my_number": pl.Int64, "link_number": pl.Int64}),
-    pl.DataFrame(schema={"insurer": pl.Int64, "link_number": pl.Int64, "member_id": pl.Int64}),
+    pl.DataFrame(schema={"insurer": pl.Int32, "link_number": pl.Int64, "member_id": pl.Int64}),
 )
 
 
+LINES = {  # by line; no wider than it must be: a million lines take 42 MB
+    "reception": pl.Int64,
+    "line_number": pl.Int32,
+    "record_number": pl.Int64,
+    "type": pl.Int8,
+    "insurer": pl.Int32,
+    "class": pl.Int8,
+    "link_number": pl.Int64,
+    "member_id": pl.Int64,
+}
 EMPTY = Outcome(  # of files that hold no data line
     refused={},
     findings=FINDINGS.to_frame(),
     pending=iter(()),
-    lines=pl.DataFrame(
-        schema=dict.fromkeys(
-            (
-                "reception",
-                "line_number",
-                "record_number",
-                "type",
-                "insurer",
-                "class",
-                "link_number",
-                "member_id",
-            ),
-            pl.Int64,
-        )
-    ),
+    lines=pl.DataFrame(schema=LINES),
     # Declared, not derived: a query at import starts threads, and who imports could not fork.
     tokens=pl.DataFrame(
         schema={
@@ -114,7 +110,7 @@ EMPTY = Outcome(  # of files that hold no data line
     ),
     roster=pl.DataFrame(
         schema={
-            "insurer_code": pl.String,
+            "insurer": pl.Int32,
             "link_number": pl.Int64,
             "member_id": pl.Int64,
             "reception": pl.Int64,
@@ -173,9 +169,9 @@ def gather(
         stage.done_with(f"{chunk.number:05d}.keys")
     pieces = [piece for chunk in chunks for piece in chunk.pieces]
     counts = [piece.rows for piece in pieces]
-    position = np.repeat(np.array([piece.position for piece in pieces], np.int64), counts)
+    position = np.repeat(np.array([piece.position for piece in pieces], np.int32), counts)
     line_numbers = np.concatenate(
-        [np.arange(piece.row + 2, piece.row + 2 + piece.rows) for piece in pieces]
+        [np.arange(piece.row + 2, piece.row + 2 + piece.rows, dtype=np.int32) for piece in pieces]
     )
     columns = {name: keys[name].to_numpy() for name in KEYS}
     lines = Lines(reception=position, **columns)
@@ -279,54 +275,66 @@ def conclude(
     content: Content, judgement: Judgement, linked: Linked, refused: dict[int, str]
 ) -> Outcome:
     """Every line's class, findings of all rules, and what vault and rosters learn."""
-    lines, persons = content.lines, judgement.persons
+    persons = judgement.persons
+    numbers = np.array([reception.number for reception in content.receptions], np.int64)
+    learned = learned_numbers(persons, linked)
+    new = linked.new_member
+    roster = {
+        "insurer": persons.insurer[new],
+        "link_number": linked.link[new],
+        "member_id": linked.member[new],
+        "reception": numbers[persons.reception[new]],
+    }
+    return Outcome(
+        refused=refused,
+        findings=findings_of(content.lines, judgement, linked),
+        pending=iter(()),
+        lines=pl.DataFrame(outcomes(content, judgement, linked, numbers), schema=LINES),
+        tokens=learned.with_columns(pl.Series("reception", numbers[learned["reception"]])),
+        roster=pl.DataFrame(roster),
+    )
+
+
+def outcomes(
+    content: Content, judgement: Judgement, linked: Linked, numbers: Ints
+) -> dict[str, npt.NDArray[np.integer[Any]]]:
+    """What became of every line: the columns of `LINES`.
+
+    Args:
+        numbers: of the group's receptions.
+    """
+    lines, of_line = content.lines, judgement.persons.of_line
+    fates = np.where(linked.rejected, np.int8(REJECTED), np.int8(ACCEPTED))
+    kinds = fates[of_line]
+    kinds[judgement.duplicate] = DUPLICATE
+    return {
+        "reception": numbers[lines.reception],
+        "line_number": content.line_numbers,
+        "record_number": lines.record_number,
+        "type": lines.type,
+        "insurer": lines.insurer,
+        "class": kinds,
+        "link_number": linked.link[of_line],
+        "member_id": linked.member[of_line],
+    }
+
+
+def findings_of(lines: Lines, judgement: Judgement, linked: Linked) -> pl.DataFrame:
+    """Findings of rules over lines and against the history, with those that follow from them."""
+    first = judgement.persons.first
     rejects = linked.rejects.select(
-        row=pl.Series("row", persons.first).gather(linked.rejects["person"]).cast(pl.Int64),
+        row=pl.Series("row", first).gather(linked.rejects["person"]).cast(pl.Int64),
         field="field",
         code="code",
     )
-    reused = pl.DataFrame({"row": persons.first[linked.reused].astype(np.int64)}).with_columns(
+    reused = pl.DataFrame({"row": first[linked.reused].astype(np.int64)}).with_columns(
         field=pl.lit("process_type_code"), code=pl.lit("W401")
     )
     found = pl.concat([judgement.findings, rejects, reused])
-    findings = companions(judgement, found, linked.rejected, lines.bad)
-    of_line = persons.of_line
-    fallen = linked.rejected[of_line]
-    repeated = judgement.duplicate
-    kinds = np.where(repeated, DUPLICATE, np.where(fallen, REJECTED, ACCEPTED))
-    numbers = np.array([reception.number for reception in content.receptions], np.int64)
-    extra = pl.DataFrame({"row": np.flatnonzero(repeated)}).with_columns(
+    repeated = pl.DataFrame({"row": np.flatnonzero(judgement.duplicate)}).with_columns(
         field=pl.lit("record_number"), code=pl.lit("D301")
     )
-    table = pl.DataFrame(
-        {
-            "reception": numbers[lines.reception],
-            "line_number": content.line_numbers,
-            "record_number": lines.record_number,
-            "type": lines.type,
-            "insurer": lines.insurer,
-            "class": kinds,
-            "link_number": linked.link[of_line],
-            "member_id": linked.member[of_line],
-        }
-    )
-    return Outcome(
-        refused=refused,
-        findings=pl.concat([findings, extra]),
-        pending=iter(()),
-        lines=table,
-        tokens=learned_numbers(persons, linked).with_columns(
-            reception=pl.lit(pl.Series(numbers)).gather(pl.col("reception"))
-        ),
-        roster=pl.DataFrame(
-            {
-                "insurer_code": insurer_texts(persons.insurer[linked.new_member]),
-                "link_number": linked.link[linked.new_member],
-                "member_id": linked.member[linked.new_member],
-                "reception": numbers[persons.reception][linked.new_member],
-            }
-        ),
-    )
+    return pl.concat([companions(judgement, found, linked.rejected, lines.bad), repeated])
 
 
 def learned_numbers(persons: Persons, linked: Linked) -> pl.DataFrame:

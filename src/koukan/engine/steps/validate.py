@@ -8,9 +8,8 @@ alone: by the pandera schema where they are few, by the same rules as expression
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 import polars as pl
 
@@ -20,12 +19,12 @@ from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, cut, receptions_of, stage_of
 from koukan.engine.stages import Stage
 from koukan.ledger import Group
-from koukan.rules.register import KEYS, key_columns
+from koukan.rules.register import KEYS, key_columns, room_for
 from koukan.rules.schema import FINDINGS
 from koukan.rules.validate import BAD, PROVEN, Validator, validators
 
 ROW = "__row"  # line of the group, from 0
-Columns = dict[str, npt.NDArray[np.generic]]
+Columns = dict[str, npt.NDArray[Any]]
 STAGED_KEYS = pl.Schema(KEYS)
 STAGED_KEYS["undecodable"] = pl.Boolean()
 
@@ -52,10 +51,7 @@ def check(centre: Centre, chunk: Chunk) -> Checked:
     stage = stage_of(centre, chunk.group, chunk.attempt)
     bundle = centre.bundle_of(centre.ledger.reception(chunk.pieces[0].reception))
     compiled = validators(bundle)
-    keys: Columns = {
-        name: np.zeros(chunk.rows, np.bool_ if dtype == pl.Boolean else np.int64)
-        for name, dtype in STAGED_KEYS.items()
-    }
+    keys = room_for(STAGED_KEYS, chunk.rows)
     bad = 0
     for decoded in decode_piece(bundle.form, content_of(centre, chunk)):
         bad += _section(stage, chunk, compiled[decoded.record.section], decoded, keys)
@@ -71,9 +67,11 @@ def _section(
     keys: Columns,
 ) -> int:
     section = decoded.record.section
-    rows = pl.Series(ROW, decoded.rows + chunk.row)
+    rows = pl.Series(ROW, decoded.rows + chunk.row, dtype=pl.UInt32)  # as polars counts rows
     flagged = validator.check(decoded.frame, suspicious=decoded.suspicious, proven=PROVEN)
-    numbers = decoded.frame.with_columns(flagged[BAD]).select(*key_columns(decoded.record, BAD))
+    days = [name for name in decoded.record.key if flagged.schema.get(name) == pl.Date]
+    known = decoded.frame.with_columns(flagged.select(BAD, *days))
+    numbers = known.select(*key_columns(decoded.record, BAD, days))
     for name in KEYS:
         keys[name][decoded.rows] = numbers[name].to_numpy()
     stage.put(f"{chunk.number:05d}.{section}", flagged.drop(BAD).with_columns(rows))

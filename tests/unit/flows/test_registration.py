@@ -1,0 +1,97 @@
+"""Which rows go into which file of which table, and in which order."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from koukan.flows.registration import (
+    ascending,
+    history_frames,
+    insurer_texts,
+    partition_frames,
+    roster_frames,
+    vault_frames,
+)
+from koukan.tables.definition import bucket_label, bucket_of_link, bucket_of_token
+
+INSURERS = [6990014, 1130012, 99]
+
+
+def events(count: int, insurers: list[int], links: int) -> pl.DataFrame:
+    draws = random.Random(count)
+    numbers = [draws.randrange(10**16) for _ in range(links)]
+    return pl.DataFrame(
+        {
+            "link_number": [draws.choice(numbers) for _ in range(count)],
+            "line_number": range(count),
+            "insurer": pl.Series([draws.choice(insurers) for _ in range(count)], dtype=pl.Int32),
+        }
+    )
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), max_size=40),
+)
+def test_numbers_ascend_and_equal_ones_stay_in_their_order(rows: list[tuple[int, int]]) -> None:
+    first = np.array([row[0] for row in rows], np.uint64)
+    second = np.array([row[1] for row in rows], np.uint64)
+    places = range(len(rows))
+    assert ascending(first).tolist() == sorted(places, key=lambda place: rows[place][0])
+    assert ascending(first, second).tolist() == sorted(places, key=lambda place: rows[place])
+
+
+@pytest.mark.parametrize("insurers", [INSURERS[:1], INSURERS])
+def test_a_partition_has_an_insurers_rows_in_line_order(insurers: list[int]) -> None:
+    rows = events(200, insurers, 50)
+    found = partition_frames(rows)
+    assert list(found) == sorted(f"{insurer:08d}" for insurer in insurers)
+    for code, frame in found.items():
+        wanted = rows.filter(pl.col("insurer") == int(code)).drop("insurer")
+        assert frame.equals(wanted)
+
+
+@pytest.mark.parametrize("links", [1, 20, 10_000])
+def test_the_history_is_sorted_by_link_and_line_in_ranges(links: int) -> None:
+    rows = events(500, INSURERS, links)
+    found = list(history_frames(rows, 4))
+    for label, frame in found:
+        assert {bucket_label(bucket_of_link(link, 4), 4) for link in frame["link_number"]} == {
+            label
+        }
+    whole = pl.concat([frame for _, frame in found])
+    texts = pl.col("insurer").cast(pl.String).str.zfill(8).alias("insurer_code")
+    wanted = rows.sort("link_number", "line_number").select("link_number", "line_number", texts)
+    assert whole.equals(wanted)
+
+
+def test_the_vault_is_sorted_by_token_in_ranges() -> None:
+    draws = random.Random(1)
+    high = [draws.randrange(2**64) for _ in range(300)] * 2
+    rows = pl.DataFrame(
+        {"token_hi": high, "token_lo": [draws.randrange(2**64) for _ in high]},
+        schema={"token_hi": pl.UInt64, "token_lo": pl.UInt64},
+    )
+    found = list(vault_frames(rows, 8))
+    for label, frame in found:
+        assert {bucket_label(bucket_of_token(part, 8), 8) for part in frame["token_hi"]} == {label}
+    assert pl.concat([frame for _, frame in found]).equals(rows.sort("token_hi", "token_lo"))
+
+
+def test_a_roster_is_sorted_by_link() -> None:
+    rows = events(100, INSURERS, 10_000)
+    for code, frame in roster_frames(rows).items():
+        wanted = rows.filter(pl.col("insurer") == int(code)).drop("insurer").sort("link_number")
+        assert frame.equals(wanted)
+
+
+@given(st.lists(st.sampled_from(INSURERS), min_size=1, max_size=20))
+def test_codes_of_insurers_have_eight_digits(codes: list[int]) -> None:
+    found = insurer_texts(pl.Series(codes, dtype=pl.Int32))
+    assert found.name == "insurer_code"
+    assert found.to_list() == [f"{code:08d}" for code in codes]
