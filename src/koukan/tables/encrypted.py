@@ -7,8 +7,7 @@ does not open. A reader's own message never leaves this module: it may quote wha
 Compression is zstd level 1. Measured on 300,000 rows of 30 string columns: it writes in 0.21 s,
 reads in 0.09 s and needs 31 MB; lz4 writes in 0.17 s, reads in 0.05 s and needs 54 MB; level 3 is
 slower and no smaller. Every file is also synced, kept for years and copied to backups, so size
-wins. Statistics stay on (a tenth of the time to write): they lie inside the encryption, and a key
-that is sought in a sorted file skips whole row groups.
+wins.
 """
 
 from __future__ import annotations
@@ -143,6 +142,27 @@ def read_with_pyarrow(path: Path, key: bytes, aad: str) -> pl.DataFrame:
     if not isinstance(frame, pl.DataFrame):
         raise TypeError("a table became a column")
     return frame
+
+
+def schema_of(path: Path, key: bytes, aad: str, *, size: int, rows: int) -> pl.Schema:
+    """Open a file with the second reader, checked as `scan` does; its columns.
+
+    A tenth of the cost of `scan`, whose query over the footer also waits for its turn among those
+    that are writing.
+
+    Raises:
+        TableRefused: the file is not what it should be.
+    """
+    check_envelope(path, size=size)
+    decryption = pe.create_decryption_properties(_key(key), aad_prefix=aad.encode())
+    try:
+        with pq.ParquetFile(path, decryption_properties=decryption) as file:
+            counted, columns = file.metadata.num_rows, file.schema_arrow
+    except (OSError, pa.ArrowException):
+        _unreadable(path)
+    if counted != rows:
+        raise TableRefused("tables.wrong_rows", path=shown(path))
+    return pl.Schema(columns)
 
 
 def check_envelope(path: Path, *, size: int | None) -> None:

@@ -136,7 +136,10 @@ class Table:
         written = DataFile(relative, dict(partition), frame.height, size, digest)
         # Opened here, where many are written side by side; `commit` looks again only at files that
         # were touched since, or that another process wrote.
-        self._open(written)
+        path, key, aad = self.access(written)
+        self._check_columns(
+            written, encrypted.schema_of(path, key, aad, size=size, rows=written.rows)
+        )
         self._opened[relative] = written, _identity(path)
         return written
 
@@ -232,14 +235,17 @@ class Table:
     def _open(self, file: DataFile) -> pl.LazyFrame:
         path, key, aad = self.access(file)
         lazy = encrypted.scan(path, key, aad, size=file.size, rows=file.rows)
-        wanted = self.definition.columns(file.partition)
         found = lazy.collect_schema()
-        if any(wanted.get(name) != dtype for name, dtype in found.items()):
-            raise TableRefused("tables.wrong_columns", path=encrypted.shown(path))
+        self._check_columns(file, found)
         return lazy.select(
             pl.col(name) if name in found else pl.lit(None, dtype=dtype).alias(name)
-            for name, dtype in wanted.items()
+            for name, dtype in self.definition.columns(file.partition).items()
         )
+
+    def _check_columns(self, file: DataFile, found: pl.Schema) -> None:
+        wanted = self.definition.columns(file.partition)
+        if any(wanted.get(name) != dtype for name, dtype in found.items()):
+            raise TableRefused("tables.wrong_columns", path=encrypted.shown(Path(file.path)))
 
     def _check_hash(self, file: DataFile, path: Path) -> None:
         """Every bit of a file counts, also those that no reader looks at; once for each process."""

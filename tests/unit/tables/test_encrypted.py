@@ -147,6 +147,23 @@ def test_a_damaged_page_is_refused_when_it_is_read_although_the_file_opens(path:
         encrypted.collect(lazy, path=path)
 
 
+def test_the_second_reader_tells_the_columns_without_reading_them(path: Path) -> None:
+    size = path.stat().st_size
+    assert encrypted.schema_of(path, KEY, AAD, size=size, rows=FRAME.height) == FRAME.schema
+    wrong = [
+        (secrets.token_bytes(32), AAD, size, FRAME.height, "tables.unreadable"),
+        (KEY, AAD + "x", size, FRAME.height, "tables.unreadable"),
+        (KEY, AAD, size + 1, FRAME.height, "tables.wrong_size"),
+        (KEY, AAD, size, FRAME.height + 1, "tables.wrong_rows"),
+    ]
+    for key, aad, length, rows, expected in wrong:
+        with pytest.raises(TableRefused) as error:
+            encrypted.schema_of(path, key, aad, size=length, rows=rows)
+        assert error.value.key == expected
+        assert error.value.where == {"path": "bucket=2/g1-0.k1.parquet"}
+        assert error.value.__cause__ is None
+
+
 def test_a_wrong_query_is_a_bug_and_its_text_holds_no_value(path: Path) -> None:
     lazy = encrypted.scan(path, KEY, AAD, size=None, rows=None)
     with pytest.raises(RuntimeError) as error:
