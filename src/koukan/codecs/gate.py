@@ -20,6 +20,14 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from koukan.codecs.digits import (
+    Bytes,
+    Ints,
+    counted_before,
+    eight_digits,
+    two_digits,
+    words_of,
+)
 from koukan.codecs.text import decode
 from koukan.formats.model import LEADING, Field, Format
 
@@ -37,8 +45,6 @@ ARCHIVES = (
     b"%PDF",
 )
 MARKS = (b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe")
-Bytes = npt.NDArray[np.uint8]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -110,28 +116,6 @@ def layout_of(form: Format) -> Layout:
     )
 
 
-def eight_digits(words: npt.NDArray[np.uint64]) -> tuple[Ints, npt.NDArray[np.bool_]]:
-    """Eight ASCII digits packed in a little-endian word: their value, and whether all are such."""
-    high = words & np.uint64(0xF0F0F0F0F0F0F0F0)
-    carry = (words + np.uint64(0x0606060606060606)) & np.uint64(0xF0F0F0F0F0F0F0F0)
-    threes = np.uint64(0x3030303030303030)
-    digits = words & np.uint64(0x0F0F0F0F0F0F0F0F)
-    pairs = (digits * np.uint64(10) + (digits >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
-    fours = (pairs * np.uint64(100) + (pairs >> np.uint64(16))) & np.uint64(0x0000FFFF0000FFFF)
-    value = (fours * np.uint64(10000) + (fours >> np.uint64(32))) & np.uint64(0xFFFFFFFF)
-    return value.astype(np.int64), (high == threes) & (carry == threes)
-
-
-def _words(content: Bytes) -> npt.NDArray[np.uint64]:
-    """An unaligned view: element i is the eight bytes from i on."""
-    return np.ndarray((max(len(content) - 7, 0),), "<u8", buffer=content.data, strides=(1,))
-
-
-def _two_digits(content: Bytes, at: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
-    tens, ones = content[at] - np.uint8(48), content[at + 1] - np.uint8(48)
-    return tens.astype(np.int64) * 10 + ones, (tens < 10) & (ones < 10)
-
-
 def whole_lines(blocks: Iterable[bytes], line_limit: int) -> Iterator[bytes]:
     """The same bytes, cut behind line feeds; the last piece may lack one."""
     rest = b""
@@ -156,7 +140,6 @@ class Gate:
         self.form = form
         self.layout = layout_of(form)
         self.verdict = Verdict()
-        self._codes = np.array(sorted(int(record.code) for record in form.records))
         self._counts = np.zeros(100, np.int64)
         self._total = 0
         self._offset = 0
@@ -317,21 +300,19 @@ class Gate:
 
         shape = self.layout
         refuse("F118", ends - starts < shape.head)
-        codes, type_ok = _two_digits(content, starts + shape.type)
-        known = np.isin(codes, self._codes) & type_ok
-        refuse("F111", ~known)
-        words = _words(content)
+        codes, type_ok = two_digits(content, starts + shape.type)
+        known = shape.sizes[np.where(type_ok, codes, 0)] >= 0
+        refuse("F111", ~(known & type_ok))
+        words = words_of(content)
         high, high_ok = eight_digits(words[starts + shape.number])
-        low, low_ok = _two_digits(content, starts + shape.number + 8)
+        low, low_ok = two_digits(content, starts + shape.number + 8)
         insurers, insurer_ok = eight_digits(words[starts + shape.insurer])
         wrong = ~(high_ok & low_ok & insurer_ok)
         for separator in shape.separators:
             wrong |= content[starts + separator] != 44
         refuse("F118", wrong)
         if shape.csv:
-            commas = np.searchsorted(
-                np.flatnonzero(content == 44), np.concatenate((starts, ends[-1:]))
-            )
+            commas = counted_before(content == 44, np.concatenate((starts, ends[-1:])))
             refuse("F110", np.diff(commas) != shape.sizes[codes])
         else:
             refuse("F117", ends - starts != shape.sizes[codes])

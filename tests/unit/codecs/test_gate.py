@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from plain_files import Plain, persons, samples, shipped_format, small_format, together
 
 from koukan.codecs import gate
-from koukan.codecs.gate import CUT, Gate, eight_digits, layout_of
+from koukan.codecs.digits import eight_digits
+from koukan.codecs.gate import CUT, Gate, layout_of
 from koukan.formats import Format
 
 BOTH = pytest.mark.parametrize("syntax", ["csv", "fixed"])
