@@ -21,6 +21,7 @@ import numpy.typing as npt
 import polars as pl
 
 Ints = npt.NDArray[np.int64]
+Shares = npt.NDArray[np.int16]
 
 
 def _luhn(total: int) -> int:
@@ -68,26 +69,30 @@ BLOCK = 10_000
 
 
 @cache
-def _tables(kind: str) -> tuple[tuple[Ints, ...], Ints]:
-    """Share of each block of four body digits, lowest first; check digit for each remainder."""
+def _tables(kind: str) -> tuple[tuple[Shares, ...], Ints]:
+    """Share of each block of four body digits, lowest first; check digit for each sum of them."""
     rule = KINDS[kind]
     block = np.arange(BLOCK, dtype=np.int64)
     shares = []
     for start in range(0, rule.body, 4):
-        total = np.zeros(BLOCK, np.int64)
+        total = np.zeros(BLOCK, np.int16)
         for place, weight in enumerate(rule.weights[start : min(start + 4, rule.body)]):
-            product = block // 10**place % 10 * weight
+            product = (block // 10**place % 10 * weight).astype(np.int16)
             total += product // 10 + product % 10 if rule.folded else product
         shares.append(total)
-    digits = np.array([rule.digit(remainder) for remainder in range(rule.modulus)], np.int64)
-    return tuple(shares), digits
+    highest = sum(int(share.max()) for share in shares)
+    return tuple(shares), np.array([rule.digit(total) for total in range(highest + 1)], np.int64)
 
 
 def check_digit(kind: str, bodies: Ints) -> Ints:
     """Check digits (0-9) of whole bodies given as integers."""
     shares, digits = _tables(kind)
-    total = sum(share[bodies // BLOCK**i % BLOCK] for i, share in enumerate(shares))
-    return np.asarray(digits[total % KINDS[kind].modulus], np.int64)
+    total = np.zeros(len(bodies), np.int16)
+    for share in shares:
+        rest = bodies // BLOCK
+        total += share[bodies - rest * BLOCK]
+        bodies = rest
+    return digits[total]
 
 
 def complete(kind: str, bodies: Ints) -> Ints:
@@ -103,7 +108,8 @@ def valid_numbers(kind: str, numbers: Ints) -> npt.NDArray[np.bool_]:
     if rule.leading:
         body, digit = numbers % 10**rule.body, numbers // 10**rule.body
     else:
-        body, digit = numbers // 10, numbers % 10
+        body = numbers // 10
+        digit = numbers - body * 10
     return np.asarray(check_digit(kind, body) == digit)
 
 

@@ -110,6 +110,13 @@ def _local_public_payer(number: pl.Expr) -> pl.Expr:
     return (number >= "80") | valid("public_payer_number", number)
 
 
+CHECK_KINDS = {  # whose numbers `koukan.rules.checkdigits` knows
+    "my_number_check_digit": "my_number",
+    "insurer_check_digit": "insurer_number",
+    "municipality_check_digit": "municipality_code",
+    "public_payer_check_digit": "public_payer_number",
+    "recipient_check_digit": "recipient_number",
+}
 CHECKS: dict[str, tuple[str, Callable[[pl.Expr], pl.Expr]]] = {
     "my_number_check_digit": ("R201", lambda number: valid("my_number", number)),
     "insurer_check_digit": ("R202", lambda number: valid("insurer_number", number)),
@@ -208,7 +215,7 @@ def fused(
     fails += [CROSS_CHECKS[check.use](check) for check in record.checks]
     if not clean:
         fails += [rule.fails for rule in rules_of(form, record, codes) if rule.suspicious_only]
-    return pl.any_horizontal(fails).fill_null(False)
+    return pl.any_horizontal(pl.lit(False), *fails).fill_null(False)
 
 
 def unknown_checks(form: Format) -> list[str]:

@@ -1,7 +1,8 @@
 """Validate: strings become typed columns, rows that break a rule become findings.
 
-Two tiers from the same rules. Every row: one fused expression. Rows that failed it: the pandera
-schema column by column, or, when they are many, the rules as expressions.
+Tiers from the same rules. Every row: a quick look, and one fused expression for what that does not
+settle. Rows that failed: the pandera schema column by column, or, when they are many, the rules as
+expressions.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import polars as pl
 from koukan.formats.bundle import Bundle
 from koukan.formats.model import CodeList, Format, Record
 from koukan.rules.checks import as_date, fused, rules_of
+from koukan.rules.quick import look
 from koukan.rules.schema import FINDINGS, schema_of, validate_with_pandera
 
 BAD = "__bad"
@@ -52,24 +54,32 @@ class Validator:
             process type, access group and own columns that hold any value (dates as days,
             everything else as given), and `BAD`: whether the row breaks a rule.
         """
-        empty = {name for name in frame.columns if frame[name].null_count() == frame.height}
-        own = [
-            as_date(item.name).alias(item.name)
+        fields = {item.name: item for item in self.form.fields(self.record)}
+        empty = {name for name in fields if frame[name].null_count() == frame.height}
+        certain = {name for name in empty if not fields[name].required} | set(proven)
+        others = [item for item in fields.values() if item.name not in certain]
+        seen = look(frame, others, self.codes)
+        own = [item for item in self.record.own if item.name not in empty]
+        days = {
+            item.name: seen.days.get(item.name, as_date(item.name))
+            for item in own
             if item.type == "date" and not item.uncertain
-            else pl.col(item.name)
-            for item in self.record.own
-            if item.name not in empty
-        ]
-        known = suspicious is not None
-        optional = {item.name for item in self.form.fields(self.record) if not item.required}
-        certain = (empty & optional) | set(proven)
-        bad = fused(self.form, self.record, self.codes, clean=known, known=certain)
-        checked = frame.select(*KEPT, *own, bad.alias(BAD))
-        if suspicious is None or not len(suspicious):
-            return checked
+        }
+        columns = [days.get(item.name, pl.col(item.name)).alias(item.name) for item in own]
+        bad = self._fused(certain | seen.names, clean=suspicious is not None)
+        checked = frame.select(*KEPT, *columns, bad)
         flags = checked[BAD].to_numpy().copy()
-        flags[suspicious] = True
-        return checked.with_columns(pl.Series(BAD, flags))
+        if suspicious is not None:
+            flags[suspicious] = True
+        # What the quick look left in doubt, the rules themselves settle: these rows, these fields.
+        rows = np.flatnonzero(seen.doubtful)
+        again = frame[rows].select(*map(as_date, days), self._fused(fields.keys() - seen.names))
+        flags[rows] |= again[BAD].to_numpy()
+        settled = [checked[name].scatter(rows, again[name]) for name in days]
+        return checked.with_columns(*settled, pl.Series(BAD, flags))
+
+    def _fused(self, known: Collection[str], *, clean: bool = True) -> pl.Expr:
+        return fused(self.form, self.record, self.codes, clean=clean, known=known).alias(BAD)
 
     def undecodable(self, frame: pl.DataFrame) -> pl.Series:
         """By row of an all-string frame: whether a character in it cannot be read (R106)."""

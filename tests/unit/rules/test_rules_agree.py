@@ -11,6 +11,7 @@ import pandera.polars as pa
 import polars as pl
 import pytest
 import slow_rules
+from field_values import GOOD, WRONG, WRONG_DIGITS
 from plain_files import samples
 from polars.testing import assert_frame_equal
 
@@ -22,75 +23,6 @@ from koukan.rules.validate import BAD, PROVEN, Validator, validators
 
 SECTIONS = ("basic", "qualification", "certificate")
 Row = dict[str, str | None]
-WRONG = {
-    "digits": ["1", "12345", "１２３４５６７８", "-1234567", "+0000001", "1" * 25, " ", "12 4567"],
-    "ascii": ["a b", "ア", "x" * 30, "\x7f", "A\u200b"],
-    "code": ["", "0", "1", "9", "99", "男", "00", " 1"],
-    "date": [
-        "20260230",
-        "20230229",
-        "20240229",
-        "20261301",
-        "2026010",
-        "202601011",
-        "18671231",
-        "18680101",
-        "99991231",
-        "00000000",
-        "19800000",
-        "19801300",
-        "00000231",
-        "19800100",
-        "00000132",
-        "00001301",
-        "２０２６０４０１",
-        "2026 101",
-        "abcdefgh",
-        "+2026010",
-        "20260401",
-        "20270401",
-    ],
-    "text": [
-        "〓",
-        "\ue000",
-        "架\ufffd",
-        "長" * 120,
-        "a\u200eb",
-        "\u2028",
-        "\x01",
-        "𠮷",
-        " ",
-        "\uf8ff",
-        "\U000f0000",
-    ],
-    "kana": [
-        "ｱｲｳ",
-        "かな",
-        "アーヽヾ　（）．，－’・",
-        "漢字",
-        "ア〓",
-        "ア\ue757",
-        "ア\ufffd",
-        "A",
-        "ヷヺ",
-        "ゝ",
-        "ア\u200b",
-        "ア" * 101,
-        "ア ア",
-        "゛",
-    ],
-}
-GOOD = {
-    "my_number": ["621498320257", "123456789050", "379474484458"],
-    "insurer_number": ["06130488", "138016", "01130012"],
-    "public_payer_number": ["12010013", "80136712", "54016027", "12010014"],
-    "recipient_number": ["1234566", "0000018", "0000002"],
-    "municipality_code": ["131016", "012131", "012050", "999999"],
-    "member_id": ["1234567890", "0000000000"],
-    "new_my_number": ["123456789069", "123456789060"],
-    "insurer_code": ["06130488"],
-}
-WRONG_DIGITS = {"my_number": ["621498320258"], "insurer_number": ["06130480", "0613048"]}
 
 
 def value_of(draws: random.Random, item: Field, codes: Catalogue) -> str | None:

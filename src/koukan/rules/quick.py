@@ -1,0 +1,116 @@
+"""A quick look at every row: which fields are certainly right, told from their packed bytes.
+
+It settles nearly all rows for a tenth of what the rules cost as expressions. It decides nothing:
+what it does not call right is left to them, so it may be as narrow as it likes and must never be
+wider than they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from koukan.codecs.packed import LONGEST, Packed, among, numbers, packed, printable
+from koukan.formats.model import CodeList, Field
+from koukan.rules.checkdigits import valid_numbers
+from koukan.rules.checks import CHECK_KINDS, EARLIEST
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+Value = TypeVar("Value", np.bool_, np.int32)
+NOTHING = np.zeros(0, np.int64)
+CODE = 2  # bytes of a code
+DOUBTS = 8  # a field is left to the rules where it is in doubt in one of so many rows
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was settled; `days` are columns of dates, where a row is not doubtful."""
+
+    names: frozenset[str]  # fields that are right in every row that is not doubtful
+    doubtful: Mask  # by row
+    days: Mapping[str, pl.Series]
+
+
+def look(frame: pl.DataFrame, fields: Collection[Field], codes: Mapping[str, CodeList]) -> Look:
+    """Look at those of some fields that are short; `frame` holds strings."""
+    names, days = [], {}
+    doubtful = np.zeros(frame.height, np.bool_)
+    for item in fields:
+        if not _is_short(item, codes):
+            continue
+        column = frame[item.name]
+        found, right = _right(item, packed(column.drop_nulls()), codes)
+        wrong = _spread(~right, column, absent=item.required)
+        if np.count_nonzero(wrong) * DOUBTS > frame.height:
+            continue
+        names.append(item.name)
+        doubtful |= wrong
+        if item.type == "date":
+            spread = pl.Series(_spread(found.astype(np.int32), column, absent=0)).cast(pl.Date)
+            days[item.name] = spread.zip_with(column.is_not_null(), spread.clear(len(column)))
+    return Look(frozenset(names), doubtful, days)
+
+
+def _is_short(item: Field, codes: Mapping[str, CodeList]) -> bool:
+    if item.codes is not None:
+        return max(len(value.encode()) for value in codes[item.codes].values) <= CODE
+    return item.is_ascii and item.shortest <= LONGEST and CHECK_KINDS.keys() >= set(item.checks)
+
+
+def _right(item: Field, values: Packed, codes: Mapping[str, CodeList]) -> tuple[Ints, Mask]:
+    """A field's values as far as they are numbers or days, and which are certainly right."""
+    if item.codes is not None:
+        return NOTHING, among(values, list(codes[item.codes].values))
+    if item.type == "ascii":
+        return NOTHING, printable(values, item.shortest, item.length)
+    if item.type == "date":
+        return dates(values)
+    found, right = numbers(values, item.shortest, item.length)
+    for name in item.checks:
+        right &= valid_numbers(CHECK_KINDS[name], found)
+    return found, right
+
+
+def dates(values: Packed) -> tuple[Ints, Mask]:
+    """Days since 1970-01-01 of eight digits, and which rows are a day from `EARLIEST` on."""
+    found, right = numbers(values, 8, 8)
+    year, day = np.divmod(np.where(right, found, 0), 10_000)
+    begins, kinds, places = _calendar()
+    place = places[kinds[year], day]
+    return begins[year] + place, right & (place >= 0)
+
+
+@cache
+def _calendar() -> tuple[Ints, Ints, Ints]:
+    """By year: its first day, and its kind; by kind, month and day (as 1231): the day's place.
+
+    Kinds are 0 for years that may hold no day, 1, and 2 for leap years.
+    """
+    begins = np.arange("0000", "10001", dtype="datetime64[Y]").astype("datetime64[D]").view("i8")
+    kinds = np.where(np.diff(begins) == 366, 2, 1)
+    kinds[: int(EARLIEST[:4])] = 0
+    places = np.full((3, 10_000), -1)
+    for kind, year in ((1, "2001"), (2, "2000")):
+        days = np.arange(f"{year}-01", f"{int(year) + 1}-01", dtype="datetime64[D]")
+        months = days.astype("datetime64[M]")
+        number = months.view("i8") % 12 * 100 + (days - months).astype(np.int64) + 101
+        places[kind, number] = np.arange(len(days))
+    return begins[:-1], kinds, places
+
+
+def _spread(
+    values: npt.NDArray[Value], column: pl.Series, *, absent: bool | int
+) -> npt.NDArray[Value]:
+    """By row of a column, what was found for those that are given."""
+    if len(values) == len(column):
+        return values
+    whole = np.full(len(column), absent, values.dtype)
+    whole[column.is_not_null().to_numpy()] = values
+    return whole
