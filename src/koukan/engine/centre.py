@@ -27,7 +27,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from koukan import durable, shipped
-from koukan.engine.memory import keep_blocks
+from koukan.engine.memory import keep_blocks, set_aside
 from koukan.engine.stages import Kept
 from koukan.engine.workers import Workers
 from koukan.errors import EnvironmentRefused, UsageError
@@ -266,6 +266,7 @@ def open_centre(
     identity = load_identity(key_file, outside=root)
     keyring = Keyring.open(root / "keyring", identity)
     ledger = Ledger(root / "ledger" / "koukan.sqlite")
+    set_aside()
     return Centre(root, key_file, site, catalogue, jobs, ledger, keyring, clock, observe)
 
 

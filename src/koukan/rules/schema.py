@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+# What pandera otherwise loads with its first schema, in the middle of a task, while others wait.
+import pandera.backends.polars.builtin_checks
+import pandera.backends.polars.container  # noqa: F401
 import pandera.polars as pa
 import polars as pl
 from pandera.api.polars.types import PolarsData
