@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
+import unicodedata
 from datetime import date
-from itertools import product
+from itertools import accumulate, product
 from pathlib import Path
 
 import polars as pl
@@ -24,16 +25,28 @@ from koukan.rules.checks import well_formed
 from koukan.rules.validate import validators
 from koukan.shipped import formats_folder
 
-NAMES = [
-    "acknowledgement",
+INBOUND = [
+    "basic_four_query",
+    "juki_net_answer",
     "member_registration",
     "member_registration_fixed",
+    "my_number_query",
+    "package_receipt",
+]
+OUTBOUND = [
+    "acknowledgement",
+    "basic_four_result",
+    "juki_net_request",
+    "my_number_result",
+    "query_acceptance",
     "registration_result",
 ]
+NAMES = sorted([*INBOUND, *OUTBOUND])
+DERIVED = {"member_registration_fixed", "query_acceptance"}  # the rest of them is their base's
 SOURCE = Path(__file__).parents[2] / "src/koukan"
 each = pytest.mark.parametrize("name", NAMES)
-inbound = pytest.mark.parametrize("name", [name for name in NAMES if "member" in name])
-outbound = pytest.mark.parametrize("name", [name for name in NAMES if "member" not in name])
+inbound = pytest.mark.parametrize("name", INBOUND)
+outbound = pytest.mark.parametrize("name", OUTBOUND)
 
 
 def test_the_formats_are_these(catalogue: Catalogue) -> None:
@@ -69,16 +82,26 @@ def test_a_file_of_samples_passes_gate_decoder_and_rules(catalogue: Catalogue, n
         assert not check.check(decoded.frame, suspicious=decoded.suspicious)["__bad"].any()
 
 
+def parts(form: Format, fields: tuple[Field, ...], line: bytes) -> list[str]:
+    """The values of a written line."""
+    content = line.removesuffix(form.file.line_end)
+    if form.file.syntax == "csv":
+        return content.decode("cp932").split(",")
+    ends = list(accumulate(item.slot for item in fields))
+    assert len(content) == ends[-1]
+    found = [content[end - item.slot : end] for end, item in zip(ends, fields, strict=True)]
+    return [part.decode("cp932").rstrip(" ") for part in found]
+
+
 @outbound
 def test_a_file_of_samples_can_be_written_and_read_back(catalogue: Catalogue, name: str) -> None:
     form = catalogue.formats[name]
     control = {item.name: item.sample for item in form.control}
-    assert render.control(form, control).decode("cp932").count(",") == len(form.control) - 1
+    assert len(parts(form, form.control, render.control(form, control))) == len(form.control)
     for record in form.records:
         row = {item.name: item.sample or None for item in form.fields(record)}
         content = render.records(form, record.section, pl.DataFrame([row]))
-        values = content.decode("cp932").removesuffix("\r\n").split(",")
-        assert values == [
+        assert parts(form, form.fields(record), content) == [
             record.code if item.name == "record_type_code" else item.sample
             for item in form.fields(record)
         ]
@@ -153,6 +176,7 @@ SUFFIXES = {  # style guide, naming glossary: a label that ends so has a name th
 # Names of the official layout or of the glossary itself that the suffix rule does not reach.
 EXCEPTIONS = {
     "件数": "finding_count",  # the whole label, not only its end
+    "性別": "sex",
     "性別1": "sex_1",
     "性別2": "sex_2",
     "氏名（券面記載）": "name",
@@ -315,6 +339,8 @@ def test_every_reason_fits_for_every_field_that_it_may_be_told_of(
 @outbound
 def test_any_received_name_fits_its_answer(catalogue: Catalogue, name: str) -> None:
     form = catalogue.formats[name]
+    if "received_file_name" not in {item.name for item in form.control}:
+        return  # it answers no file
     for received in ("長" * 90, "a" * 300, "a,b\n.csv", "MR_kenpo-a_000001.csv"):
         values = {
             "reception_number": "0000000001",
@@ -331,7 +357,7 @@ KINDS = {  # 特定個人情報保護評価書: the nine kinds of 医療保険�
     "national_mutual", "local_mutual", "private_school", "welfare",
 }  # fmt: skip
 REGISTER = ("member_registration", "member_registration_fixed")
-DOORS = {"dedicated_terminal", "server_link", "nhi_aggregation", "pmh_link"}
+DOORS = {"dedicated_terminal", "server_link", "nhi_aggregation", "pmh_link", "juki_net"}
 MAY = {  # who may register qualifications, and through which doors
     "association": {"dedicated_terminal", "server_link"},
     "health_society": {"dedicated_terminal", "server_link"},
@@ -353,11 +379,90 @@ def test_the_nine_kinds_of_insurers_are_served(catalogue: Catalogue) -> None:
         assert any(catalogue.allowed(REGISTER[0], kind, door) is None for door in DOORS)
 
 
-@pytest.mark.requirement("R022", "R023")
+IMMEDIATE, BULK = {"query_mode": "1"}, {"query_mode": "2"}
+ASK = KINDS - {"municipal_nhi", "welfare"}
+ASKING = {  # who may ask what, in which mode; by the dedicated terminal only
+    ("my_number_query", "1"): ASK,
+    ("my_number_query", "2"): ASK,
+    ("basic_four_query", "1"): ASK,
+    ("basic_four_query", "2"): {*ASK, "welfare"},
+}
+
+
+@pytest.mark.requirement("R022", "R023", "R122", "R123", "R124", "R125", "R126")
 def test_rights_are_those_of_the_documented_table(catalogue: Catalogue) -> None:
-    for form, kind, door in product(catalogue.formats, KINDS, DOORS):
-        allowed = form in REGISTER and door in MAY[kind]
-        assert (catalogue.allowed(form, kind, door) is None) == allowed, (form, kind, door)
+    for form, kind, door, mode in product(catalogue.formats, KINDS, DOORS, "12"):
+        terminal = door == "dedicated_terminal"
+        if form in REGISTER:
+            allowed = door in MAY[kind]
+        elif form == "package_receipt":
+            allowed = terminal and kind != "municipal_nhi"
+        else:
+            allowed = terminal and kind in ASKING.get((form, mode), ())
+        found = catalogue.allowed(form, kind, door, {"query_mode": mode})
+        assert (found is None) == allowed, (form, kind, door, mode)
+
+
+def test_a_question_without_a_known_mode_is_nobodys_right(catalogue: Catalogue) -> None:
+    assert catalogue.allowed("basic_four_query", "welfare", "dedicated_terminal") == "F203"
+    other = {"query_mode": "3"}
+    assert catalogue.allowed("basic_four_query", "welfare", "dedicated_terminal", other) == "F203"
+
+
+def test_national_systems_answer_and_do_nothing_else(catalogue: Catalogue) -> None:
+    for form, system, door in product(catalogue.formats, catalogue.systems, DOORS):
+        allowed = (form, system, door) == ("juki_net_answer", "juki_net", "juki_net")
+        assert (catalogue.allowed(form, system, door) is None) == allowed
+
+
+@pytest.mark.requirement("R137")
+def test_request_and_answer_have_the_27_items_of_the_identity_file(catalogue: Catalogue) -> None:
+    items = [
+        "その他条件　履歴情報", "その他条件　消除者", "その他条件　異動事由", "主たる照会条件",
+        "事務区分（住基法）", "事務区分（番号利用法）", "住所", "住所（大字以降）", "住民区分",
+        "個人番号", "利用事由", "変更状況", "市町村コード", "市町村名", "性別", "情報表示", "氏名",
+        "氏名かな", "照会対象期間終了　年月日", "照会対象期間開始　年月日",
+        "照会対象期間（照会基準日）", "生存状況", "生年月日", "異動事由", "異動年月日", "異動有無",
+        "要求レコード番号",
+    ]  # fmt: skip
+    own = {
+        item.label
+        for name, section in (("juki_net_request", "request"), ("juki_net_answer", "answer"))
+        for item in catalogue.formats[name].section(section).own
+    }
+    assert len(items) == 27
+    assert own == {*items, "照会応答区分"}  # one of our own: what the answer is
+
+
+@pytest.mark.requirement("R136")
+def test_a_number_is_asked_for_by_the_basic_four_and_they_by_the_number(
+    catalogue: Catalogue,
+) -> None:
+    asked = {
+        name: [item.name for item in catalogue.formats[name].section("question").own]
+        for name in ("my_number_query", "basic_four_query")
+    }
+    four = ["resident_name", "resident_name_kana", "birth_date", "sex", "address"]
+    assert asked == {"my_number_query": four, "basic_four_query": ["my_number"]}
+    result = catalogue.formats["basic_four_result"]
+    assert "my_number" not in {item.name for item in result.all_fields}
+
+
+# --- 異体字
+
+
+def test_no_variant_would_be_another_character_after_normalisation(catalogue: Catalogue) -> None:
+    """A compatibility ideograph stands for what Unicode says; no other one changes at all."""
+    for variant, stands_for in catalogue.variants.items():
+        normal = unicodedata.normalize("NFC", variant)
+        assert normal in (variant, stands_for)
+        assert unicodedata.normalize("NFC", stands_for) == stands_for
+
+
+def test_the_file_itself_survives_normalisation() -> None:
+    text = (formats_folder() / "variants.toml").read_text(encoding="utf-8")
+    assert unicodedata.normalize("NFC", text) == text
+    assert "our own choice" in text.lower()
 
 
 # --- words of the definitions themselves
@@ -375,13 +480,13 @@ def test_a_format_says_what_it_is_for_and_where_it_comes_from(
 
 def test_every_definition_file_is_read() -> None:
     stems = {path.stem for path in formats_folder().glob("*.toml")}
-    assert stems == {*NAMES, "glossary", "rejects", "rights"}
+    assert stems == {*NAMES, "glossary", "rejects", "rights", "variants"}
 
 
 def test_a_definition_uses_no_default_silently_for_what_is_agreed() -> None:
     for name in NAMES:
-        if name == "member_registration_fixed":
-            continue  # the rest is its base's
+        if name in DERIVED:
+            continue
         file = tomllib.loads((formats_folder() / f"{name}.toml").read_text(encoding="utf-8"))[
             "file"
         ]

@@ -23,9 +23,15 @@ class Bundle:
     content: bytes  # canonical JSON
 
 
-def bundle(catalogue: Catalogue, name: str) -> Bundle:
-    """Freeze a format of the catalogue."""
+def bundle(catalogue: Catalogue, name: str, on: str | None = None) -> Bundle:
+    """Freeze a format of the catalogue.
+
+    Args:
+        on: a day (YYYYMMDD); checks that do not hold on it are left out. None: all are kept.
+    """
     form = catalogue.formats[name]
+    if on is not None:
+        form = _on(form, on)
     used = sorted({item.codes for item in form.all_fields if item.codes})
     whole = {
         "format": form.model_dump(mode="json"),
@@ -33,6 +39,16 @@ def bundle(catalogue: Catalogue, name: str) -> Bundle:
     }
     content = json.dumps(whole, ensure_ascii=False, sort_keys=True).encode()
     return thaw(content)
+
+
+def _on(form: Format, day: str) -> Format:
+    records = [
+        record.model_copy(
+            update={"checks": tuple(check for check in record.checks if check.valid_on(day))}
+        )
+        for record in form.records
+    ]
+    return form.model_copy(update={"records": tuple(records)})
 
 
 def thaw(content: bytes) -> Bundle:

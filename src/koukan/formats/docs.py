@@ -5,7 +5,7 @@ Japanese first, with the identifiers that developers need beside each label.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from koukan.formats.model import Catalogue, Check, CodeList, Field, Format, Reason, Record
 
@@ -54,6 +54,7 @@ def document(catalogue: Catalogue) -> str:
     parts += _code_lists(catalogue)
     parts += _reasons(catalogue)
     parts += _rights(catalogue)
+    parts += _variants(catalogue)
     parts += _glossary(catalogue)
     return "\n".join(parts)
 
@@ -78,7 +79,8 @@ def _contents(catalogue: Catalogue) -> Iterator[str]:
     yield _table(("様式 format", "名前 name", "方向 direction", "構文 syntax", "例 example"), rows)
     yield (
         "[コード表 / Code lists](#code-lists) · [処理結果コード / Reject codes](#reject-codes) · "
-        "[権限 / Rights](#rights) · [用語 / Glossary](#glossary)\n"
+        "[権限 / Rights](#rights) · [異体字 / Variants](#variants) · "
+        "[用語 / Glossary](#glossary)\n"
     )
 
 
@@ -127,14 +129,27 @@ def _record(form: Format, record: Record) -> Iterator[str]:
     if record.checks:
         yield "項目間の検査 / checks over several fields:\n"
         rows = [
-            (check.code, f"`{check.use}`", _names(check.fields), _when(check))
+            (check.code, f"`{check.use}`", _checked(check), _values(check.when), _valid(check))
             for check in record.checks
         ]
-        yield _table(("コード code", "検査 check", "項目 fields", "条件 when"), rows)
+        headings = ("コード code", "検査 check", "項目 fields", "条件 when", "期間 valid")
+        yield _table(headings, rows)
 
 
-def _when(check: Check) -> str:
-    return ", ".join(f"`{name}` = {' / '.join(values)}" for name, values in check.when.items())
+def _values(when: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"`{name}` = {' / '.join(values)}" for name, values in when.items())
+
+
+def _checked(check: Check) -> str:
+    """The fields, or the sets of fields of which one is needed."""
+    sets = [" + ".join(f"`{name}`" for name in names) for names in check.sets]
+    return "<br>または or ".join(sets) or _names(check.fields)
+
+
+def _valid(check: Check) -> str:
+    if check.valid_from or check.valid_to:
+        return f"{check.valid_from or ''}–{check.valid_to or ''}"
+    return ""
 
 
 def _fields(form: Format, fields: Sequence[Field]) -> str:
@@ -149,7 +164,7 @@ def _fields(form: Format, fields: Sequence[Field]) -> str:
             f"[`{item.codes}`](#codes-{item.codes})" if item.codes else "",
             _names(item.checks),
             f"`{item.sample}`" if item.sample else "",
-            item.note,
+            _note(item),
         )
         for item in fields
     ]
@@ -166,6 +181,11 @@ def _fields(form: Format, fields: Sequence[Field]) -> str:
         "備考 note",
     )
     return _table(headings, rows)
+
+
+def _note(item: Field) -> str:
+    fixed = f"常に `{item.value}` / always `{item.value}`." if item.value else ""
+    return " ".join(part for part in (fixed, item.note) if part)
 
 
 def _length(item: Field, form: Format) -> str:
@@ -206,16 +226,32 @@ def _rights(catalogue: Catalogue) -> Iterator[str]:
         "ここにない組み合わせのファイルは、全体を受付不可とします。"
         "What is not listed is refused as a whole file.\n"
     )
+    parties = {**catalogue.kinds, **catalogue.systems}
     rows = [
         (
             f"{right.title}<br>`{right.function}`",
             _names(right.formats),
-            "<br>".join(catalogue.kinds[kind] for kind in right.kinds),
+            "<br>".join(parties[kind] for kind in right.kinds),
             "<br>".join(f"{catalogue.doors[door]} `{door}`" for door in right.doors),
+            _values(right.when),
         )
         for right in catalogue.rights
     ]
-    yield _table(("届出 function", "様式 formats", "保険者 insurers", "受付経路 doors"), rows)
+    headings = ("届出 function", "様式 formats", "保険者 insurers", "受付経路 doors", "条件 when")
+    yield _table(headings, rows)
+
+
+def _variants(catalogue: Catalogue) -> Iterator[str]:
+    yield _heading("variants", "異体字 / Variants")
+    yield (
+        "氏名等を突合するときに同じ文字とみなすもの（当システムの選択）。"
+        "Characters that are one when names are compared: our own choice.\n"
+    )
+    found: dict[str, list[str]] = {}
+    for variant, stands_for in catalogue.variants.items():
+        found.setdefault(stands_for, []).append(f"{variant}（U+{ord(variant):04X}）")
+    rows = [(stands_for, "、".join(variants)) for stands_for, variants in sorted(found.items())]
+    yield _table(("文字 character", "異体字 variants"), rows)
 
 
 def _glossary(catalogue: Catalogue) -> Iterator[str]:

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from koukan.errors import DefinitionError
-from koukan.formats.model import Catalogue, CodeList, Format, Reason, Rights, Term
+from koukan.formats.model import Catalogue, CodeList, Format, Reason, Rights, Term, Variants
 
 M = TypeVar("M", bound=BaseModel)
-REGISTERS = ("glossary", "rejects", "rights")
+REGISTERS = ("glossary", "rejects", "rights", "variants")
 
 
 def explain(error: ValidationError) -> list[str]:
@@ -94,7 +94,9 @@ def load_catalogue(*folders: Path) -> tuple[Catalogue | None, list[str]]:
         for label, value in raw.get("glossary.toml", {}).items()
     ]
     rights = problems.build("rights.toml", Rights, raw.get("rights.toml", {}))
-    if problems or rights is None:
+    table = {"variants": raw.get("variants.toml", {})}
+    variants = problems.build("variants.toml", Variants, table)
+    if problems or rights is None or variants is None:
         return None, problems
     catalogue = Catalogue(
         formats=formats,
@@ -103,7 +105,9 @@ def load_catalogue(*folders: Path) -> tuple[Catalogue | None, list[str]]:
         terms=tuple(term for term in terms if term),
         rights=rights.right,
         kinds=rights.kinds,
+        systems=rights.systems,
         doors=rights.doors,
+        variants=variants.variants,
     )
     problems.extend(cross_check(catalogue))
     return (None if problems else catalogue), problems
@@ -141,7 +145,7 @@ def cross_check(catalogue: Catalogue) -> list[str]:
     for right in catalogue.rights:
         for what, used, known in (
             ("format", right.formats, set(catalogue.formats)),
-            ("kind", right.kinds, set(catalogue.kinds)),
+            ("kind", right.kinds, {*catalogue.kinds, *catalogue.systems}),
             ("door", right.doors, set(catalogue.doors)),
         ):
             for name in sorted(set(used) - known):

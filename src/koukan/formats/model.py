@@ -8,6 +8,8 @@ from here. Lengths count characters; in fixed width a text takes two bytes for e
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -16,13 +18,13 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 FieldType = Literal["digits", "ascii", "text", "kana", "code", "date", "datetime"]
 Syntax = Literal["csv", "fixed"]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-LEADING = [  # the byte gate reads person, type and insurer at fixed offsets
-    ("record_number", 10),
-    ("record_type_code", 2),
-    ("process_type_code", 1),
-    ("insurer_code", 8),
-]
+Day = Annotated[str, StringConstraints(pattern=r"^[0-9]{8}$")]  # YYYYMMDD
+Character = Annotated[str, StringConstraints(min_length=1, max_length=1)]
+# The byte gate reads these at fixed offsets: every record's number and type, and the insurer where
+# records speak for one. Nothing of variable length stands before the last of them.
+NUMBER, TYPE, INSURER = ("record_number", 10), ("record_type_code", 2), ("insurer_code", 8)
 CONTROL = {"record_number", "record_type_code", "layout_code", "sender", "file_sequence"}
+KANJI = ("CJK UNIFIED IDEOGRAPH", "CJK COMPATIBILITY IDEOGRAPH")  # names that Unicode gives them
 ASCII_TYPES = frozenset({"digits", "ascii", "code", "date", "datetime"})
 
 
@@ -45,6 +47,7 @@ class Field(Definition):
     codes: Identifier | None = None
     uncertain: bool = False  # dates: 00 for an unknown day or month, 0000 for an unknown year
     checks: tuple[Identifier, ...] = ()
+    value: str = ""  # outbound only: what the centre writes, whatever the record is about
     sample: str = ""
     note: str = ""
 
@@ -78,12 +81,32 @@ class Field(Definition):
 
 
 class Check(Definition):
-    """A rule over several fields of one record: `use` names a pure function of `koukan.rules`."""
+    """A rule over several fields of one record: `use` names a pure function of `koukan.rules`.
+
+    A rule with days is a policy with a beginning or an end: `bundle` leaves it out on other days.
+    """
 
     use: Identifier
     fields: tuple[Identifier, ...]
     code: str
     when: dict[Identifier, tuple[str, ...]] = {}
+    sets: tuple[tuple[Identifier, ...], ...] = ()  # search_items: one of them is wholly present
+    valid_from: Day | None = None  # first day
+    valid_to: Day | None = None  # last day
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Check:
+        if (self.use == "search_items") != bool(self.sets):
+            raise ValueError("`sets` belongs to search_items, and only to it")
+        if not all(self.sets):
+            raise ValueError("a set of `sets` names no field: every line would pass")
+        if self.valid_from and self.valid_to and self.valid_from > self.valid_to:
+            raise ValueError("`valid_from` is later than `valid_to`")
+        return self
+
+    def valid_on(self, day: str) -> bool:
+        """Whether the rule holds on a day (YYYYMMDD); both its days belong to it."""
+        return (self.valid_from or day) <= day <= (self.valid_to or day)
 
 
 class Record(Definition):
@@ -154,7 +177,8 @@ class Format(Definition):
             if len(set(names)) != len(names):
                 raise ValueError(f"{self.name}/{record.section}: a field name stands twice")
             for check in record.checks:
-                unknown = {*check.fields, *check.when} - set(names)
+                named = {*check.fields, *check.when}.union(*check.sets)
+                unknown = named - set(names)
                 if unknown:
                     raise ValueError(f"{self.name}/{record.section}: unknown {sorted(unknown)}")
             if set(record.key) - set(names):
@@ -167,9 +191,12 @@ class Format(Definition):
 
     def _not_for_the_gate(self) -> str | None:
         """What the byte gate relies on and this definition has not."""
-        leading = [(field.name, field.length) for field in self.common[: len(LEADING)]]
-        if leading != LEADING:
-            return f"the leading fields {LEADING}"
+        leading = [(field.name, field.length) for field in self.leading]
+        if leading[:2] != [NUMBER, TYPE] or (self.names_insurers and leading[-1] != INSURER):
+            return f"the leading fields {[NUMBER, TYPE, INSURER]}"
+        fixed = all(item.type == "code" or item.shortest == item.length for item in self.leading)
+        if not fixed or not all(item.required for item in self.leading):
+            return f"only required fields of fixed length up to {self.leading[-1].name}"
         counts = {f"{record.section}_count" for record in self.records}
         for where, fields, needed in (
             ("control", self.control, CONTROL),
@@ -189,6 +216,18 @@ class Format(Definition):
 
     def section(self, section: str) -> Record:
         return next(record for record in self.records if record.section == section)
+
+    @cached_property
+    def names_insurers(self) -> bool:
+        """Whether every record says for which insurer it speaks; national systems' do not."""
+        return any(field.name == INSURER[0] for field in self.common)
+
+    @cached_property
+    def leading(self) -> tuple[Field, ...]:
+        """The first fields of every record, up to the insurer's code or else the type."""
+        names = [field.name for field in self.common]
+        last = INSURER[0] if self.names_insurers else TYPE[0]
+        return self.common[: names.index(last) + 1] if last in names else ()
 
     @cached_property
     def all_fields(self) -> tuple[Field, ...]:
@@ -231,21 +270,39 @@ class Term(Definition):
 
 
 class Right(Definition):
-    """Which kinds of insurer may use a function, through which doors (flows.md, 'outside')."""
+    """Which kinds of insurer or national systems may use a function, through which doors."""
 
     function: Identifier
     title: str
     formats: tuple[Identifier, ...]
     kinds: tuple[str, ...]
     doors: tuple[str, ...]
+    when: dict[Identifier, tuple[str, ...]] = {}  # field of the control record -> its values
 
 
 class Rights(Definition):
     """All of `formats/rights.toml`."""
 
     kinds: dict[str, str] = {}
+    systems: dict[str, str] = {}
     doors: dict[str, str] = {}
     right: tuple[Right, ...] = ()
+
+
+class Variants(Definition):
+    """All of `formats/variants.toml`: 異体字, each with the character that it stands for."""
+
+    variants: dict[Character, Character] = {}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Variants:
+        for variant, stands_for in self.variants.items():
+            for character in (variant, stands_for):
+                if not unicodedata.name(character, "").startswith(KANJI):
+                    raise ValueError(f"{character} is no kanji")
+            if stands_for in self.variants:  # of itself, in a chain or in a circle
+                raise ValueError(f"{variant} stands for {stands_for}, which is a variant itself")
+        return self
 
 
 class Catalogue(Definition):
@@ -257,11 +314,29 @@ class Catalogue(Definition):
     terms: tuple[Term, ...]
     rights: tuple[Right, ...]
     kinds: dict[str, str]
+    systems: dict[str, str]
     doors: dict[str, str]
+    variants: dict[str, str]
 
-    def allowed(self, format_name: str, kind: str, door: str) -> str | None:
-        """None when an insurer of `kind` may send this format through `door`, else the code."""
-        rights = [right for right in self.rights if format_name in right.formats]
+    def allowed(
+        self,
+        format_name: str,
+        kind: str,
+        door: str,
+        control: Mapping[str, str] | None = None,
+    ) -> str | None:
+        """None when a party of `kind` may send this format through `door`, else the code.
+
+        Args:
+            control: the file's control record by field; a right may be bound to a value in it.
+        """
+        found = control or {}
+        rights = [
+            right
+            for right in self.rights
+            if format_name in right.formats
+            and all(found.get(name) in values for name, values in right.when.items())
+        ]
         if not any(kind in right.kinds for right in rights):
             return "F203"
         if not any(kind in right.kinds and door in right.doors for right in rights):

@@ -48,6 +48,11 @@ def test_codes_reject_codes_rights_and_terms_are_all_told(catalogue: Catalogue, 
     assert all(f"| {term.label} | `{term.name}` |" in text for term in catalogue.terms)
 
 
+def test_variants_are_told_with_their_numbers(text: str) -> None:
+    assert "| 辺 | 邊（U+908A）、邉（U+9089） |" in text
+    assert "| 神 | \ufa19（U+FA19） |" in text
+
+
 def test_it_says_that_the_layouts_are_our_own_choice(text: str) -> None:
     assert "our own documented choice" in text
 

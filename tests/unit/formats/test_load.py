@@ -144,7 +144,7 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
         REG,
         'codes = "sex"',
         'codes = "gender"',
-        "code list 'gender' is not one of certificate_class, flag,",
+        "code list 'gender' is not one of alive_status, answer_class,",
     ),
     "unknown label": (
         REG,
@@ -163,6 +163,18 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
         'label = "保険者コード"\ntype = "digits"\nlength = 8',
         'label = "保険者コード"\ntype = "digits"\nlength = 9',
         "has the leading fields",
+    ),
+    "leading field that may be empty": (
+        REG,
+        'label = "処理種別コード"\ntype = "code"\nlength = 1\nrequired = true',
+        'label = "処理種別コード"\ntype = "code"\nlength = 1',
+        "has only required fields of fixed length up to insurer_code",
+    ),
+    "leading field of any length": (
+        REG,
+        'label = "保険者コード"\ntype = "digits"\nlength = 8',
+        'label = "保険者コード"\ntype = "digits"\nlength = 8\nmin_length = 6',
+        "has only required fields of fixed length up to insurer_code",
     ),
     "no total": (
         REG,
@@ -260,6 +272,66 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
         "right = 3",
         "rights.toml: right: Input should be a valid tuple",
     ),
+    "check of sets of unknown fields": (
+        REG,
+        'use = "empty_when"',
+        'use = "search_items"\nsets = [["address"], ["address", "birthday"]]',
+        "unknown ['birthday']",
+    ),
+    "sets of another check": (
+        REG,
+        'use = "empty_when"',
+        'use = "empty_when"\nsets = [["address"]]',
+        "`sets` belongs to search_items, and only to it",
+    ),
+    "variant of two characters": (
+        "variants.toml",
+        '"髙" = "高"',
+        '"髙高" = "高"',
+        "variants.toml: variants.髙高.[key]: String should have at most 1 character",
+    ),
+    "variant of nothing": (
+        "variants.toml",
+        '"髙" = "高"',
+        '"髙" = ""',
+        "variants.toml: variants.髙: String should have at least 1 character",
+    ),
+    "variant that is no text": (
+        "variants.toml",
+        '"髙" = "高"',
+        '"髙" = 3',
+        "variants.toml: variants.髙: Input should be a valid string",
+    ),
+    "variant that is no kanji": (
+        "variants.toml",
+        '"髙" = "高"',
+        '"ア" = "亜"',
+        "variants.toml: -: Value error, ア is no kanji",
+    ),
+    "variant of what is no kanji": (
+        "variants.toml",
+        '"髙" = "高"',
+        '"髙" = "タ"',
+        "タ is no kanji",
+    ),
+    "variant of itself": (
+        "variants.toml",
+        '"髙" = "高"',
+        '"髙" = "髙"',
+        "髙 stands for 髙, which is a variant itself",
+    ),
+    "chain of variants": (
+        "variants.toml",
+        '"髙" = "高"',
+        '"髙" = "邊"',
+        "髙 stands for 邊, which is a variant itself",
+    ),
+    "circle of variants": (
+        "variants.toml",
+        '"髙" = "高"',
+        '"髙" = "高"\n"高" = "髙"',
+        "髙 stands for 高, which is a variant itself",
+    ),
     "kinds that are no table": (
         "rights.toml",
         "",
@@ -352,6 +424,15 @@ def test_the_fixed_format_differs_from_its_base_in_how_it_is_written(folder: Pat
     assert fixed.records == csv.records
     assert (fixed.control, fixed.common, fixed.end) == (csv.control, csv.common, csv.end)
     assert (fixed.file.syntax, fixed.file.encoding) == ("fixed", csv.file.encoding)
+
+
+def test_a_site_has_its_own_variants(tmp_path: Path) -> None:
+    own = tmp_path / "formats"
+    own.mkdir()
+    (own / "variants.toml").write_text('"甲" = "乙"\n', encoding="utf-8")
+    assert require_catalogue(formats_folder(), own).variants == {"甲": "乙"}
+    assert require_catalogue(formats_folder()).variants["髙"] == "高"
+    assert require_catalogue(tmp_path / "nowhere").variants == {}
 
 
 # --- frozen with what it uses
