@@ -55,7 +55,10 @@ def luhn(body: str) -> int:
     return -total % 10
 
 
-def right_digit(check: str, value: str) -> bool:
+def right(check: str, value: str) -> bool:
+    """Whether a value that is well formed passes a check of its content."""
+    if check == "no_delimiter":
+        return not set(value) & set(',"')
     body, digit = value[:-1], int(value[-1])
     if check == "my_number_check_digit":
         weights = (6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2)
@@ -75,6 +78,7 @@ CODES = {
     "municipality_check_digit": "R203",
     "public_payer_check_digit": "R204",
     "recipient_check_digit": "R205",
+    "no_delimiter": "R109",
 }
 
 
@@ -98,7 +102,7 @@ def of_field(item: Field, value: str | None, catalogue: Catalogue) -> set[str]:
     else:
         codes |= of_text(item, value)
     if not codes:
-        codes |= {CODES[check] for check in item.checks if not right_digit(check, value)}
+        codes |= {CODES[check] for check in item.checks if not right(check, value)}
     return codes
 
 
@@ -117,7 +121,7 @@ def of_text(item: Field, value: str) -> set[str]:
     return codes
 
 
-def breaks(check: Check, row: Row) -> bool:
+def breaks(check: Check, row: Row) -> bool:  # noqa: PLR0911 - one for each check
     values = [row[name] for name in check.fields]
     applies = all(row[name] in allowed for name, allowed in check.when.items())
     match check.use:
@@ -133,6 +137,9 @@ def breaks(check: Check, row: Row) -> bool:
             return None not in values and not values[0] < values[1]  # type: ignore[operator]
         case "not_later":
             return None not in values and values[0] > values[1]  # type: ignore[operator]
+        case "search_items":
+            whole = any(all(row[name] is not None for name in names) for names in check.sets)
+            return applies and not whole
     raise AssertionError(check.use)
 
 

@@ -145,16 +145,14 @@ def result_records(
     rows = lines["row"].to_numpy()
     plain = (lines["class"] == ACCEPTED).to_numpy() & ~np.isin(rows, findings["row"].to_numpy())
     numbers = lines.filter(plain)
-    content = render.numbers(
-        form,
-        SECTION,
-        {
-            "line_number": numbers["line_number"].to_numpy(),
-            "record_number": numbers["record_number"].to_numpy(),
-            "processing_result_class": numbers["class"].to_numpy(),
-            "member_id": numbers["member_id"].to_numpy(),
-        },
-    )
+    columns = {
+        "line_number": numbers["line_number"].to_numpy(),
+        "record_number": numbers["record_number"].to_numpy(),
+        "processing_result_class": numbers["class"].to_numpy(),
+    }
+    if not numbers["member_id"].has_nulls():  # what was asked or confirmed assigns none
+        columns["member_id"] = numbers["member_id"].to_numpy()
+    content = render.numbers(form, SECTION, columns)
     if len(numbers) == len(lines):
         return content, len(lines)
     worded = result_lines(lines.filter(~plain), findings, told)

@@ -110,6 +110,11 @@ def _local_public_payer(number: pl.Expr) -> pl.Expr:
     return (number >= "80") | valid("public_payer_number", number)
 
 
+def _no_delimiter(value: pl.Expr) -> pl.Expr:
+    """What is handed on in a CSV file may not shift its fields."""
+    return ~value.str.contains(r'[,"]')
+
+
 CHECK_KINDS = {  # whose numbers `koukan.rules.checkdigits` knows
     "my_number_check_digit": "my_number",
     "insurer_check_digit": "insurer_number",
@@ -122,6 +127,7 @@ CHECKS: dict[str, tuple[str, Callable[[pl.Expr], pl.Expr]]] = {
     "insurer_check_digit": ("R202", lambda number: valid("insurer_number", number)),
     "municipality_check_digit": ("R203", lambda number: valid("municipality_code", number)),
     "public_payer_check_digit": ("R204", _local_public_payer),
+    "no_delimiter": ("R109", _no_delimiter),
     "recipient_check_digit": ("R205", lambda number: valid("recipient_number", number)),
 }
 
@@ -161,6 +167,13 @@ def _not_later(check: Check) -> pl.Expr:
     return (pl.col(first) > pl.col(second)).fill_null(False)
 
 
+def _search_items(check: Check) -> pl.Expr:
+    whole = [
+        pl.all_horizontal(pl.col(name).is_not_null() for name in names) for names in check.sets
+    ]
+    return _when(check) & ~pl.any_horizontal(whole)
+
+
 CROSS_CHECKS: dict[str, Callable[[Check], pl.Expr]] = {
     "empty_when": _empty_when,
     "present_when": _present_when,
@@ -168,6 +181,7 @@ CROSS_CHECKS: dict[str, Callable[[Check], pl.Expr]] = {
     "both_or_none": _both_or_none,
     "earlier": _earlier,
     "not_later": _not_later,
+    "search_items": _search_items,
 }
 
 

@@ -60,7 +60,10 @@ def look(frame: pl.DataFrame, fields: Collection[Field], codes: Mapping[str, Cod
 
 def _is_short(item: Field, codes: Mapping[str, CodeList]) -> bool:
     if item.codes is not None:
-        return max(len(value.encode()) for value in codes[item.codes].values) <= CODE
+        return (
+            not item.checks
+            and max(len(value.encode()) for value in codes[item.codes].values) <= CODE
+        )
     return item.is_ascii and item.shortest <= LONGEST and CHECK_KINDS.keys() >= set(item.checks)
 
 

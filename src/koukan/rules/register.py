@@ -49,8 +49,11 @@ def room_for(schema: pl.Schema, rows: int) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def _number(name: str, dtype: type[pl.DataType] = pl.Int64) -> pl.Expr:
-    return pl.col(name).cast(dtype, strict=False).fill_null(NONE)
+def _number(name: str, known: Collection[str], dtype: type[pl.DataType] = pl.Int64) -> pl.Expr:
+    """A field of digits as an integer; `NONE` where it is empty, unreadable or no field at all."""
+    if name not in known:
+        return pl.lit(NONE, dtype).alias(name)
+    return pl.col(name).cast(dtype, strict=False).fill_null(NONE).alias(name)
 
 
 def _key_part(item: Field, *, typed: bool) -> tuple[pl.Expr, int]:
@@ -61,7 +64,9 @@ def _key_part(item: Field, *, typed: bool) -> tuple[pl.Expr, int]:
     return pl.col(item.name).cast(pl.Int64, strict=False), 10**item.length
 
 
-def key_columns(record: Record, bad: str, typed: Collection[str] = ()) -> list[pl.Expr]:
+def key_columns(
+    form: Format, record: Record, bad: str, typed: Collection[str] = ()
+) -> list[pl.Expr]:
     """What later rules need of a decoded record, as integers; the columns of `KEYS`.
 
     Args:
@@ -69,18 +74,19 @@ def key_columns(record: Record, bad: str, typed: Collection[str] = ()) -> list[p
         typed: dates that come as days already; everything else comes as strings.
     """
     own = {item.name: item for item in record.own}
+    known = {item.name for item in form.common}
     key = pl.lit(0, pl.Int64)
     for name in record.key:
         part, size = _key_part(own[name], typed=name in typed)
         key = key * size + part
     return [
-        _number("record_number"),
+        _number("record_number", known),
         pl.lit(int(record.code), pl.Int8).alias("type"),
-        _number("process_type_code", pl.Int8).alias("process"),
-        _number("insurer_code", pl.Int32).alias("insurer"),
-        _number("my_number"),
-        _number("member_id"),
-        _number("new_my_number"),
+        _number("process_type_code", known, pl.Int8).alias("process"),
+        _number("insurer_code", known, pl.Int32).alias("insurer"),
+        _number("my_number", known),
+        _number("member_id", known),
+        _number("new_my_number", known),
         key.fill_null(NONE).alias("key"),
         pl.col(bad).alias("bad"),
     ]

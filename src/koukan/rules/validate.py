@@ -25,7 +25,8 @@ from koukan.rules.schema import FINDINGS, schema_of, validate_with_pandera
 BAD = "__bad"
 UNDECODABLE = "R106"
 PROVEN = ("record_number", "record_type_code", "insurer_code")  # by the gate, in every line
-KEPT = ("process_type_code", "access_group_code")  # common fields that are stored with each event
+# Common fields that are stored with each event, in formats that have them.
+KEPT = ("process_type_code", "access_group_code")
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class Validator:
         }
         columns = [days.get(item.name, pl.col(item.name)).alias(item.name) for item in own]
         bad = self._fused(certain | seen.names, clean=suspicious is not None)
-        checked = frame.select(*KEPT, *columns, bad)
+        kept = [name for name in KEPT if name in frame.columns]
+        checked = frame.select(*kept, *columns, bad)
         flags = checked[BAD].to_numpy().copy()
         if suspicious is not None:
             flags[suspicious] = True
@@ -85,7 +87,7 @@ class Validator:
         """By row of an all-string frame: whether a character in it cannot be read (R106)."""
         rules = rules_of(self.form, self.record, self.codes)
         fails = [rule.fails for rule in rules if rule.code == UNDECODABLE]
-        return frame.select(pl.any_horizontal(pl.lit(False), *fails)).to_series()
+        return frame.select(pl.any_horizontal(pl.repeat(False, pl.len()), *fails)).to_series()
 
     def details(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Findings (row, field, code) of all-string rows, by expressions: any number of rows."""

@@ -12,7 +12,7 @@ from field_values import GOOD, WRONG, WRONG_DIGITS
 from plain_files import samples
 from polars.testing import assert_frame_equal
 
-from koukan.codecs.packed import packed
+from koukan.codecs.packed import LONGEST, packed
 from koukan.formats import Catalogue, bundle
 from koukan.formats.model import Field, Format
 from koukan.rules import quick
@@ -20,7 +20,11 @@ from koukan.rules.checks import CHECK_KINDS, CHECKS, as_date, rules_of
 from koukan.rules.quick import dates, look
 from koukan.rules.validate import BAD, validators
 
-SECTIONS = ("basic", "qualification", "certificate")
+SECTIONS = [  # every record type that comes in
+    *(("member_registration", name) for name in ("basic", "qualification", "certificate")),
+    *(("my_number_query", "question"), ("basic_four_query", "question")),
+    *(("juki_net_answer", "answer"), ("package_receipt", "receipt")),
+]
 
 
 @pytest.fixture(scope="module")
@@ -36,20 +40,21 @@ def values_of(item: Field, catalogue: Catalogue) -> list[str | None]:
     return [*(value or None for value in values), item.sample or None, None]
 
 
-@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize(("name", "section"), SECTIONS)
 def test_what_it_calls_right_breaks_no_rule(
-    catalogue: Catalogue, form: Format, section: str, monkeypatch: pytest.MonkeyPatch
+    catalogue: Catalogue, name: str, section: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quick, "DOUBTS", 0)  # however many rows are in doubt
+    form = catalogue.formats[name]
     record = form.section(section)
     settled = 0
     for item in form.fields(record):
         frame = pl.DataFrame({item.name: values_of(item, catalogue)}, {item.name: pl.String})
         seen = look(frame, [item], catalogue.codes)
-        if item.type in ("text", "kana"):
-            assert not seen.names
+        short = item.type not in ("text", "kana") and item.shortest <= LONGEST
+        assert seen.names == ({item.name} if short else set())
+        if not short:
             continue
-        assert seen.names == {item.name}
         fails = [
             rule.fails
             for rule in rules_of(form, record, catalogue.codes)
@@ -58,7 +63,7 @@ def test_what_it_calls_right_breaks_no_rule(
         broken = frame.select(pl.any_horizontal(fails)).to_series().to_numpy()
         assert not (broken & ~seen.doubtful).any(), item.name
         settled += int(np.count_nonzero(~seen.doubtful))
-    assert settled > 50
+    assert settled > 10
 
 
 def test_every_day_of_the_calendar_is_the_day_that_it_is() -> None:
@@ -80,7 +85,7 @@ def test_every_day_of_the_calendar_is_the_day_that_it_is() -> None:
 
 
 def test_each_check_digit_has_its_kind() -> None:
-    assert CHECK_KINDS.keys() == CHECKS.keys()
+    assert CHECK_KINDS.keys() == {name for name in CHECKS if name.endswith("_check_digit")}
 
 
 def test_a_check_that_it_does_not_know_is_left_to_the_rules(form: Format) -> None:
@@ -93,10 +98,11 @@ def test_a_check_that_it_does_not_know_is_left_to_the_rules(form: Format) -> Non
 
 
 @pytest.mark.parametrize("doubts", [0, 8, 10**9])
-@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize(("name", "section"), SECTIONS)
 def test_rows_are_judged_the_same_with_it(
-    catalogue: Catalogue, form: Format, section: str, doubts: int, monkeypatch: pytest.MonkeyPatch
+    catalogue: Catalogue, name: str, section: str, doubts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    form = catalogue.formats[name]
     draws = random.Random(section)
     validator = validators(bundle(catalogue, form.name))[section]
     fields = form.fields(form.section(section))
@@ -117,8 +123,9 @@ def test_rows_are_judged_the_same_with_it(
     assert found[BAD].equals(wanted[BAD])
 
 
-@pytest.mark.parametrize("section", SECTIONS)
-def test_good_rows_leave_no_doubt(catalogue: Catalogue, form: Format, section: str) -> None:
+@pytest.mark.parametrize(("name", "section"), SECTIONS)
+def test_good_rows_leave_no_doubt(catalogue: Catalogue, name: str, section: str) -> None:
+    form = catalogue.formats[name]
     validator = validators(bundle(catalogue, form.name))[section]
     good = {name: value or None for name, value in samples(form, section).items()}
     frame = pl.DataFrame([good] * 3, dict.fromkeys(good, pl.String))

@@ -381,11 +381,11 @@ def keys(section: str, **values: str | None) -> dict[str, int]:
     row = {name: value or None for name, value in samples(FORM, section).items()} | values
     schema = {item.name: pl.String for item in FORM.fields(record)}
     frame = pl.DataFrame([row], schema=schema).with_columns(bad=pl.lit(False))
-    found = frame.select(key_columns(record, "bad"))
+    found = frame.select(key_columns(FORM, record, "bad"))
     assert found.schema == KEYS
     days = [item.name for item in record.own if item.type == "date" and item.name in record.key]
     typed = frame.with_columns(as_date(name).alias(name) for name in days)
-    assert typed.select(key_columns(record, "bad", days)).equals(found)
+    assert typed.select(key_columns(FORM, record, "bad", days)).equals(found)
     (only,) = found.to_dicts()
     return only
 
