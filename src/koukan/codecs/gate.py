@@ -8,7 +8,8 @@ exact field count (or byte length) in every record, well-formed leading fields, 
 control totals that agree. The result is a verdict of counts; nothing of the content is kept.
 
 In every data record the leading fields have fixed length, so that person, type and insurer stand at
-known offsets: レコード識別番号 10, レコード種別コード 2, 処理種別コード 1, 保険者コード 8.
+known offsets: レコード識別番号 10, レコード種別コード 2, and where records speak for insurers also
+保険者コード 8. Lines of a national system speak for none: they are counted under `NOBODY`.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ from koukan.codecs.digits import (
     words_of,
 )
 from koukan.codecs.text import decode
-from koukan.formats.model import LEADING, Field, Format
+from koukan.formats.model import Field, Format
 
 BLOCK = 2 * 1024 * 1024  # temporaries of a block this size stay in cache
 CUT = 16 * 1024 * 1024  # a place to cut the file into tasks at least every so many bytes
 END_CODE, CONTROL_CODE = b"99", b"00"
 TOTAL_MODULUS = 10**18
+NOBODY = "00000000"  # 保険者コード of lines that name no insurer
 ARCHIVES = (
     b"\x1f\x8b",
     b"PK\x03\x04",
@@ -85,7 +87,7 @@ class Layout:
     separators: tuple[int, ...]  # offsets of the commas between the leading fields
     number: int
     type: int
-    insurer: int
+    insurer: int | None  # None: the records name none
     head: int  # bytes of the leading fields with their separators
     sizes: npt.NDArray[np.int32]  # by type code: commas in a line (csv) or its bytes (fixed); -1
 
@@ -94,7 +96,7 @@ def layout_of(form: Format) -> Layout:
     """Where the leading fields of a format's records stand."""
     csv = form.file.syntax == "csv"
     offsets, separators, position = {}, [], 0
-    for item in form.common[: len(LEADING)]:
+    for item in form.leading:
         offsets[item.name] = position
         position += item.slot
         if csv:
@@ -110,7 +112,7 @@ def layout_of(form: Format) -> Layout:
         separators=tuple(separators),
         number=offsets["record_number"],
         type=offsets["record_type_code"],
-        insurer=offsets["insurer_code"],
+        insurer=offsets.get("insurer_code"),
         head=position,
         sizes=sizes,
     )
@@ -306,8 +308,11 @@ class Gate:
         words = words_of(content)
         high, high_ok = eight_digits(words[starts + shape.number])
         low, low_ok = two_digits(content, starts + shape.number + 8)
-        insurers, insurer_ok = eight_digits(words[starts + shape.insurer])
-        wrong = ~(high_ok & low_ok & insurer_ok)
+        wrong = ~(high_ok & low_ok)
+        insurers = np.zeros(1, np.int64)
+        if shape.insurer is not None:
+            insurers, insurer_ok = eight_digits(words[starts + shape.insurer])
+            wrong |= ~insurer_ok
         for separator in shape.separators:
             wrong |= content[starts + separator] != 44
         refuse("F118", wrong)
@@ -318,12 +323,12 @@ class Gate:
             refuse("F117", ends - starts != shape.sizes[codes])
         self._counts += np.bincount(codes, minlength=100)
         self._total += int((high * 100 + low).sum())
-        self._insurers(insurers, line)
+        self._insurers(insurers, len(starts), line)
         self.verdict.rows += len(starts)
 
-    def _insurers(self, insurers: Ints, line: int) -> None:
+    def _insurers(self, insurers: Ints, rows: int, line: int) -> None:
         if (insurers == insurers[0]).all():
-            found = [(int(insurers[0]), len(insurers), 0)]
+            found = [(int(insurers[0]), rows, 0)]
         else:
             values, first, counts = np.unique(insurers, return_index=True, return_counts=True)
             found = list(zip(values.tolist(), counts.tolist(), first.tolist(), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import pairwise
@@ -20,13 +21,22 @@ Ints = npt.NDArray[np.int64]
 
 
 def single(form: Format, fields: tuple[Field, ...], values: Mapping[str, str]) -> bytes:
-    """The control or end record.
+    """The control or end record; what is not given has the definition's own value.
 
     Raises:
         ValueError: a value does not fit its field (a bug of ours, never a sender's).
     """
-    row = {item.name: [values.get(item.name) or None] for item in fields}
-    return _lines(form, fields, pl.DataFrame(row, schema=dict.fromkeys(row, pl.String)))
+    fixed = form.file.syntax == "fixed"
+    parts = []
+    for item in fields:
+        value = values.get(item.name) or item.value
+        content = encode(value, form.file.encoding)
+        fits = len(value) <= item.length and (len(content) <= item.slot or not fixed)
+        breaking = not fixed and re.search(BREAKING, value)
+        if not fits or breaking or (item.required and not value):
+            raise ValueError(f"{form.name}.{item.name}: a value does not fit its field")
+        parts.append(content.ljust(item.slot) if fixed else content)
+    return (b"" if fixed else b",").join(parts) + form.file.line_end
 
 
 def control(form: Format, values: Mapping[str, str]) -> bytes:
@@ -38,17 +48,21 @@ def end(form: Format, values: Mapping[str, str]) -> bytes:
 
 
 def records(form: Format, section: str, frame: pl.DataFrame) -> bytes:
-    """Records of one type from a frame of strings; a missing column is empty throughout."""
+    """Records of one type from a frame of strings.
+
+    A column that is missing has the definition's own value throughout, or none.
+    """
     record = form.section(section)
     fields = form.fields(record)
     given = set(frame.columns)
     columns = [
-        pl.col(item.name) if item.name in given else pl.lit(None, pl.String).alias(item.name)
+        pl.col(item.name)
+        if item.name in given
+        else pl.lit(item.value or None, pl.String).alias(item.name)
         for item in fields
     ]
-    filled = frame.with_columns(record_type_code=pl.lit(record.code))
-    columns[0] = pl.col("record_type_code")
-    return _lines(form, fields, filled.select(columns))
+    filled = frame.select(columns).with_columns(record_type_code=pl.lit(record.code))
+    return _lines(form, fields, filled)
 
 
 def _length(item: Field) -> pl.Expr:
@@ -57,12 +71,13 @@ def _length(item: Field) -> pl.Expr:
 
 
 def _lines(form: Format, fields: tuple[Field, ...], frame: pl.DataFrame) -> bytes:
+    breaking = form.file.syntax == "csv"
     wrong = frame.select(
         pl.any_horizontal(
             (_length(item) > item.length).any(),
             pl.col(item.name).is_null().any() if item.required else pl.lit(False),
             pl.col(item.name).str.contains(BREAKING).any()
-            if item.type in ("text", "kana", "ascii")
+            if breaking and item.type in ("text", "kana", "ascii")
             else pl.lit(False),
         ).alias(item.name)
         for item in fields
@@ -70,13 +85,33 @@ def _lines(form: Format, fields: tuple[Field, ...], frame: pl.DataFrame) -> byte
     for name, is_wrong in wrong.items():
         if is_wrong:
             raise _unfit(form, name)
-    text = frame.write_csv(
+    text = _delimited(form, frame) if form.file.syntax == "csv" else _padded(form, fields, frame)
+    return encode(text, form.file.encoding)
+
+
+def _delimited(form: Format, frame: pl.DataFrame) -> str:
+    return frame.write_csv(
         include_header=False,
         quote_style="never",
         null_value="",
         line_terminator=form.file.line_end.decode(),
     )
-    return encode(text, form.file.encoding)
+
+
+def _padded(form: Format, fields: tuple[Field, ...], frame: pl.DataFrame) -> str:
+    end = form.file.line_end.decode()
+    lines = frame.select(line=pl.concat_str(*(padded(item) for item in fields), pl.lit(end)))
+    return str(lines["line"].str.join("").item())
+
+
+def padded(item: Field) -> pl.Expr:
+    """A fixed-width field: the value with half-width spaces behind it, in bytes as its slot has."""
+    value = pl.col(item.name).fill_null("")
+    if item.is_ascii:
+        return value.str.pad_end(item.slot)
+    # CP932 takes one byte for these and two for everything else.
+    single = value.str.count_matches("[\u0020-\u007e\uff61-\uff9f]").cast(pl.Int64)
+    return value.str.pad_end(item.slot - value.str.len_chars().cast(pl.Int64) + single)
 
 
 def _unfit(form: Format, name: str) -> ValueError:

@@ -14,8 +14,8 @@ from plain_files import Plain, persons, samples, shipped_format, small_format, t
 
 from koukan.codecs import gate
 from koukan.codecs.digits import eight_digits
-from koukan.codecs.gate import CUT, Gate, layout_of
-from koukan.formats import Format
+from koukan.codecs.gate import CUT, NOBODY, Gate, layout_of
+from koukan.formats import Catalogue, Format
 
 BOTH = pytest.mark.parametrize("syntax", ["csv", "fixed"])
 CSV = shipped_format("csv")
@@ -40,6 +40,23 @@ def test_a_good_file_passes_and_is_counted(syntax: str, sizes: list[int] | None)
     assert verdict.cuts[0].offset == len(together([plain.control_line()], form))
     assert verdict.cuts[-1].offset == len(content) - len(together([plain.end_line()], form))
     assert (verdict.cuts[0].rows, verdict.cuts[-1].rows) == (0, 12)
+
+
+@pytest.mark.parametrize("sizes", [None, [1], [700]])
+def test_lines_that_name_no_insurer_are_counted_under_nobody(
+    catalogue: Catalogue, sizes: list[int] | None
+) -> None:
+    form = catalogue.formats["juki_net_answer"]
+    plain = persons(form, 5)
+    verdict = read(form, plain.content(), sizes)
+    assert said(verdict) == (None, 0)
+    assert verdict.insurers == {NOBODY: 5}
+    assert verdict.first_lines == {NOBODY: 2}
+    lines = plain.all_lines()
+    lines[3] = b"X" + lines[3][1:]  # its number
+    assert said(read(form, together(lines, form), sizes)) == ("F118", 4)
+    lines[3] = lines[2][:10] + b"77" + lines[2][12:]
+    assert said(read(form, together(lines, form), sizes)) == ("F111", 4)
 
 
 @BOTH

@@ -128,6 +128,87 @@ def test_a_control_record_that_does_not_fit_is_refused_too(form: Format) -> None
         render.control(form, {})
 
 
+# --- fixed width
+
+
+@pytest.fixture(scope="module")
+def fixed(catalogue: Catalogue) -> Format:
+    return catalogue.formats["juki_net_request"]
+
+
+@given(
+    rows=st.lists(
+        st.fixed_dictionaries(
+            {
+                "resident_name": st.one_of(st.none(), WORDS),
+                "address": st.one_of(st.none(), st.text(st.sampled_from("ｱﾞ架 a１"), max_size=30)),
+                "sex": st.one_of(st.none(), st.sampled_from("123")),
+            }
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_fixed_width_fills_every_slot_by_bytes(
+    rows: list[dict[str, str | None]], fixed: Format
+) -> None:
+    given_rows = [
+        {
+            "record_number": f"{number:010d}",
+            "request_record_number": f"{number:016d}",
+            "main_search_condition": "2",
+            **row,
+        }
+        for number, row in enumerate(rows, 1)
+    ]
+    frame = pl.DataFrame(given_rows, schema=dict.fromkeys(given_rows[0], pl.String))
+    content = render.records(fixed, "request", frame)
+    fields = fixed.fields(fixed.section("request"))
+    width = sum(item.slot for item in fields) + 2
+    assert len(content) == width * len(rows)
+    for number, row in enumerate(given_rows):
+        line = content[number * width : (number + 1) * width]
+        assert line.endswith(b"\r\n")
+        place = 0
+        for item in fields:
+            value = line[place : place + item.slot].decode("cp932").rstrip(" ")
+            place += item.slot
+            expected = row.get(item.name) or item.value
+            if item.name == "record_type_code":
+                expected = "41"
+            assert value == (expected or "").rstrip(" ")
+
+
+def test_fixed_control_and_end_have_the_definitions_own_values(fixed: Format) -> None:
+    values = {
+        "file_sequence": "000003",
+        "creation_date": "20260401",
+        "query_mode": "2",
+        "query_type": "1",
+    }
+    content = render.control(fixed, values)
+    assert content == b"0000000000" + b"00" + b"JQ202604" + b"koukan".ljust(32) + (
+        b"000003" + b"20260401" + b"2" + b"1\r\n"
+    )
+    with pytest.raises(ValueError, match="query_type"):
+        render.control(fixed, {**values, "query_type": "12"})
+    with pytest.raises(ValueError, match="query_mode"):
+        render.control(
+            fixed, {name: value for name, value in values.items() if name != "query_mode"}
+        )
+
+
+def test_what_takes_more_bytes_than_its_slot_does_not_fit(fixed: Format) -> None:
+    values = {
+        "file_sequence": "00000３",  # as long as its field in characters, but not in bytes
+        "creation_date": "20260401",
+        "query_mode": "2",
+        "query_type": "1",
+    }
+    with pytest.raises(ValueError, match="file_sequence"):
+        render.control(fixed, values)
+
+
 # --- numbers without strings
 
 
