@@ -70,11 +70,25 @@ def load_identity(path: Path, *, outside: Path) -> Identity:
     """Read an identity that lies outside the folder `outside` (the site's root).
 
     Raises:
+        SecretError: see `read_key_file`; or it is not one age identity.
+    """
+    return Identity(
+        parse_identity(read_key_file(path, outside=outside, largest=_LARGEST), path.name)
+    )
+
+
+def read_key_file(path: Path, *, outside: Path | None, largest: int) -> bytes:
+    """The content of a file that holds a private key, at most `largest` + 1 bytes.
+
+    Args:
+        outside: a folder in which no key may lie; None where there is no site.
+
+    Raises:
         SecretError: it is missing, inside `outside` by its name or by what its name leads to, open
-            to group or others, or not one age identity.
+            to group or others, or no file.
     """
     for place in (path.resolve(), Path(os.path.abspath(path))):  # noqa: PTH100  (keeps symlinks)
-        if place.is_relative_to(outside.resolve()):
+        if outside is not None and place.is_relative_to(outside.resolve()):
             raise SecretError("keys.identity_inside", path=path.name)
     try:
         handle = open_regular(path.resolve())
@@ -88,11 +102,11 @@ def load_identity(path: Path, *, outside: Path) -> Identity:
         # The mode of what was opened, not of what the name leads to by now.
         if os.fstat(handle).st_mode & 0o077:
             raise SecretError("keys.identity_open", path=path.name)
-        content = file.read(_LARGEST + 1)
-    return Identity(_parsed(content, path.name))
+        return file.read(largest + 1)
 
 
-def _parsed(content: bytes, name: str) -> pyrage.x25519.Identity:
+def parse_identity(content: bytes, name: str) -> pyrage.x25519.Identity:
+    """The one key in an identity file of age, called `name` in messages. Raises SecretError."""
     lines = [line.strip() for line in content.split(b"\n")]
     keys = [line for line in lines if line and not line.startswith(b"#")]
     if len(content) <= _LARGEST and len(keys) == 1:

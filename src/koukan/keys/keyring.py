@@ -39,11 +39,16 @@ from koukan.keys.secret import (
 
 __all__ = ["PURPOSES", "SCOPES", "Keyring", "derive"]
 
-PURPOSES = frozenset({"number", "history", "partition", "stage", "original", "issue", "signing"})
+PURPOSES = frozenset(
+    {"number", "history", "partition", "stage", "original", "identity", "issue", "signing"}
+)
 SCOPES: Mapping[str, str] = MappingProxyType(
     {  # what a random key is for -> the purpose key that it is wrapped under
         "stage": "stage",
         "original": "original",
+        "question": "identity",
+        "request": "identity",
+        "package": "identity",
         "vault": "number",
         "qualification_history": "history",
         "entrusted_partition": "partition",

@@ -24,6 +24,9 @@ def load_site(path: Path, catalogue: Catalogue) -> tuple[Site | None, list[str]]
             known = ", ".join(sorted(catalogue.kinds))
             problems.append(f"{path.name} insurer {insurer.code}: kind is not one of {known}")
     for sender in site.senders:
+        if sender.system is not None and sender.system not in catalogue.systems:
+            known = ", ".join(sorted(catalogue.systems))
+            problems.append(f"{path.name} sender {sender.name}: system is not one of {known}")
         for door in sorted(set(sender.doors) - set(catalogue.doors)):
             known = ", ".join(sorted(catalogue.doors))
             problems.append(f"{path.name} sender {sender.name}: {door!r} is not one of {known}")

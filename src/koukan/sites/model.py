@@ -2,35 +2,70 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from typing import Annotated, Literal
 
+from pydantic import BeforeValidator, Strict, StringConstraints, field_validator, model_validator
 from pydantic import Field as Setting
-from pydantic import StringConstraints, model_validator
 
 from koukan.errors import DefinitionError
 from koukan.formats.model import Definition, Identifier
+from koukan.sites.publickey import PublicKey
 from koukan.sites.schedule import Schedule
 
 Duration = Annotated[str, StringConstraints(pattern=r"^P[0-9]{1,4}D$")]
 InsurerCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{8}$")]
 SenderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,31}$")]
+PersonName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
+Day = Annotated[date, Strict()]  # a TOML date, in JST; never a number or a moment
+Operation = Literal["send", "store"]  # what waits for a person's approval
+Right = Literal["send", "store", "look"]  # "look" is a right of its own and allows neither
+# What a package is encrypted to. A blob of SSH begins with its kind, so that base64 shows it, too.
+PACKAGE_KEY = re.compile(
+    r"age1[02-9ac-hj-np-z]{58}"
+    r"|ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}( [^\x00-\x1f\x7f]*)?"
+    r"|ssh-rsa AAAAB3NzaC1yc2EAAA[A-Za-z0-9+/]{100,3000}={0,2}( [^\x00-\x1f\x7f]*)?"
+)
+
+
+def public_key(value: object) -> PublicKey:
+    """A key as it stands in site.toml; pydantic tells the ValueError of any other text."""
+    if isinstance(value, PublicKey):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a key is the one line of a .pub file")
+    return PublicKey.parse(value)
 
 
 class Insurer(Definition):
-    """An insurer for which somebody may speak."""
+    """An insurer for which somebody may speak. No package is made for one without a key."""
 
     code: InsurerCode
     kind: Identifier
     title: str
+    package_key: str = ""
+
+    @field_validator("package_key")
+    @classmethod
+    def _public(cls, text: str) -> str:
+        # Without the text in the message: it may be a private key, pasted by mistake.
+        if text and not PACKAGE_KEY.fullmatch(text):
+            raise ValueError("one line `age1…`, `ssh-ed25519 AAAA…` or `ssh-rsa AAAA…` is needed")
+        return text
 
 
 class Sender(Definition):
-    """Who owns an inbox. It may speak for its insurers only; each door is a folder of its own."""
+    """Who owns an inbox. It may speak for its insurers only; each door is a folder of its own.
+
+    A national system that answers us is a sender, too: it names its `system` and has no insurers.
+    """
 
     name: SenderName
     title: str
     doors: tuple[Identifier, ...]
-    insurers: tuple[InsurerCode, ...]
+    insurers: tuple[InsurerCode, ...] = ()
+    system: Identifier | None = None
 
 
 class Limits(Definition):
@@ -44,11 +79,53 @@ class Limits(Definition):
     pandera_rows: int = Setting(2_000, ge=0)  # above, reject codes come from expressions
 
 
+class Identity(Definition):
+    """本人確認: what was agreed with the register's side, and how long anything is kept."""
+
+    request_rows: int = Setting(1_000_000, ge=1, le=99_999_999)  # questions in one request file
+    kept_days: int = Setting(300, ge=1, le=364)  # never a year: then everything is erased
+    overdue_days: int = Setting(7, ge=1)  # questions unanswered for longer are reported
+
+
 class Workers(Definition):
     """Where tasks run: threads of this process, or processes of this machine."""
 
     kind: Literal["threads", "processes"] = "threads"
     count: int = Setting(2, ge=1, le=256)
+
+
+class Person(Definition):
+    """One member of staff, who approves with a key of her own. Both days are inclusive."""
+
+    name: PersonName  # as it stands in the operation log
+    title: str
+    key: Annotated[PublicKey, BeforeValidator(public_key)]
+    rights: tuple[Right, ...]
+    valid_from: Day
+    valid_to: Day | None = None
+    revoked: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Person:
+        if self.valid_to is not None and self.valid_to < self.valid_from:
+            raise ValueError(f"person {self.name}: valid_to is before valid_from")
+        return self
+
+
+class Approvals(Definition):
+    """What the approvals of sending and storing need."""
+
+    days: int = Setting(3, ge=1, le=366)  # an approval that nobody gave by then is asked for anew
+    overdue_hours: int = Setting(24, ge=1)  # what waits for persons longer than that is reported
+    send: int = Setting(1, ge=1, le=10)  # distinct persons
+    store: int = Setting(1, ge=1, le=10)
+    user_verified: bool = (
+        False  # true: only keys in a token that knew its user by biometrics or PIN
+    )
+
+    def needed(self, operation: Operation) -> int:
+        """How many distinct persons an operation takes."""
+        return self.send if operation == "send" else self.store
 
 
 class Site(Definition):
@@ -59,8 +136,11 @@ class Site(Definition):
     buckets: int = Setting(16, ge=1)
     limits: Limits = Limits()
     workers: Workers = Workers()
+    identity: Identity = Identity()
     insurers: tuple[Insurer, ...] = Setting(alias="insurer")
     senders: tuple[Sender, ...] = Setting(alias="sender")
+    persons: tuple[Person, ...] = Setting(default=(), alias="person")
+    approvals: Approvals = Approvals()
 
     @model_validator(mode="after")
     def _consistent(self) -> Site:
@@ -68,14 +148,25 @@ class Site(Definition):
             raise ValueError("buckets is a power of two")
         codes = [insurer.code for insurer in self.insurers]
         names = [sender.name for sender in self.senders]
-        for what, values in (("insurer", codes), ("sender", names)):
+        persons = [person.name.casefold() for person in self.persons]
+        keys = [person.key.fingerprint for person in self.persons]
+        for what, values in (
+            ("insurer", codes),
+            ("sender", names),
+            ("person", persons),
+            ("person's key", keys),
+        ):
             twice = sorted({value for value in values if values.count(value) > 1})
             if twice:
                 raise ValueError(f"{what} {twice} stands twice")
+        if self.actor.casefold() in persons:
+            raise ValueError(f"person {self.actor}: this is the name of the batch actor")
         for sender in self.senders:
             unknown = sorted(set(sender.insurers) - set(codes))
             if unknown:
                 raise ValueError(f"sender {sender.name}: insurer {unknown} is not known")
+            if bool(sender.insurers) == (sender.system is not None):
+                raise ValueError(f"sender {sender.name}: it has insurers, or is a system")
         return self
 
     def sender(self, name: str) -> Sender:
@@ -85,12 +176,20 @@ class Site(Definition):
                 return sender
         raise DefinitionError("sites.no_sender", sender=name)
 
+    def partner(self, system: str) -> Sender | None:
+        """Whom we exchange with for a national system; None where the site has none."""
+        return next((sender for sender in self.senders if sender.system == system), None)
+
     def insurer(self, code: str) -> Insurer:
         """Raises DefinitionError for an insurer that the site does not have."""
         for insurer in self.insurers:
             if insurer.code == code:
                 return insurer
         raise DefinitionError("sites.no_insurer", insurer=code)
+
+    def person_of(self, key: PublicKey) -> Person | None:
+        """Whose key it is; None for a stranger's."""
+        return next((person for person in self.persons if person.key == key), None)
 
 
 class Retention(Definition):

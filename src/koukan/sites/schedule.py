@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 JST = timezone(timedelta(hours=9))
 RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
@@ -15,6 +15,11 @@ NIGHT_BEGINS = 12  # a night is named after the JST date at which it began, boun
 def night_of(moment: datetime) -> str:
     """The night's name, e.g. `2026-04-01` from noon that day to noon the next."""
     return (moment.astimezone(JST) - timedelta(hours=NIGHT_BEGINS)).strftime("%Y-%m-%d")
+
+
+def day_of(moment: datetime) -> date:
+    """The calendar day in JST, by which rights begin and end."""
+    return moment.astimezone(JST).date()
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from koukan.keys.signing import Signer, verify
+from koukan.keys.sshsig import verify_digest
 
 KEY = bytes(range(32))
 RECORD: dict[str, object] = {
@@ -90,3 +92,14 @@ def test_a_signer_neither_shows_nor_pickles_its_key() -> None:
     assert repr(Signer(KEY)) == "<Signer>"
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(Signer(KEY))
+
+
+def test_ssh_knows_the_same_key_and_checks_what_it_signs() -> None:
+    signer = Signer(KEY)
+    assert signer.ssh.point.hex() == signer.public
+    assert str(signer.ssh).startswith("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI")
+    assert str(signer.ssh).endswith(" koukan")
+    digest = hashlib.sha512(b"content").digest()
+    signature = signer.sign_digest(digest, "koukan-package")
+    assert verify_digest(signature, digest, "koukan-package").key == signer.ssh
+    assert signature == signer.sign_digest(digest, "koukan-package")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koukan.sites.schedule import JST, RANGES, Schedule, night_of
+from koukan.sites.schedule import JST, RANGES, Schedule, day_of, night_of
 
 MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2035, 12, 31)).map(  # noqa: DTZ001
     lambda moment: moment.replace(tzinfo=UTC)
@@ -176,3 +176,9 @@ def test_a_night_is_named_after_the_day_it_began(moment: str, night: str) -> Non
 def test_a_night_lasts_from_noon_to_noon(moment: datetime) -> None:
     night = datetime.fromisoformat(night_of(moment)).replace(hour=12, tzinfo=JST)
     assert night <= moment < night + timedelta(days=1)
+
+
+def test_a_day_begins_at_midnight_in_japan() -> None:
+    assert day_of(datetime(2026, 3, 31, 14, 59, 59, tzinfo=UTC)) == date(2026, 3, 31)
+    assert day_of(datetime(2026, 3, 31, 15, 0, tzinfo=UTC)) == date(2026, 4, 1)
+    assert day_of(jst("2026-04-01T23:59")) == date(2026, 4, 1)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from koukan.errors import DefinitionError
 from koukan.formats import Catalogue
+from koukan.formats.load import explain
 from koukan.shipped import jobs_folder
-from koukan.sites import Site, load_jobs, load_site, require_site
-from koukan.sites.model import Retention
+from koukan.sites import Insurer, PublicKey, Site, load_jobs, load_site, require_site
+from koukan.sites.model import Approvals, Retention
 
 SITE = """
 [[insurer]]
@@ -35,7 +38,10 @@ title = "国保情報集約システム"
 doors = ["nhi_aggregation"]
 insurers = ["00138016"]
 """
-STEPS = ("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase")
+STEPS = (
+    *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),
+    *("ask", "request", "send", "split", "package", "confirm", "deliver", "expire"),
+)
 
 
 def site_of(tmp_path: Path, text: str, catalogue: Catalogue) -> tuple[Site | None, list[str]]:
@@ -65,7 +71,7 @@ def test_a_site_is_read_with_its_defaults(tmp_path: Path, catalogue: Catalogue) 
         (
             '"server_link"',
             '"window"',
-            "sender kenpo-a: 'window' is not one of dedicated_terminal, nhi_aggregation",
+            "sender kenpo-a: 'window' is not one of dedicated_terminal, juki_net",
         ),
         (
             'insurers = ["00138016"]',
@@ -102,6 +108,11 @@ def test_a_site_is_read_with_its_defaults(tmp_path: Path, catalogue: Catalogue) 
             "\n[limits]\nspeed = 9\n[[insurer]]",
             "limits.speed: Extra inputs are not permitted",
         ),
+        (
+            'kind = "municipal_nhi"',
+            'kind = "municipal_nhi"\npackage_key = "AGE-SECRET-KEY-1QQPQ"',
+            "insurer.1.package_key: Value error, one line `age1…`, `ssh-ed25519 AAAA…` or `ssh-rsa",
+        ),
         ("[[insurer]]", "[[insurer]", "site.toml: "),
     ],
 )
@@ -115,6 +126,35 @@ def test_what_is_wrong_with_a_site_is_told(
     with pytest.raises(DefinitionError) as found:
         require_site(tmp_path / "site.toml", catalogue)
     assert found.value.key == "sites.wrong"
+
+
+AGE = "age12uxy4vz28hvh4v48ge68xx4z49ccwquvxp3upsevmkz6skq9l3psjx59uz"
+ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDReNUSM0hMDdU+XCCMxtzwlAdTnuzQImVQxgt77Ymbq"
+RSA = f"ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQ{'DGR4Uv' * 58}="
+
+
+@pytest.mark.parametrize("key", ["", AGE, ED25519, f"{ED25519} 架空健保", RSA, f"{RSA} me@host"])
+def test_an_insurer_may_register_the_key_of_its_packages(key: str) -> None:
+    insurer = Insurer(code="06990014", kind="health_society", title="x", package_key=key)
+    assert insurer.package_key == key
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        AGE[:-1], f"{AGE}q", AGE.upper(), AGE.replace("x", "b", 1), f"{AGE} comment", f" {AGE}",
+        AGE.replace("age1", "AGE-SECRET-KEY-1"), f"{AGE}\n{AGE}", ED25519[:-1], f"{ED25519}A",
+        f"{ED25519}\n", f"{ED25519} a\nb", f"{ED25519}\tme", f'command="x" {ED25519}',
+        ED25519.replace("ssh-ed25519", "ssh-rsa"), RSA.replace("ssh-rsa", "ssh-ed25519"),
+        RSA[:60], ED25519.replace("ed25519", "ed448"), ED25519.split()[1],
+    ],
+)  # fmt: skip
+def test_what_is_no_public_key_is_refused_without_its_text(key: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Insurer(code="06990014", kind="health_society", title="x", package_key=key)
+    assert caught.value.error_count() == 1
+    needed = "one line `age1…`, `ssh-ed25519 AAAA…` or `ssh-rsa AAAA…` is needed"
+    assert explain(caught.value) == [f"package_key: Value error, {needed}"]
 
 
 def test_a_site_that_is_not_there_is_told(tmp_path: Path, catalogue: Catalogue) -> None:
@@ -131,6 +171,88 @@ def test_who_left_the_site_is_an_error_with_a_name(tmp_path: Path, catalogue: Ca
     with pytest.raises(DefinitionError) as found:
         site.insurer("99999999")
     assert (found.value.key, found.value.where) == ("sites.no_insurer", {"insurer": "99999999"})
+
+
+# --- persons
+
+SATO, SUZUKI = PublicKey(bytes(32)), PublicKey(bytes(range(32)), b"ssh:", "token")
+PERSONS = f"""
+[[person]]
+name = "sato"
+title = "支払基金 佐藤（架空）"
+key = "{SATO}"
+rights = ["send", "store"]
+valid_from = 2026-04-01
+valid_to = 2027-03-31
+
+[[person]]
+name = "suzuki"
+title = "支払基金 鈴木（架空）"
+key = "{SUZUKI}"
+rights = ["look"]
+valid_from = 2026-04-01
+revoked = true
+
+[approvals]
+days = 5
+store = 2
+user_verified = true
+"""
+
+
+def test_a_site_names_its_persons_and_what_approvals_need(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    site, problems = site_of(tmp_path, SITE + PERSONS, catalogue)
+    assert (problems, site is None) == ([], False)
+    assert site is not None
+    sato, suzuki = site.persons
+    assert (sato.name, sato.rights, sato.revoked) == ("sato", ("send", "store"), False)
+    assert (sato.valid_from, sato.valid_to) == (date(2026, 4, 1), date(2027, 3, 31))
+    assert (suzuki.rights, suzuki.valid_to, suzuki.revoked) == (("look",), None, True)
+    assert site.person_of(PublicKey(bytes(range(32)), b"ssh:")) == suzuki
+    assert site.person_of(PublicKey(bytes(range(32)))) is None
+    assert site.approvals == Approvals(days=5, store=2, user_verified=True)
+    assert [site.approvals.needed(name) for name in ("send", "store")] == [1, 2]
+
+
+def test_a_site_needs_no_persons(tmp_path: Path, catalogue: Catalogue) -> None:
+    site, _ = site_of(tmp_path, SITE, catalogue)
+    assert site is not None
+    assert site.persons == ()
+    assert site.approvals == Approvals(days=3, send=1, store=1, user_verified=False)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('"suzuki"', '"sato"', "person ['sato'] stands twice"),
+        ('"suzuki"', '"Sato"', "person ['sato'] stands twice"),
+        (str(SUZUKI), f"{SATO} again", f"person's key ['{SATO.fingerprint}'] stands twice"),
+        ('"sato"', '"batch"', "person batch: this is the name of the batch actor"),
+        ('"sato"', '"Batch"', "person batch: this is the name of the batch actor"),
+        ('"sato"', '"佐藤"', "person.0.name: String should match"),
+        ('"sato"', '"../x"', "person.0.name: String should match"),
+        ('["look"]', '["read"]', "person.1.rights.0: Input should be 'send', 'store' or 'look'"),
+        (str(SATO), "ssh-rsa AAAA", "person.0.key: Value error, a key begins with ssh-ed25519"),
+        (str(SATO), f"{SATO}A", "person.0.key: Value error, the key is not base64"),
+        (f'"{SATO}"', "7", "person.0.key: Value error, a key is the one line of a .pub file"),
+        ("2027-03-31", "2026-03-31", "person sato: valid_to is before valid_from"),
+        ("2027-03-31", "2027-03-31T00:00:00", "person.0.valid_to: Input should be a valid date"),
+        ("2027-03-31", '"2027-03-31"', "person.0.valid_to: Input should be a valid date"),
+        ("valid_from = 2026-04-01\n", "", "person.0.valid_from: Field required"),
+        ("days = 5", "days = 0", "approvals.days: Input should be greater than or equal to 1"),
+        ("store = 2", "store = 0", "approvals.store: Input should be greater than or equal to 1"),
+        ("store = 2", "refuse = 2", "approvals.refuse: Extra inputs are not permitted"),
+    ],
+)
+def test_what_is_wrong_with_persons_is_told(
+    tmp_path: Path, catalogue: Catalogue, old: str, new: str, told: str
+) -> None:
+    assert old in PERSONS
+    site, problems = site_of(tmp_path, SITE + PERSONS.replace(old, new, 1), catalogue)
+    assert site is None
+    assert any(told in problem for problem in problems), problems
 
 
 # --- jobs
@@ -157,11 +279,11 @@ steps = ["pick_up"]
     [
         ('"0 1 * * *"', '"0 25 * * *"', "own.toml: -: Value error, '25' is not within 0-23"),
         ('"0 1 * * *"', '"hourly"', "a schedule has five fields: 'hourly'"),
-        ('"pick_up"', '"pick"', "own.toml: step 'pick' is not one of acknowledge, admit, commit"),
+        ('"pick_up"', '"pick"', "own.toml: step 'pick' is not one of acknowledge, admit, ask"),
         (
             '"member_registration"',
             '"member"',
-            "format 'member' is not one of acknowledgement, member_registration",
+            "format 'member' is not one of acknowledgement, basic_four_query",
         ),
         ("title", "name = 'x'\ntitle", "['name'] is given by its place"),
         ("title", "titel", "own.toml: titel: Extra inputs are not permitted"),
