@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from koukan.errors import IntegrityError
@@ -81,3 +82,13 @@ def unlink(path: Path) -> bool:
         return False
     sync_folder(path.parent)
     return True
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Remove many names; durable on return, for each folder at once. Those gone already stay so."""
+    folders = set()
+    for path in paths:
+        path.unlink(missing_ok=True)
+        folders.add(path.parent)
+    for folder in sorted(folders):
+        sync_folder(folder)

@@ -9,6 +9,7 @@
     ├── TransientError                  21    the scheduler: retry
     └── IntegrityError                  50    us, now; the auditor is informed; the line stops
         ├── SealBroken                        a sealed file does not open as what it should be
+        ├── SignatureRefused                  a signature is not one over this content
         ├── TableRefused                      a table or a file of it is not what it should be
         └── LedgerUnbalanced                  counts do not add up
 
@@ -46,7 +47,7 @@ class Exit(IntEnum):
 
 WHERE = frozenset(
     "reception file line field code step job sender insurer format table partition folder group "
-    "key key_version actor command line_number path version known".split()
+    "key key_version actor command line_number path version known approval".split()
 )
 
 
@@ -106,6 +107,10 @@ class IntegrityError(KoukanError):
 
 
 class SealBroken(IntegrityError):
+    pass
+
+
+class SignatureRefused(IntegrityError):
     pass
 
 

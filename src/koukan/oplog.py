@@ -39,7 +39,7 @@ _COUNTS = frozenset(
 )
 _NAMES = _COUNTS | frozenset(
     "job reception receptions group step table version sender insurer file code reason command "
-    "actor format outcome".split()
+    "actor format outcome approval request".split()
 )
 _OPERATION = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _ACTOR = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]{0,199}")
@@ -199,13 +199,18 @@ def _checked(values: Mapping[str, int | str]) -> dict[str, int | str]:
             raise ValueError(f"the log does not take {name!r}")
         if name == "reason":
             _check_reason(value)
-        elif isinstance(value, str):
-            fits = _TEXT.fullmatch(value) and not _PERSONAL.fullmatch(value)
-            if name in _COUNTS or not fits:
-                raise ValueError(f"the log does not take this value of {name!r}")
-        elif type(value) is not int or not (0 <= value < _LARGEST or name == "bytes"):
+        elif (name in _COUNTS and type(value) is not int) or not (
+            name == "bytes" or harmless(value)
+        ):
             raise ValueError(f"the log does not take this value of {name!r}")
     return dict(values)
+
+
+def harmless(value: object) -> bool:
+    """Whether it is a count, or a name that cannot be a person's number."""
+    if isinstance(value, str):
+        return bool(_TEXT.fullmatch(value)) and not _PERSONAL.fullmatch(value)
+    return type(value) is int and 0 <= value < _LARGEST
 
 
 def _check_reason(value: object) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -162,8 +163,119 @@ laid_out = Table(
 erasures = Table(
     "erasure",
     metadata,
-    Column("reception", Integer, primary_key=True),
-    Column("what", String, primary_key=True),  # original result
+    Column("what", String, primary_key=True),  # original, request, questions, package-<ordinal>
+    Column("number", Integer, primary_key=True),  # of the request, else of the reception
     Column("erased_at", String, nullable=False),
     Column("record", String, nullable=False),  # signed JSON: counts and hashes of what was
+)
+
+# --- 本人確認: who asked what under which numbers, and how far it is
+
+questions = Table(  # one row for each accepted file of questions
+    "question",
+    metadata,
+    Column("reception", Integer, primary_key=True),
+    Column("insurer", String, nullable=False),
+    Column("kind", String, nullable=False),  # my_number basic_four
+    Column("mode", String, nullable=False),  # 照会方式
+    Column("start", Integer, nullable=False),  # counter of its first line's 要求レコード番号
+    Column("rows", Integer, nullable=False),  # as many counters follow it
+    Column("asked", Integer, nullable=False),  # accepted lines
+    Column("generation", Integer, nullable=False),  # of the sealed open questions and their key
+    Column("open", Integer, nullable=False),  # questions in that file
+    Column("asked_at", String, nullable=False),
+    Column("state", String, nullable=False),  # open, complete (all answered), expired
+    Index("question_start", "start"),
+)
+
+requests = Table(  # one row for each file that goes to a national system
+    "request",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("partner", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("mode", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("length", Integer, nullable=False),
+    Column("state", String, nullable=False),  # cut, sending, sent, split, erased
+    Column("created_at", String, nullable=False),
+    Column("sent_at", String),
+)
+
+request_parts = Table(  # whose questions a request holds
+    "request_part",
+    metadata,
+    Column("request", Integer, primary_key=True),
+    Column("reception", Integer, primary_key=True),
+    Column("first", Integer, nullable=False),  # a slice of the file's questions, in their order
+    Column("rows", Integer, nullable=False),
+)
+
+answer_shares = Table(  # what one answer file had for one file of questions
+    "answer_share",
+    metadata,
+    Column("reception", Integer, primary_key=True),  # of the questions
+    Column("answer", Integer, primary_key=True),  # reception of the answer file
+    Column("answered", Integer, nullable=False),
+    Column("ambiguous", Integer, nullable=False),
+    Column("package", Integer),  # ordinal of the package that took it up
+)
+
+packages = Table(
+    "package",
+    metadata,
+    Column("reception", Integer, primary_key=True),  # of the questions
+    Column("ordinal", Integer, primary_key=True),
+    Column("insurer", String, nullable=False),
+    Column("sender", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("answered", Integer, nullable=False),
+    Column("ambiguous", Integer, nullable=False),
+    Column("open", Integer, nullable=False),  # questions of the file that it left open
+    Column("file_sha256", String, nullable=False),  # of the result file inside
+    Column("file_length", Integer, nullable=False),
+    Column("archive_sha256", String),  # the package's identity, known when it is laid out
+    Column("sha256", String),  # of the encrypted file in the outbox
+    Column("state", String, nullable=False),  # built, laid_out, delivered, expired
+    Column("how", String),  # it was delivered: receipt, taken
+    Column("erased", Boolean, nullable=False, default=False),
+    Column("built_at", String, nullable=False),
+    Column("closed_at", String),
+    UniqueConstraint("sender", "name"),
+)
+
+approvals = Table(
+    "approval",
+    metadata,
+    Column("number", Integer, primary_key=True),  # given once, ascending
+    Column("operation", String, nullable=False),  # send store
+    Column("subject", String, nullable=False),  # request reception
+    Column("subject_number", Integer, nullable=False),
+    Column("content", String, nullable=False),  # canonical JSON: what persons sign
+    Column("created_at", String, nullable=False),
+    Column("expires_at", String, nullable=False),
+    Column("state", String, nullable=False),  # open used expired replaced
+    Column("used_at", String),
+    Column("used_by", String, nullable=False, default="[]"),  # JSON: names of persons
+    Index(  # one open approval of an operation on a subject
+        "approval_open",
+        "operation",
+        "subject",
+        "subject_number",
+        unique=True,
+        sqlite_where=text("state = 'open'"),
+        postgresql_where=text("state = 'open'"),
+    ),
+    Index("approval_state", "state"),
+)
+
+signature_refusals = Table(  # that a signature did not count was logged already
+    "signature_refusal",
+    metadata,
+    Column("approval", Integer, primary_key=True),
+    Column("sha256", String, primary_key=True),
+    Column("reason", String, primary_key=True),  # key of the word catalogue
 )

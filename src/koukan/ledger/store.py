@@ -7,7 +7,7 @@ nothing); another database by URL for sites with several batch hosts.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -159,10 +159,17 @@ class Ledger:
     # --- receptions
 
     def receptions(
-        self, *, state: str | None = None, outcome: str | None = None, sender: str | None = None
+        self,
+        *,
+        state: str | None = None,
+        outcome: str | None = None,
+        sender: str | None = None,
+        formats: Collection[str] | None = None,
     ) -> list[Reception]:
         """In ascending number."""
         query = select(s.receptions).order_by(s.receptions.c.number)
+        if formats is not None:
+            query = query.where(s.receptions.c.format.in_(list(formats)))
         for column, value in (("state", state), ("outcome", outcome), ("sender", sender)):
             if value is not None:
                 query = query.where(s.receptions.c[column] == value)
@@ -376,8 +383,10 @@ class Ledger:
 
     # --- jobs
 
-    def last_due(self, job: str) -> str | None:
+    def last_due(self, job: str, until: str) -> str | None:
+        """The last due time up to one: later ones are those of a clock that was wrong."""
         query = select(func.max(s.job_runs.c.due)).where(s.job_runs.c.job == job)
+        query = query.where(s.job_runs.c.due <= until)
         found = self.read(query)[0][0]
         return None if found is None else str(found)
 
@@ -407,7 +416,7 @@ class Ledger:
     # --- erasures
 
     def erasures(self) -> list[Row[Any]]:
-        return self.read(select(s.erasures).order_by(s.erasures.c.reception, s.erasures.c.what))
+        return self.read(select(s.erasures).order_by(s.erasures.c.what, s.erasures.c.number))
 
     @staticmethod
     def put_erasure(connection: Connection, values: Mapping[str, object]) -> None:
