@@ -1,9 +1,9 @@
-"""One big file of one insurer, written piece by piece: for measuring and for `koukan sample`."""
+"""One big file, written piece by piece: for measuring and for `koukan sample`."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -11,14 +11,22 @@ from typing import BinaryIO
 
 import numpy as np
 
+from koukan.errors import UsageError
 from koukan.formats.model import Format
+from koukan.samples.answers import FOUND
+from koukan.samples.draws import Ints
 from koukan.samples.expected import Counts
-from koukan.samples.faults import ROW_FAULTS, inject_all
+from koukan.samples.faults import ROW_FAULTS, Expectation, Persons, inject_all
+from koukan.samples.line_faults import inject_lines, line_faults
 from koukan.samples.population import Population
 from koukan.samples.registration import Frames, SampleInsurer, registration_frames
 from koukan.samples.writing import WrittenFile, write_file
 
 PIECE = 30_000  # persons in memory at the same time
+PAIRS = "R303"  # takes persons by twos
+Plan = Mapping[str, Persons]  # code -> positions of persons, or of lines that stand for themselves
+Inject = Callable[[Frames, Plan], tuple[Frames, list[Expectation]]]
+Make = Callable[[range, int], Frames]  # persons and the record number of the first
 
 
 def codes_without_history(insurer: SampleInsurer, *, equal_sections: bool = False) -> list[str]:
@@ -48,10 +56,48 @@ class Bulk:
 
 @dataclass
 class _Tally:
-    added: int = 0
+    """What the faults of all pieces come to."""
+
     rejected: int = 0
     duplicate: int = 0
+    held: int = 0
     faults: Counter[str] = field(default_factory=Counter)
+
+    def with_faults(
+        self,
+        frames: Frames,
+        turns: Mapping[str, int],
+        fitting: Ints,
+        *,
+        seed: int,
+        inject: Inject,
+    ) -> Frames:
+        """Put faults into persons or lines that are drawn by the seed.
+
+        Args:
+            turns: code -> how many carry it.
+            fitting: positions of those who can.
+
+        Raises:
+            UsageError: more faults than can be carried.
+        """
+        if not turns:
+            return frames
+        if sum(turns.values()) > len(fitting):
+            raise UsageError("samples.too_small", code=next(iter(turns)))
+        drawn = np.random.default_rng(seed).permutation(fitting)
+        bounds = np.cumsum([0, *turns.values()])
+        plan = {
+            code: drawn[start:stop]
+            for code, start, stop in zip(turns, bounds, bounds[1:], strict=False)
+        }
+        changed, expected = inject(frames, plan)
+        for item in expected:
+            self.rejected += item.rejected
+            self.duplicate += item.duplicate
+            self.held += item.held
+            self.faults[item.code] += item.persons
+        return changed
 
 
 def write_bulk(
@@ -93,33 +139,89 @@ def write_bulk(
             )
             # Bad ones up to a person are in proportion: their number does not depend on PIECE.
             bad = [bad_persons * bound // persons for bound in (start, stop)]
-            yield _with_faults(frames, range(*bad), chosen, seed + start, tally)
+            turns = _turns(range(*bad), chosen, paired={PAIRS})
+            everybody = np.arange(stop - start)
+            yield tally.with_faults(frames, turns, everybody, seed=seed + start, inject=inject_all)
 
     written = write_file(
         target, form, pieces(), sender=sender, sequence=sequence, creation_date=as_of
     )
-    received, rejected, duplicate = written.lines, tally.rejected, tally.duplicate
-    counts = Counts(received, received - rejected - duplicate, rejected, duplicate)
+    return _bulk(written, tally)
+
+
+def write_lines(
+    target: Path | BinaryIO,
+    form: Format,
+    make: Make,
+    *,
+    seed: int,
+    rows: int,
+    sender: str,
+    as_of: date,
+    sequence: int = 1,
+    control: Mapping[str, str] | None = None,
+    bad_rows: int = 0,
+    codes: Sequence[str] = (),
+) -> Bulk:
+    """Write a file whose lines stand for themselves, `bad_rows` of them with a fault.
+
+    Args:
+        make: gives the frames of these persons, one line each.
+        bad_rows: a code that takes two lines counts as one.
+        codes: the faults, in turns.
+
+    Raises:
+        UsageError: a code is not one of those that the format can have.
+    """
+    tally = _Tally()
+    paired = {code for code, fault in line_faults(form).items() if fault.pairs}
+
+    def inject(frames: Frames, plan: Plan) -> tuple[Frames, list[Expectation]]:
+        return inject_lines(form, frames, plan)
+
+    def pieces() -> Iterator[Frames]:
+        number = 1
+        for start in range(0, rows, PIECE):
+            stop = min(start + PIECE, rows)
+            bad = [bad_rows * bound // rows for bound in (start, stop)]
+            turns = _turns(range(*bad), codes, paired=paired)
+            frames = make(range(start, stop), number)
+            fitting = _fitting(form, frames)
+            frames = tally.with_faults(frames, turns, fitting, seed=seed + start, inject=inject)
+            number += sum(frame.height for frame in frames.values())
+            yield frames
+
+    written = write_file(
+        target,
+        form,
+        pieces(),
+        sender=sender,
+        sequence=sequence,
+        creation_date=as_of,
+        control=control,
+    )
+    return _bulk(written, tally)
+
+
+def _bulk(written: WrittenFile, tally: _Tally) -> Bulk:
+    bad = (tally.rejected, tally.duplicate, tally.held)
+    counts = Counts(written.lines, written.lines - sum(bad), *bad)
     return Bulk(written, counts, dict(sorted(tally.faults.items())))
 
 
-def _with_faults(
-    frames: Frames, bad: range, codes: Sequence[str], seed: int, tally: _Tally
-) -> Frames:
-    if not bad or not codes:
-        return frames
-    height = frames["basic"].height
-    positions = np.random.default_rng(seed).permutation(height)[: 2 * len(bad)]
-    turns = np.arange(bad.start, bad.stop) % len(codes)
-    plan, used = {}, 0
-    for number, code in enumerate(codes):
-        count = int((turns == number).sum()) * (2 if code == "R303" else 1)
-        if count:
-            plan[code] = positions[used : used + count]
-            used += count
-    changed, expected = inject_all(frames, plan)
-    for item in expected:
-        tally.rejected += item.rejected
-        tally.duplicate += item.duplicate
-        tally.faults[item.code] += item.persons
-    return changed
+def _turns(bad: range, codes: Sequence[str], *, paired: Collection[str]) -> Counter[str]:
+    """Code -> how many persons or lines carry it when the codes take turns."""
+    turns = Counter(number % len(codes) for number in bad if codes)
+    found: Counter[str] = Counter()
+    for place, code in enumerate(codes):  # in their order, wherever the piece begins
+        if turns[place]:
+            found[code] += turns[place] * (2 if code in paired else 1)
+    return found
+
+
+def _fitting(form: Format, frames: Frames) -> Ints:
+    """Positions of the lines that can carry every fault of the format."""
+    (frame,) = frames.values()
+    if any(fault.found for fault in line_faults(form).values()):
+        return (frame["answer_class"] == FOUND).arg_true().to_numpy().astype(np.int64)
+    return np.arange(frame.height)

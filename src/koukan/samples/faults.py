@@ -16,6 +16,7 @@ import polars as pl
 from koukan.errors import UsageError
 from koukan.rules.checkdigits import complete
 from koukan.samples.draws import Ints
+from koukan.samples.edits import of, one_number_for_two, with_fields, with_repeated, wrong_digit
 from koukan.samples.file_faults import FILE_FAULTS, FileFault
 from koukan.samples.population import text
 from koukan.samples.registration import CHANGE, LOSS, NEW, RE_ENTRY, Frames
@@ -56,13 +57,18 @@ class History:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What one fault does: persons taken, and lines added (or taken away), rejected, duplicate."""
+    """What one fault does: persons taken, and lines added (or taken away), rejected, duplicate.
+
+    Args:
+        held: lines that are neither taken in nor rejected (answers to no open question).
+    """
 
     code: str
     persons: int
     added: int
     rejected: int
     duplicate: int
+    held: int = 0
 
 
 Apply = Callable[[dict[str, pl.DataFrame], pl.Series, History], dict[str, pl.DataFrame]]
@@ -129,7 +135,7 @@ _NO_HISTORY = History(
 
 
 def _require(frames: Frames, code: str, needs: Needs, chosen: pl.Series) -> None:
-    rows = frames["qualification"].filter(_of(chosen))
+    rows = frames["qualification"].filter(of(chosen))
     types = {"change": CHANGE, "loss": LOSS}.get(needs, NEW)
     fits = bool((rows["process_type_code"] == types).all())
     if needs == "welfare":
@@ -140,29 +146,15 @@ def _require(frames: Frames, code: str, needs: Needs, chosen: pl.Series) -> None
         raise UsageError("samples.unfit", code=code, known=needs)
 
 
-def _of(chosen: pl.Series) -> pl.Expr:
-    return pl.col("record_number").is_in(chosen.implode())
-
-
 def _changed(sections: Sequence[str], **values: pl.Expr | str | None) -> Apply:
     """Sets fields in the lines of the chosen persons; a number of values goes by expression."""
 
     def apply(
         frames: dict[str, pl.DataFrame], chosen: pl.Series, _: History
     ) -> dict[str, pl.DataFrame]:
-        new = {}
-        for name, value in values.items():
-            expression = value if isinstance(value, pl.Expr) else pl.lit(value, pl.String)
-            new[name] = pl.when(_of(chosen)).then(expression).otherwise(pl.col(name))
-        return frames | {name: frames[name].with_columns(**new) for name in sections}
+        return frames | {name: with_fields(frames[name], chosen, **values) for name in sections}
 
     return apply
-
-
-def _wrong_digit(name: str) -> pl.Expr:
-    """The number with another last digit, which is its check digit."""
-    digit = (pl.col(name).str.tail(1).cast(pl.Int64) + 1) % 10
-    return pl.col(name).str.head(-1) + digit.cast(pl.String)
 
 
 def _added(section: str, **values: pl.Expr) -> Apply:
@@ -171,8 +163,7 @@ def _added(section: str, **values: pl.Expr) -> Apply:
     def apply(
         frames: dict[str, pl.DataFrame], chosen: pl.Series, _: History
     ) -> dict[str, pl.DataFrame]:
-        again = frames[section].filter(_of(chosen)).with_columns(**values)
-        return frames | {section: pl.concat([frames[section], again])}
+        return frames | {section: with_repeated(frames[section], chosen, **values)}
 
     return apply
 
@@ -181,7 +172,7 @@ def _removed(section: str) -> Apply:
     def apply(
         frames: dict[str, pl.DataFrame], chosen: pl.Series, _: History
     ) -> dict[str, pl.DataFrame]:
-        return frames | {section: frames[section].filter(~_of(chosen))}
+        return frames | {section: frames[section].filter(~of(chosen))}
 
     return apply
 
@@ -189,11 +180,7 @@ def _removed(section: str) -> Apply:
 def _one_number_for_two(
     frames: dict[str, pl.DataFrame], chosen: pl.Series, _: History
 ) -> dict[str, pl.DataFrame]:
-    first, second = chosen.gather_every(2), chosen.gather_every(2, 1)
-    return {
-        name: frame.with_columns(pl.col("record_number").replace(second, first))
-        for name, frame in frames.items()
-    }
+    return {name: one_number_for_two(frame, chosen) for name, frame in frames.items()}
 
 
 def _from_history(
@@ -211,7 +198,7 @@ def _from_history(
         if process_type is not None:
             kept = pl.col("process_type_code")
             columns["process_type_code"] = (
-                pl.when(_of(chosen)).then(pl.lit(process_type)).otherwise(kept)
+                pl.when(of(chosen)).then(pl.lit(process_type)).otherwise(kept)
             )
         return {name: frame.with_columns(**columns) for name, frame in frames.items()}
 
@@ -239,17 +226,17 @@ ROW_FAULTS: Mapping[str, RowFault] = {
     "R106": RowFault(_changed(_BASIC, name="\ue000" + _TAIL)),  # F040 in CP932: a 外字
     "R107": RowFault(_changed(_BASIC, name_kana="か" + pl.col("name_kana").str.slice(1))),
     "R108": RowFault(_changed(_BASIC, name="〓" + _TAIL)),
-    "R201": RowFault(_changed(SECTIONS, my_number=_wrong_digit("my_number"))),
+    "R201": RowFault(_changed(SECTIONS, my_number=wrong_digit("my_number"))),
     "R202": RowFault(
-        _changed(_QUALIFICATION, insurer_number=_wrong_digit("insurer_number")), "insured"
+        _changed(_QUALIFICATION, insurer_number=wrong_digit("insurer_number")), "insured"
     ),
-    "R203": RowFault(_changed(_BASIC, municipality_code=_wrong_digit("municipality_code"))),
+    "R203": RowFault(_changed(_BASIC, municipality_code=wrong_digit("municipality_code"))),
     "R204": RowFault(
-        _changed(_QUALIFICATION, public_payer_number=_wrong_digit("public_payer_number")),
+        _changed(_QUALIFICATION, public_payer_number=wrong_digit("public_payer_number")),
         "welfare",
     ),
     "R205": RowFault(
-        _changed(_QUALIFICATION, recipient_number=_wrong_digit("recipient_number")), "welfare"
+        _changed(_QUALIFICATION, recipient_number=wrong_digit("recipient_number")), "welfare"
     ),
     "R211": RowFault(
         _changed(

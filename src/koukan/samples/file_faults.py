@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
 from koukan.codecs.text import encode
 from koukan.errors import UsageError
-from koukan.formats.model import Format
+from koukan.formats.model import Field, Format
 from koukan.rules.checkdigits import complete
 from koukan.samples.vocabulary import PREFECTURE
 
 Spoil = Callable[[bytes, Format], bytes]
+Fits = Callable[[Format], bool]
+IMMEDIATE = b"1"  # 照会方式
 STRANGER = f"{complete('insurer_number', np.array([699999])).item():08d}"  # in no sample site
 
 
@@ -29,38 +32,40 @@ class FileFault:
     Args:
         code: what the file is refused with.
         syntaxes: the syntaxes for which the mistake exists.
+        only: the formats among them for which it does; all when absent.
     """
 
     code: str
     spoil: Spoil
     rename: Callable[[str], str] = str
     syntaxes: tuple[str, ...] = ("csv", "fixed")
+    only: Fits = lambda _: True
+
+    def fits(self, form: Format) -> bool:
+        """Whether files of this format can have the mistake."""
+        return form.file.syntax in self.syntaxes and self.only(form)
 
     def __call__(self, name: str, content: bytes, form: Format) -> tuple[str, bytes]:
         """Name and bytes of the spoilt file.
 
         Args:
-            content: a good file of newly registered persons: at least three, and for the codes
-                of shares (F120, F121) more lines than the format's floor for them.
+            content: a good file of newly registered persons, or of lines that stand for
+                themselves: at least three, for the codes of shares (F120, F121) more than the
+                format's floor for them, and for F206 more than an immediate question may have.
 
         Raises:
-            UsageError: this mistake does not exist in the format's syntax.
+            UsageError: this mistake does not exist in files of the format.
         """
-        if form.file.syntax not in self.syntaxes:
+        if not self.fits(form):
             raise UsageError("samples.syntax", code=self.code, format=form.name)
         return self.rename(name), self.spoil(content, form)
 
 
-def _offsets(form: Format) -> dict[str, int]:
-    """Where the leading fields of a line begin."""
+def _offsets(form: Format, fields: Sequence[Field]) -> dict[str, int]:
+    """Where fields begin that stand one behind another, each as long as it can be."""
     separator = 1 if form.file.syntax == "csv" else 0
-    found, position = {}, 0
-    for item in form.common:
-        found[item.name] = position
-        position += item.length + separator
-        if item.name == "insurer_code":
-            break
-    return found
+    lengths = (item.slot + separator for item in fields)
+    return dict(zip((item.name for item in fields), accumulate(lengths, initial=0), strict=False))
 
 
 def _lines(content: bytes, form: Format) -> list[bytes]:
@@ -86,7 +91,7 @@ def _at(name: str, value: bytes) -> Callable[[bytes, Format], bytes]:
     """Writes over the beginning of a leading field."""
 
     def edit(line: bytes, form: Format) -> bytes:
-        start = _offsets(form)[name]
+        start = _offsets(form, form.leading)[name]
         return line[:start] + value + line[start + len(value) :]
 
     return edit
@@ -103,15 +108,19 @@ def _one_more(pattern: bytes) -> Spoil:
 
     def spoil(content: bytes, form: Format) -> bytes:
         found = list(re.finditer(pattern.replace(b"$", form.file.line_end), content))[-1]
-        number = found.group(2)
-        more = b"%0*d" % (len(number), int(number) + 1)
+        more = _next_number(found.group(2))
         return content[: found.start(2)] + more + content[found.end(2) :]
 
     return spoil
 
 
 def _utf8(content: bytes, form: Format) -> bytes:
-    return content.decode(form.file.encoding).encode("utf-8")
+    """The whole file in UTF-8.
+
+    The gate knows it by characters of Japanese blocks throughout. With a hyphen from elsewhere in
+    it the file would be refused, too, but for what cannot be read in it (F120).
+    """
+    return content.decode(form.file.encoding).replace("‐", "－").encode("utf-8")
 
 
 def _undecodable(content: bytes, form: Format) -> bytes:
@@ -121,15 +130,56 @@ def _undecodable(content: bytes, form: Format) -> bytes:
     return content.replace(first + rest, b"\xff" * len(first) + rest)
 
 
-def _all_changes(content: bytes, form: Format) -> bytes:
-    """Every new registration becomes a change without a member id."""
-    comma = b"," if form.file.syntax == "csv" else b""
-    return re.sub(rb"(?m)^(\d{10}%s0[1-9]%s)1" % (comma, comma), rb"\g<1>3", content)
+def _all_rejected(content: bytes, form: Format) -> bytes:
+    """Every new registration becomes a change without a member id, every other line wants items."""
+    if any(item.name == "process_type_code" for item in form.common):
+        comma = b"," if form.file.syntax == "csv" else b""
+        return re.sub(rb"(?m)^(\d{10}%s0[1-9]%s)1" % (comma, comma), rb"\g<1>3", content)
+    control, *lines, end = _lines(content, form)
+    return _file([control, *(_wanting(line, form) for line in lines), end], form)
+
+
+def _wanting(line: bytes, form: Format) -> bytes:
+    """A line without what its record needs: its last item in CSV, else its own first one."""
+    if form.file.syntax == "csv":
+        return line[: line.rindex(b",") + 1]
+    start = sum(item.slot for item in form.common)
+    stop = start + form.records[0].own[0].slot
+    return line[:start] + b" " * (stop - start) + line[stop:]
+
+
+def _in_control(name: str, edit: Callable[[bytes], bytes]) -> Spoil:
+    """Changes a value of the control record, of the same length."""
+
+    def spoil(content: bytes, form: Format) -> bytes:
+        control, *rest = _lines(content, form)
+        if form.file.syntax == "csv":
+            values = control.split(b",")
+            place = [item.name for item in form.control].index(name)
+            values[place] = edit(values[place])
+            return _file([b",".join(values), *rest], form)
+        start = _offsets(form, form.control)[name]
+        stop = start + next(item.slot for item in form.control if item.name == name)
+        return _file([control[:start] + edit(control[start:stop]) + control[stop:], *rest], form)
+
+    return spoil
+
+
+def _next_number(value: bytes) -> bytes:
+    return b"%0*d" % (len(value), int(value) + 1)
 
 
 def _other_layout(content: bytes, form: Format) -> bytes:
     known = next(item.sample for item in form.control if item.name == "layout_code").encode()
     return content.replace(known, known[:-1] + b"X", 1)
+
+
+def _has_japanese(form: Format) -> bool:
+    return not all(item.is_ascii for item in form.all_fields)
+
+
+def _has(name: str) -> Fits:
+    return lambda form: any(item.name == name for item in form.all_fields)
 
 
 def _line_end(value: bytes) -> Spoil:
@@ -150,7 +200,7 @@ FILE_FAULTS: Mapping[str, FileFault] = {
     "nuls": FileFault("F107", _appended(bytes(512))),
     "end_of_file_mark": FileFault("F107", _appended(b"\x1a")),
     "quote": FileFault("F108", _middle(lambda line, _: line[:-3] + b'"' + line[-3:])),
-    "utf8": FileFault("F109", _utf8, syntaxes=("csv",)),
+    "utf8": FileFault("F109", _utf8, syntaxes=("csv",), only=_has_japanese),
     "byte_order_mark": FileFault("F109", lambda content, _: b"\xef\xbb\xbf" + content),
     "field_count": FileFault("F110", _middle(lambda line, _: line + b","), syntaxes=("csv",)),
     "record_type": FileFault("F111", _middle(_at("record_type_code", b"77"))),
@@ -165,9 +215,26 @@ FILE_FAULTS: Mapping[str, FileFault] = {
     ),
     "record_length": FileFault("F117", _middle(lambda line, _: line + b" "), syntaxes=("fixed",)),
     "leading_fields": FileFault("F118", _middle(_at("record_number", b"X"))),
-    "control_sequence": FileFault("F119", _one_more(rb"(00,?MR.*?)(\d{6})(?=,?\d{8}$)")),
-    "undecodable": FileFault("F120", _undecodable),
-    "rejects": FileFault("F121", _all_changes),
-    "stranger": FileFault("F201", _middle(_at("insurer_code", STRANGER.encode()))),
+    "control_sequence": FileFault("F119", _in_control("file_sequence", _next_number)),
+    "undecodable": FileFault("F120", _undecodable, only=_has("address")),
+    "rejects": FileFault("F121", _all_rejected, only=lambda form: form.reject_share < 1),
+    "stranger": FileFault(
+        "F201",
+        _middle(_at("insurer_code", STRANGER.encode())),
+        only=lambda form: form.names_insurers,
+    ),
 }
 """Key -> mistake. The layout's own code, counts and totals stand where the format puts them."""
+
+QUESTION_FAULTS: Mapping[str, FileFault] = {
+    "immediate": FileFault(
+        "F206", _in_control("query_mode", lambda _: IMMEDIATE), only=_has("query_mode")
+    ),
+}
+"""The same for files of questions only."""
+
+
+def file_faults(form: Format) -> dict[str, FileFault]:
+    """Key -> mistake, of those that a file of this format can have."""
+    asking = QUESTION_FAULTS if form.names_insurers else {}
+    return {key: fault for key, fault in {**FILE_FAULTS, **asking}.items() if fault.fits(form)}

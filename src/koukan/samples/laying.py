@@ -58,7 +58,14 @@ class Night:
             first_record_number=first,
         )
 
-    def rendered(self, sender: SampleSender, sequence: int, frames: Frames) -> tuple[str, bytes]:
+    def rendered(
+        self,
+        sender: SampleSender,
+        sequence: int,
+        frames: Frames,
+        *,
+        control: Mapping[str, str] | None = None,
+    ) -> tuple[str, bytes]:
         """Name and bytes of a whole file."""
         content = io.BytesIO()
         written = write_file(
@@ -68,6 +75,7 @@ class Night:
             sender=sender.name,
             sequence=sequence,
             creation_date=self.day,
+            control=control,
         )
         return written.name, content.getvalue()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,6 +65,14 @@ class Scenario:
     def sender(self, name: str) -> SampleSender:
         return next(sender for sender in self.senders if sender.name == name)
 
+    def asking(self, format_name: str) -> list[SampleSender]:
+        """Those who can send questions and receipts: all with the door that these come through."""
+        return [
+            replace(sender, format=format_name, doors=(ASKING_DOOR,))
+            for sender in self.senders
+            if ASKING_DOOR in sender.doors
+        ]
+
     def good_senders(self) -> list[SampleSender]:
         """Those who send good files, in their order."""
         return [self.sender(name) for name in dict.fromkeys(name for name, _, _ in GOOD_FILES)]
@@ -89,7 +98,8 @@ INSURERS = {
     "shiken-shi": (_insurer("municipal_nhi", 99002, "架空県試験市国民健康保険"), 0.04),
     "fukushi": (_insurer("welfare", 1299601, "架空市福祉事務所"), 0.02),
 }
-DOORS = ("dedicated_terminal", "server_link")
+ASKING_DOOR = "dedicated_terminal"
+DOORS = (ASKING_DOOR, "server_link")
 MUNICIPAL = ("mihon-shi", "shiken-shi")
 
 
@@ -114,34 +124,56 @@ SCENARIO = Scenario(
     senders=_senders(),
 )
 
+# Answers questions; no insurer's sender.
+JUKI_NET_SYSTEM = "juki_net"
+JUKI_NET = SampleSender(
+    "juki-net", "住民基本台帳ネットワークシステム", ("juki_net",), (), "juki_net_answer"
+)
 
-def site_toml(scenario: Scenario = SCENARIO) -> str:
-    """The text of a site.toml with the scenario's insurers and senders."""
+
+@dataclass(frozen=True)
+class SamplePerson:
+    """Somebody of the staff who may approve; `key` is the one line of an SSH public key."""
+
+    name: str
+    title: str
+    key: str
+    rights: tuple[str, ...]
+
+
+def site_toml(
+    scenario: Scenario = SCENARIO,
+    *,
+    package_keys: Mapping[str, str] | None = None,
+    persons: Sequence[SamplePerson] = (),
+) -> str:
+    """The text of a site.toml with the scenario's insurers and senders, and with 住基ネット.
+
+    Args:
+        package_keys: 保険者コード -> public key of the insurer's packages.
+    """
+    keys = package_keys or {}
     parts = ['language = "ja"']
     for insurer in scenario.insurers:
-        parts.append(
-            "\n".join(
-                [
-                    "[[insurer]]",
-                    f"code = {_quoted(insurer.code)}",
-                    f"kind = {_quoted(insurer.kind)}",
-                    f"title = {_quoted(insurer.title)}",
-                ]
-            )
-        )
+        key = {"package_key": keys[insurer.code]} if insurer.code in keys else {}
+        values = {"code": insurer.code, "kind": insurer.kind, "title": insurer.title}
+        parts.append(_table("insurer", {**values, **key}))
     for sender in scenario.senders:
-        parts.append(
-            "\n".join(
-                [
-                    "[[sender]]",
-                    f"name = {_quoted(sender.name)}",
-                    f"title = {_quoted(sender.title)}",
-                    f"doors = {_quoted(sender.doors)}",
-                    f"insurers = {_quoted(sender.insurers)}",
-                ]
-            )
-        )
+        values = {"name": sender.name, "title": sender.title}
+        lists = {"doors": sender.doors, "insurers": sender.insurers}
+        parts.append(_table("sender", {**values, **lists}))
+    values = {"name": JUKI_NET.name, "title": JUKI_NET.title, "system": JUKI_NET_SYSTEM}
+    parts.append(_table("sender", {**values, "doors": JUKI_NET.doors}))
+    for person in persons:
+        values = {"name": person.name, "title": person.title, "key": person.key}
+        text = _table("person", {**values, "rights": person.rights})
+        parts.append(f"{text}\nvalid_from = 2026-04-01")
     return "\n\n".join(parts) + "\n"
+
+
+def _table(name: str, values: Mapping[str, str | tuple[str, ...]]) -> str:
+    lines = [f"{key} = {_quoted(value)}" for key, value in values.items()]
+    return "\n".join([f"[[{name}]]", *lines])
 
 
 def _quoted(value: str | tuple[str, ...]) -> str:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import polars as pl
 
+from koukan.codecs.render import padded
 from koukan.codecs.text import encode
 from koukan.durable import publish
 from koukan.formats.model import Field, Format
@@ -50,6 +51,7 @@ def write_file(
     sender: str,
     sequence: int,
     creation_date: date,
+    control: Mapping[str, str] | None = None,
 ) -> WrittenFile:
     """Write one whole file with right counts and control total.
 
@@ -57,6 +59,8 @@ def write_file(
         target: a folder, in which the file gets its agreed name; a path; or an open binary file.
         frames: section -> lines, or pieces of them, one after another: what is in memory is one
             piece and a block of its text. Lines go out by record number, then section.
+        control: further values of the control record, such as query_mode; what is not given is as
+            the definition's sample says.
 
     Raises:
         UnicodeEncodeError: a value does not exist in the file's encoding.
@@ -64,16 +68,16 @@ def write_file(
     pieces = [frames] if isinstance(frames, Mapping) else frames
     name = file_name(form, sender, sequence)
     writer = _Writer(form)
-    control = {"sender": sender, "file_sequence": f"{sequence:06d}"}
-    control["creation_date"] = creation_date.strftime("%Y%m%d")
+    head = {**(control or {}), "sender": sender, "file_sequence": f"{sequence:06d}"}
+    head["creation_date"] = creation_date.strftime("%Y%m%d")
     if not isinstance(target, Path):
-        for block in writer.blocks(control, pieces):
+        for block in writer.blocks(head, pieces):
             target.write(block)
         return writer.written(name)
     final = target / name if target.is_dir() else target
     part = final.with_name(final.name + PART)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        for block in writer.blocks(control, pieces):
+        for block in writer.blocks(head, pieces):
             file.write(block)
     publish(part, final, length=writer.length, replace=True)
     return writer.written(name)
@@ -125,7 +129,7 @@ class _Writer:
         if self.form.file.syntax == "csv":
             values = [pl.col(item.name).fill_null("") for item in fields]
             return pl.concat_str(values, separator=",")
-        return pl.concat_str([_padded(item) for item in fields])
+        return pl.concat_str([padded(item) for item in fields])
 
     def _lines(self, frames: Mapping[str, pl.DataFrame]) -> pl.Series:
         """All lines of a piece; the lines of one person stand together, section by section."""
@@ -144,12 +148,3 @@ class _Writer:
         self.lines += ordered.height
         self.total += int(ordered["number"].sum())
         return ordered["line"]
-
-
-def _padded(item: Field) -> pl.Expr:
-    """The value with half-width spaces behind it, as many bytes as its slot has."""
-    value = pl.col(item.name).fill_null("")
-    if item.is_ascii:
-        return value.str.pad_end(item.slot)
-    single = value.str.count_matches("[\u0020-\u007e\uff61-\uff9f]").cast(pl.Int64)
-    return value.str.pad_end(item.slot - value.str.len_chars().cast(pl.Int64) + single)

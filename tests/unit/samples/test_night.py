@@ -131,7 +131,7 @@ def test_refused_files_are_refused_by_the_gate_or_by_rights(
 ) -> None:
     site = tomllib.loads(site_toml())
     kinds = {insurer["code"]: insurer["kind"] for insurer in site["insurer"]}
-    own = {sender["name"]: sender["insurers"] for sender in site["sender"]}
+    own = {sender["name"]: sender.get("insurers", ()) for sender in site["sender"]}
     for file in laid.night.files:
         verdict = Gate(catalogue.formats[file.format]).read([laid.content(file)])
         if file.code in ("F201", "F202"):
@@ -237,7 +237,8 @@ def test_the_site_has_all_nine_kinds_and_only_invented_numbers(catalogue: Catalo
         assert re.fullmatch("[0-9]{2}99[0-9]{4}", code)
         assert valid_numbers("insurer_number", np.array([int(code)])).all()
     for sender in site["sender"]:
-        assert set(sender["insurers"]) <= set(codes)
+        assert ("system" in sender) != bool(set(sender.get("insurers", ())) & set(codes))
+        assert set(sender.get("insurers", ())) <= set(codes)
         assert set(sender["doors"]) <= set(catalogue.doors)
     assert {insurer.code for insurer in SCENARIO.insurers} == set(codes)
 
