@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +19,9 @@ import polars as pl
 from koukan.codecs.gate import Gate, whole_lines
 from koukan.engine import originals
 from koukan.engine.centre import Centre
+from koukan.engine.seen import Seen
 from koukan.errors import IntegrityError, KoukanError, SecretError
+from koukan.flows.results import line_result
 from koukan.formats.model import Format
 from koukan.keys.sealed import SealedReader
 from koukan.keys.secret import open_regular
@@ -33,6 +34,7 @@ Ints = npt.NDArray[np.int64]
 BLOCK = 2 * 1024 * 1024
 CLASSES = 3  # 処理結果区分: accepted 1, rejected 2, duplicate 3
 COLUMNS = ("line_number", "processing_result_class")
+COMMITTING = ("commit", "ask", "split", "confirm")  # operations that commit a group
 
 
 class Look(NamedTuple):
@@ -63,25 +65,6 @@ class Rows(NamedTuple):
     files: tuple[DataFile, ...]
 
 
-class _Seen:
-    """Hash and length of blocks that pass."""
-
-    def __init__(self, blocks: Iterable[bytes]) -> None:
-        self._blocks = blocks
-        self._digest = hashlib.sha256()
-        self.length = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        for block in self._blocks:
-            self._digest.update(block)
-            self.length += len(block)
-            yield block
-
-    @property
-    def sha256(self) -> str:
-        return self._digest.hexdigest()
-
-
 def look(centre: Centre, item: Look) -> Found:
     """Task: original and result of one reception."""
     reception = centre.ledger.reception(item.reception)
@@ -104,7 +87,7 @@ def read_original(centre: Centre, reception: Reception) -> Found:
         return Found((("verify.definition", {"format": reception.format}),))
     try:
         with originals.open_original(centre, reception.original) as original:
-            seen = _Seen(original.blocks(BLOCK))
+            seen = Seen(original.blocks(BLOCK))
             verdict = Gate(centre.bundle_of(reception).form).read(seen)
             for _ in seen:  # the gate stops at what refuses a file; the hash does not
                 pass
@@ -133,13 +116,13 @@ def definition_stands(centre: Centre, digest: str) -> bool:
 
 def read_result(centre: Centre, reception: Reception, rows: int) -> Found:
     """Every one of `rows` data lines has its result; classes are counted by line."""
-    form = centre.catalogue.formats["registration_result"]
+    form = centre.catalogue.formats[line_result(reception.format) or ""]
     name = reception.original
     try:
         key = centre.keyring.existing_key("original", name)
         path = originals.result_path(centre, name)
         with SealedReader(path, key, f"result|{name}") as result:
-            seen = _Seen(result.blocks(BLOCK))
+            seen = Seen(result.blocks(BLOCK))
             tally = Tally(form)
             for piece in whole_lines(seen, form.file.max_line_bytes):
                 tally.add(piece)
@@ -247,7 +230,7 @@ def laid_out(path: Path) -> tuple[str, int] | None:
         return "", 0  # something else lies there under its name
     lines = 0
     with os.fdopen(handle, "rb") as file:
-        seen = _Seen(iter(lambda: file.read(BLOCK), b""))
+        seen = Seen(iter(lambda: file.read(BLOCK), b""))
         for block in seen:
             lines += block.count(b"\n")
     return seen.sha256, lines
@@ -256,10 +239,10 @@ def laid_out(path: Path) -> tuple[str, int] | None:
 def logged_groups(folder: Path) -> set[int]:
     """Groups whose commit the operation log tells of."""
     found = set()
-    marker = b'"operation":"commit"'
+    markers = [b'"operation":"%s"' % name.encode() for name in COMMITTING]
     for path in sorted(folder.glob("operations-*.jsonl")):
         with path.open("rb") as file:
             for line in file:
-                if marker in line and line.endswith(b"\n"):
+                if line.endswith(b"\n") and any(marker in line for marker in markers):
                     found.add(int(json.loads(line)["where"].get("group", 0)))
     return found

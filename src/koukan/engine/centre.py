@@ -3,13 +3,16 @@
 Layout below the root (all 0700; nothing in plain but configuration, names and counts):
 
     site.toml  formats/  jobs/        what the site decides; formats and jobs override ours
-    exchange/<sender>/inbox/<door>/   files that came; exchange/<sender>/outbox/ files to collect
+    exchange/<sender>/inbox/<door>/   files that came; exchange/<sender>/outbox/ files to collect;
+                                      exchange/<sender>/taken/ packages that their owner has
     keyring/                          wrapped keys only
     ledger/                           SQLite
     definitions/                      the format definitions that receptions were read by
     originals/  results/              sealed, one of each for a reception, until their time is over
+    questions/  requests/  packages/  本人確認: sealed under random keys of their own
     stages/                           sealed work of groups under way
     tables/<table>/                   encrypted Parquet and its transaction log
+    approvals/                        what waits for persons, and their signatures
     log/                              the operation log
     locks/  temporary/
 """
@@ -20,7 +23,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -30,26 +33,32 @@ from koukan import durable, shipped
 from koukan.engine.memory import keep_blocks, set_aside
 from koukan.engine.stages import Kept
 from koukan.engine.workers import Workers
-from koukan.errors import EnvironmentRefused, UsageError
+from koukan.errors import EnvironmentRefused, SecretError, UsageError
 from koukan.exchange import Inbox, Outbox
-from koukan.flows import registration
+from koukan.flows import identity, registration
 from koukan.formats import Bundle, Catalogue, bundle, load_catalogue, require_catalogue, thaw
 from koukan.keys.identity import create_identity, load_identity
 from koukan.keys.issued import Issuer
-from koukan.keys.keyring import Keyring
+from koukan.keys.keyring import PURPOSES, Keyring
+from koukan.keys.package import recipient
 from koukan.keys.signing import Signer
 from koukan.keys.tokens import Tokeniser
 from koukan.ledger import Ledger, Reception, TableVersion
 from koukan.oplog import OperationLog
 from koukan.rules.checks import unknown_checks
 from koukan.sites import Job, Site, load_jobs, load_site, require_site
+from koukan.sites.schedule import JST
 from koukan.tables.table import Snapshot, Table, Version
 
 FOLDERS = (
-    "exchange keyring ledger definitions originals results stages tables log locks temporary"
+    "exchange keyring ledger definitions originals results questions requests packages stages "
+    "tables approvals log locks temporary"
 ).split()
-BATCH_PURPOSES = ("number", "history", "partition", "stage", "original", "issue", "signing")
-STEPS = ("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase")
+BATCH_PURPOSES = tuple(sorted(PURPOSES))
+STEPS = (
+    *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),
+    *("ask", "request", "send", "split", "package", "confirm", "deliver", "expire"),
+)
 FORMATS_WITH_TABLES = registration.FORMAT
 
 
@@ -122,6 +131,11 @@ class Centre:
         return Issuer(key, "member_id", registration.MEMBER_DIGITS)
 
     @cached_property
+    def request_issuer(self) -> Issuer:
+        key = self.keyring.purpose_key("issue")
+        return Issuer(key, "request_record_number", identity.REQUEST_DIGITS)
+
+    @cached_property
     def signer(self) -> Signer:
         return Signer(self.keyring.purpose_key("signing"))
 
@@ -130,6 +144,10 @@ class Centre:
 
     def outbox(self, sender: str) -> Outbox:
         return Outbox(self.folder("exchange", sender, "outbox"))
+
+    def taken(self, sender: str) -> Outbox:
+        """Where a sender puts what it has; only packages are looked for there."""
+        return Outbox(self.folder("exchange", sender, "taken"))
 
     def now(self) -> str:
         return self.clock().astimezone(UTC).isoformat(timespec="seconds")
@@ -146,14 +164,15 @@ class Centre:
         return self.tables[name].snapshot(version_of(held), ahead_by=ahead_by)
 
     def bundle(self, name: str) -> Bundle:
-        """The format as it is defined now, kept under its hash for reruns."""
-        if name not in self._bundles:
-            found = bundle(self.catalogue, name)
+        """The format as it is defined today (JST), kept under its hash for reruns."""
+        today = self.clock().astimezone(JST).strftime("%Y%m%d")
+        if (place := f"{name} {today}") not in self._bundles:
+            found = bundle(self.catalogue, name, on=today)
             path = self.folder("definitions", f"{found.digest}.json")
             if not path.exists():
                 durable.write(path, found.content)
-            self._bundles[name] = self._bundles[found.digest] = found
-        return self._bundles[name]
+            self._bundles[place] = self._bundles[found.digest] = found
+        return self._bundles[place]
 
     def bundle_of(self, reception: Reception) -> Bundle:
         """The format as it was defined when the reception came."""
@@ -172,7 +191,9 @@ class Centre:
                 if form in right.formats
             ],
             "sender": self.site.sender(sender).model_dump(mode="json"),
-            "kinds": {insurer.code: insurer.kind for insurer in self.site.insurers},
+            "insurers": {
+                insurer.code: insurer.model_dump(mode="json") for insurer in self.site.insurers
+            },
         }
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
@@ -216,7 +237,7 @@ def initialise(root: Path, key_file: Path) -> list[str]:
             (root / name).mkdir(mode=0o700)
             made.append(name)
     for sender in site.senders:
-        for folder in [f"inbox/{door}" for door in sender.doors] + ["outbox"]:
+        for folder in [f"inbox/{door}" for door in sender.doors] + ["outbox", "taken"]:
             (root / "exchange" / sender.name / folder).mkdir(parents=True, exist_ok=True)
     if not key_file.exists():
         key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -253,8 +274,22 @@ def open_centre(
     Raises:
         DefinitionError, SecretError, EnvironmentRefused: with what to mend.
     """
-    os.umask(0o077)
     keep_blocks()
+    root, site, catalogue, jobs = require_definitions(root)
+    identity = load_identity(key_file, outside=root)
+    keyring = Keyring.open(root / "keyring", identity)
+    ledger = Ledger(root / "ledger" / "koukan.sqlite")
+    set_aside()
+    return Centre(root, key_file, site, catalogue, jobs, ledger, keyring, clock, observe)
+
+
+def require_definitions(root: Path) -> tuple[Path, Site, Catalogue, dict[str, Job]]:
+    """Root and definitions of a site that was initialised; files made from here on are ours alone.
+
+    Raises:
+        DefinitionError, EnvironmentRefused: with what to mend.
+    """
+    os.umask(0o077)
     root = root.resolve()
     if not (root / "ledger" / "koukan.sqlite").is_file():
         raise EnvironmentRefused("engine.not_initialised", path=root.name)
@@ -263,11 +298,7 @@ def open_centre(
     jobs, problems = load_jobs(job_folders(root), catalogue, STEPS)
     if problems:
         raise EnvironmentRefused("sites.wrong", known="; ".join(problems[:3]))
-    identity = load_identity(key_file, outside=root)
-    keyring = Keyring.open(root / "keyring", identity)
-    ledger = Ledger(root / "ledger" / "koukan.sqlite")
-    set_aside()
-    return Centre(root, key_file, site, catalogue, jobs, ledger, keyring, clock, observe)
+    return root, site, catalogue, jobs
 
 
 def definition_problems(root: Path | None) -> list[str]:
@@ -277,9 +308,34 @@ def definition_problems(root: Path | None) -> list[str]:
         return problems
     for form in catalogue.formats.values():
         problems += [f"{form.name}.toml: nobody wrote {name}" for name in unknown_checks(form)]
+    jobs, found = load_jobs(job_folders(root), catalogue, STEPS)
+    problems += found
     if root is not None:
-        problems += load_site(root / "site.toml", catalogue)[1]
-    problems += load_jobs(job_folders(root), catalogue, STEPS)[1]
+        site, found = load_site(root / "site.toml", catalogue)
+        problems += found if site is None else site_problems(site, jobs)
+    return problems
+
+
+def site_problems(site: Site, jobs: Mapping[str, Job]) -> list[str]:
+    """What cannot be known from site.toml alone."""
+    problems = package_key_problems(site)
+    asking = [job.name for job in jobs.values() if "request" in job.steps]
+    if asking and site.partner(identity.SYSTEM) is None:
+        problems.append(
+            f"site.toml: no sender is the system {identity.SYSTEM}, which {asking[0]} asks"
+        )
+    return problems
+
+
+def package_key_problems(site: Site) -> list[str]:
+    """Keys that look right and are none: one letter was copied wrongly, or RSA is too short."""
+    problems = []
+    for insurer in site.insurers:
+        try:
+            if insurer.package_key:
+                recipient(insurer.package_key, insurer.code)
+        except SecretError:
+            problems.append(f"site.toml insurer {insurer.code}: package_key is not a right key")
     return problems
 
 

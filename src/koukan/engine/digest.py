@@ -3,13 +3,14 @@
 Two centres with the same keyring that took the same files in the same order have the same digest,
 whether in one run or in many, killed in between or not. So nothing goes in that tells only how: no
 time, nonce, key, group, attempt, or name that was drawn. What goes in are the rows of every table,
-every reception with its numbers and counts, and the names that lie in the outboxes.
+every reception with its numbers and counts, files of questions, requests and packages with the
+hashes of their archives, and the names that lie in the outboxes.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import polars as pl
@@ -19,6 +20,7 @@ from koukan.engine.centre import Centre
 from koukan.flows.registration import INCIDENTAL
 from koukan.keys.secret import canonical
 from koukan.ledger import Reception
+from koukan.ledger import identity as asked
 from koukan.tables import encrypted
 from koukan.tables.definition import partition_name
 from koukan.tables.table import DataFile
@@ -64,6 +66,8 @@ def state_digest(centre: Centre) -> str:
         _add(whole, "table", {"table": part.table, "partition": part.partition, "rows": digest})
     for reception in centre.ledger.receptions():
         _add(whole, "reception", told(centre, reception))
+    for kind, content in identity_state(centre):
+        _add(whole, kind, content)
     for sender in sorted(sender.name for sender in centre.site.senders):
         _add(whole, "outbox", {"sender": sender, "names": list(outbox_names(centre, sender))})
     return whole.hexdigest()
@@ -119,6 +123,23 @@ def told(centre: Centre, reception: Reception) -> dict[str, object]:
         "counts": counts,
         "findings": [list(item) for item in centre.ledger.findings(reception.number)],
     }
+
+
+def identity_state(centre: Centre) -> Iterator[tuple[str, dict[str, object]]]:
+    """本人確認: who asked and was answered what, without times and what was encrypted."""
+    for questions in asked.questions(centre.ledger):
+        yield "questions", _without(vars(questions), "start", "asked_at")
+    for request in asked.requests(centre.ledger):
+        # Its hash covers the day on which it was cut.
+        yield "request", _without(vars(request), "sha256", "created_at", "sent_at")
+    for share in asked.shares(centre.ledger):
+        yield "share", vars(share)
+    for package in asked.packages(centre.ledger):
+        yield "package", _without(vars(package), "sha256", "built_at", "closed_at")
+
+
+def _without(values: Mapping[str, object], *names: str) -> dict[str, object]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def outbox_names(centre: Centre, sender: str) -> Iterator[str]:

@@ -1,15 +1,19 @@
 """Groups: receptions that are validated, linked and committed together.
 
 A commit and a pandera call cost the same however few the rows, so small files share them. A group
-is of one format definition, ascending in reception number, and bounded by bytes and files.
+is of one format definition, ascending in reception number, and bounded by bytes and files. An
+answer of a national system is a group of its own, formed when it may be stored.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
+from koukan.engine import storing
 from koukan.engine.centre import Centre
 from koukan.engine.stages import Stage
+from koukan.flows import identity, registration
 from koukan.ledger import Group, Reception
 
 CHUNK = 16 * 1024 * 1024  # of original bytes: below, the fixed cost of a query shows
@@ -37,17 +41,21 @@ class Chunk(NamedTuple):
     pieces: tuple[Piece, ...]
 
 
-def choose(centre: Centre) -> list[list[Reception]]:
-    """Admitted receptions that belong to no group yet, cut into groups."""
+def choose(centre: Centre, formats: Collection[str]) -> list[list[Reception]]:
+    """Admitted receptions of these formats that belong to no group yet, cut into groups."""
     limits = centre.site.limits
     chosen: list[list[Reception]] = []
     size = 0
-    for reception in centre.ledger.receptions(state="admitted"):
+    for reception in sorted(centre.ledger.receptions(state="admitted", formats=formats), key=order):
         if reception.group_number is not None:
+            continue
+        alone = reception.format == identity.ANSWER
+        if alone and not storing.permission(centre, reception).given:
             continue
         last = chosen[-1] if chosen else None
         fits = (
             last is not None
+            and not alone
             and last[0].definition == reception.definition
             and size + reception.length <= limits.group_bytes
             and len(last) < limits.group_files
@@ -59,6 +67,12 @@ def choose(centre: Centre) -> list[list[Reception]]:
             chosen.append([reception])
             size = reception.length
     return chosen
+
+
+def order(reception: Reception) -> tuple[str, int]:
+    """Registrations in the order in which they came; of other files those of a kind together."""
+    registers = reception.format in registration.FORMATS
+    return "" if registers else reception.definition, reception.number
 
 
 def receptions_of(centre: Centre, group: Group) -> list[Reception]:

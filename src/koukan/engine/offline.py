@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, overload
@@ -22,14 +23,17 @@ from koukan.codecs.gate import Cut, Gate, Verdict
 from koukan.codecs.records import Decoded, decode_piece, line_offsets, lines_of
 from koukan.errors import TransientError, UsageError
 from koukan.exchange.folder import safe_name
+from koukan.flows import identity, registration
 from koukan.formats import Bundle, Catalogue, bundle
 from koukan.formats.model import Format, Reason
+from koukan.rules import single
 from koukan.rules.acknowledge import sentence
 from koukan.rules.register import (
     KEYS,
     Ints,
     Judgement,
     Lines,
+    Mask,
     companions,
     duplicate_candidates,
     duplicates,
@@ -41,6 +45,7 @@ from koukan.rules.schema import FINDINGS
 from koukan.rules.shares import beyond
 from koukan.rules.validate import BAD, Validator, validators
 from koukan.sites.model import Limits
+from koukan.sites.schedule import day_of
 
 BLOCK = 2 * 1024 * 1024
 FIRST_LINE = 2  # of the data; the control record is line 1
@@ -92,6 +97,16 @@ class Findings(Sequence[Finding]):
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What the rules say of a file's lines; `findings` are row, field, code, in that order."""
+
+    lines: Lines
+    rejected: Mask
+    duplicate: Mask
+    findings: pl.DataFrame
+
+
+@dataclass(frozen=True)
 class Report:
     """What is known of a file.
 
@@ -114,7 +129,12 @@ class Report:
 
 
 def check_file(
-    path: Path, catalogue: Catalogue, format_name: str | None = None, *, language: str = "ja"
+    path: Path,
+    catalogue: Catalogue,
+    format_name: str | None = None,
+    *,
+    language: str = "ja",
+    now: datetime | None = None,
 ) -> Report:
     """Check one file as the centre would, without its history.
 
@@ -123,6 +143,7 @@ def check_file(
     Args:
         format_name: which format it is; when absent, the file's name tells.
         language: of labels' sentences, ja or en.
+        now: the time by whose day definitions hold; the present one when absent.
 
     Raises:
         UsageError: there is no such format, or no such file.
@@ -140,7 +161,9 @@ def check_file(
             if verdict.code is not None:
                 report = _refused(form.name, verdict.code, verdict.line, verdict.rows)
             else:
-                report = _check(file, bundle(catalogue, form.name), verdict, catalogue, language)
+                today = day_of(now or datetime.now(UTC)).strftime("%Y%m%d")
+                definition = bundle(catalogue, form.name, on=today)
+                report = _check(file, definition, verdict, catalogue, language)
             if _state(file) != before:
                 raise TransientError("offline.changed", file=shown)
     except OSError:
@@ -193,46 +216,83 @@ def _check(
 ) -> Report:
     """Single lines, then the rules over lines, of a file that passed the gate."""
     form = definition.form
-    lines, found = read_lines(file, definition, verdict)
-    if not len(lines):
+    if not verdict.rows:
         return replace(_refused(form.name, "", 0, 0), code=None)
-    rows = duplicate_candidates(lines)
-    twice = duplicates(lines, rows, digests(file, form, verdict.cuts, rows))
-    judgement = judge(form, lines, *twice)
-    found = pl.concat([judgement.findings, found])
-    fallen = judgement.rejected[judgement.persons.of_line] & ~judgement.duplicate
-    rejected, repetitions = int(fallen.sum()), int(judgement.duplicate.sum())
-    unreadable = found.filter(pl.col("code") == "R106")["row"].n_unique()
-    accepted = len(lines) - rejected - repetitions
+    if form.name in registration.FORMATS:
+        judged = registered(file, definition, verdict)
+    else:
+        judged = alone(file, definition, verdict)
+    rejected, repetitions = int(judged.rejected.sum()), int(judged.duplicate.sum())
+    unreadable = judged.findings.filter(pl.col("code") == "R106")["row"].n_unique()
+    accepted = verdict.rows - rejected - repetitions
     return Report(
         form.name,
-        beyond(form, len(lines), unreadable, rejected),
+        beyond(form, verdict.rows, unreadable, rejected),
         0,
-        len(lines),
-        dict(zip(COUNTS, (len(lines), accepted, rejected, repetitions), strict=True)),
-        Findings(worded(form, lines, all_findings(judgement, found), catalogue.reasons, language)),
+        verdict.rows,
+        dict(zip(COUNTS, (verdict.rows, accepted, rejected, repetitions), strict=True)),
+        Findings(worded(form, judged, catalogue.reasons, language)),
     )
 
 
-def read_lines(file: BinaryIO, definition: Bundle, verdict: Verdict) -> tuple[Lines, pl.DataFrame]:
-    """The numbers of all lines, and the findings of single ones (row, field, code)."""
+def registered(file: BinaryIO, definition: Bundle, verdict: Verdict) -> Judged:
+    """Lines of persons: those with one レコード識別番号 stand or fall together."""
+    lines, _, found = read_lines(file, definition, verdict)
+    rows = duplicate_candidates(lines)
+    twice = duplicates(lines, rows, digests(file, definition.form, verdict.cuts, rows))
+    judgement = judge(definition.form, lines, *twice)
+    found = pl.concat([judgement.findings, found])
+    fallen = judgement.rejected[judgement.persons.of_line] & ~judgement.duplicate
+    return Judged(lines, fallen, judgement.duplicate, all_findings(judgement, found))
+
+
+def alone(file: BinaryIO, definition: Bundle, verdict: Verdict) -> Judged:
+    """Lines that stand alone: questions, receipts; of answers, what goes without the questions."""
+    lines, content, found = read_lines(file, definition, verdict, hashed=True)
+    if definition.form.name == identity.ANSWER:
+        return Judged(lines, lines.bad, np.zeros(len(lines), np.bool_), found)
+    given = single.Lines(lines.reception, lines.record_number, lines.bad, content)
+    judgement = single.judge(given)
+    found = pl.concat([judgement.findings, found]).sort("row", "field", "code")
+    return Judged(lines, judgement.rejected, judgement.duplicate, found)
+
+
+def read_lines(
+    file: BinaryIO, definition: Bundle, verdict: Verdict, *, hashed: bool = False
+) -> tuple[Lines, tuple[single.Hashes, single.Hashes], pl.DataFrame]:
+    """The numbers of all lines, hashes of them if wanted, and the findings of single ones.
+
+    Returns:
+        lines; two hashes of each; row, field, code.
+    """
     compiled = validators(definition)
     keys = room_for(KEYS, verdict.rows)
+    content = [np.zeros(verdict.rows if hashed else 0, np.uint64) for _ in single.SEEDS]
     parts = [FINDINGS.to_frame()]
-    for start, content in pieces(file, verdict.cuts):
-        for decoded in decode_piece(definition.form, content):
+    for start, piece in pieces(file, verdict.cuts):
+        for decoded in decode_piece(definition.form, piece):
             numbers, found = check_section(compiled[decoded.record.section], decoded)
             rows = pl.Series(decoded.rows + start)
+            place = rows.to_numpy()
             for name in KEYS:
-                keys[name][rows.to_numpy()] = numbers[name].to_numpy()
+                keys[name][place] = numbers[name].to_numpy()
+            if hashed:
+                names = [item.name for item in decoded.record.own]
+                for column, own in zip(
+                    content, single.content_of(decoded.frame, names), strict=True
+                ):
+                    column[place] = own
             parts.append(found.with_columns(row=rows.gather(found["row"])))
-    return Lines(reception=np.zeros(verdict.rows, np.int64), **keys), pl.concat(parts)
+    lines = Lines(reception=np.zeros(verdict.rows, np.int64), **keys)
+    return lines, (content[0], content[1]), pl.concat(parts)
 
 
 def check_section(validator: Validator, decoded: Decoded) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The numbers of the lines of one record type, and their findings (row in the frame)."""
     bad = validator.check(decoded.frame, suspicious=decoded.suspicious)[BAD]
-    numbers = decoded.frame.with_columns(bad).select(*key_columns(decoded.record, BAD))
+    numbers = decoded.frame.with_columns(bad).select(
+        *key_columns(validator.form, decoded.record, BAD)
+    )
     if not bad.any():
         return numbers, FINDINGS.to_frame()
     failed = decoded.frame.filter(bad)
@@ -282,13 +342,10 @@ def all_findings(judgement: Judgement, found: pl.DataFrame) -> pl.DataFrame:
 
 
 def worded(
-    form: Format,
-    lines: Lines,
-    found: pl.DataFrame,
-    reasons: Mapping[str, Reason],
-    language: str,
+    form: Format, judged: Judged, reasons: Mapping[str, Reason], language: str
 ) -> pl.DataFrame:
     """Findings with all that `Finding` says."""
+    lines, found = judged.lines, judged.findings
     items = {item.name: item for item in form.all_fields}
     said = [
         {"field": name, "code": code, "label": items[name].label}

@@ -3,8 +3,9 @@
 Release and refusal are acts of a person, and the batch actor may do neither. As yet an act carries
 only a name that its caller gave, and stands in the operation log under it: that proves neither who
 it was nor that it was a person, since whoever holds the batch actor's key can give any name.
-Persons with keys of their own come with the approvals; until then a name is refused where it is
-plainly the batch actor's, and every act is logged with its reason.
+Persons with keys of their own give approvals (`engine/approvals.py`), which these two do not ask
+for yet; a name is refused where it is plainly the batch actor's, and every act is logged with its
+reason.
 """
 
 from __future__ import annotations
@@ -24,13 +25,11 @@ from koukan.engine.steps.gate import close
 from koukan.errors import UsageError
 from koukan.ledger import Ledger, Reception
 from koukan.oplog import OperationLog
+from koukan.sites import Job
 
 NAME_REFUSED, BY_OPERATOR = "F101", "F901"
 OPERATOR = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 AGAIN = ("acknowledge",)  # lay the receipts out again, nothing else
-# Steps from which a rerun goes on, by what was reached.
-FROM_GATE = ("gate", "admit", "validate", "link", "commit", "acknowledge")
-FROM_ADMIT, FROM_GROUP, FROM_COMMIT = FROM_GATE[1:], FROM_GATE[2:], FROM_GATE[4:]
 
 
 class Plan(NamedTuple):
@@ -109,11 +108,12 @@ def plan_rerun(centre: Centre, number: int) -> Plan:
     """What a rerun would do, and why. Looks only.
 
     Raises:
-        UsageError: there is no such reception, or its original is erased.
+        UsageError: there is no such reception, its original is erased, or its job is gone.
     """
     reception = centre.ledger.reception(number)
     if reception.original_erased:
         raise UsageError("operate.erased", reception=number)
+    job = job_of(centre, reception)
     if reception.state == "closed":
         if reception.outcome != "refused":
             return Plan(number, AGAIN, "operate.plan_finished")
@@ -121,27 +121,40 @@ def plan_rerun(centre: Centre, number: int) -> Plan:
             return Plan(number, AGAIN, "operate.plan_decided")
         if reception.code == NAME_REFUSED:
             return Plan(number, AGAIN, "operate.plan_name")
-        return Plan(number, FROM_GATE, "operate.plan_refused")
+        return Plan(number, steps_from(job, "gate"), "operate.plan_refused")
     if reception.outcome == "held":
         return Plan(number, AGAIN, "operate.plan_held")
     under_way = [
         item
         for item in centre.ledger.receptions()
-        if item.state != "closed" and item.outcome != "held"
+        if item.state != "closed" and item.outcome != "held" and item.job == reception.job
     ]
-    steps = max((_remaining(centre, item) for item in under_way), key=len)
+    steps = max((_remaining(centre, job, item) for item in under_way), key=len)
     return Plan(number, steps, "operate.plan_unfinished")
 
 
-def _remaining(centre: Centre, reception: Reception) -> tuple[str, ...]:
+def job_of(centre: Centre, reception: Reception) -> Job:
+    """Raises UsageError when the site has dropped the reception's job since."""
+    if reception.job not in centre.jobs:
+        known = ", ".join(sorted(centre.jobs))
+        raise UsageError("engine.no_job", job=reception.job, known=known)
+    return centre.jobs[reception.job]
+
+
+def steps_from(job: Job, first: str, *, behind: bool = False) -> tuple[str, ...]:
+    """The job's steps from one on, or only those behind it."""
+    return job.steps[job.steps.index(first) + behind :]
+
+
+def _remaining(centre: Centre, job: Job, reception: Reception) -> tuple[str, ...]:
     """The steps that a reception which was left under way still needs."""
     if reception.state == "picked_up":
-        return FROM_GATE
+        return steps_from(job, "gate")
     if reception.state == "gated":
-        return FROM_ADMIT
+        return steps_from(job, "admit")
     group = reception.group_number
     written = group is not None and centre.ledger.group(group).state == "written"
-    return FROM_COMMIT if written else FROM_GROUP
+    return steps_from(job, "commit") if written else steps_from(job, "admit", behind=True)
 
 
 def rerun(centre: Centre, number: int) -> Ran:
@@ -192,9 +205,7 @@ def reopen(centre: Centre, reception: Reception) -> None:
 
 def run_rest(centre: Centre, plan: Plan, before: Reception) -> None:
     """The steps of the reception's job that are in the plan."""
-    job = centre.jobs.get(before.job)
-    if job is None:
-        raise UsageError("engine.no_job", job=before.job, known=", ".join(sorted(centre.jobs)))
+    job = job_of(centre, before)
     chosen = [step for step in job.steps if step in plan.steps]
     if before.state == "closed":
         for group in centre.ledger.open_groups():  # one may be its own, and would close it again

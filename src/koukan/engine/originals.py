@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from koukan import durable
+from koukan.codecs.gate import Gate
 from koukan.engine.centre import Centre
 from koukan.keys.sealed import SealedReader, SealedWriter, unseal
+from koukan.ledger import Reception
 
 BLOCK = 2 * 1024 * 1024
 
@@ -40,6 +42,16 @@ def open_original(centre: Centre, name: str) -> SealedReader:
     return SealedReader(original_path(centre, name), key, f"original|{name}")
 
 
+def control_of(centre: Centre, reception: Reception) -> dict[str, str]:
+    """The control record of a file that passed the gate, by field."""
+    form = centre.bundle_of(reception).form
+    with open_original(centre, reception.original) as original:
+        head = original.read(0, min(original.length, form.file.max_line_bytes + 2))
+    values = Gate(form).split(head[: head.index(form.file.line_end)], form.control)
+    assert values is not None  # the gate has read it before
+    return values
+
+
 def ahead(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """The same blocks, the next one opened while the caller looks at the last."""
     waiting = iter(blocks)
@@ -64,8 +76,9 @@ def open_result(centre: Centre, name: str) -> bytes:
     return unseal(result_path(centre, name), key, f"result|{name}")
 
 
-def destroy(centre: Centre, name: str) -> None:
-    """Key first: with it gone the files are noise already."""
-    centre.keyring.destroy("original", name)
-    for path in (original_path(centre, name), result_path(centre, name)):
-        durable.unlink(path)
+def destroy(centre: Centre, *names: str) -> None:
+    """Keys first: with them gone the files are noise already."""
+    for name in names:
+        centre.keyring.destroy("original", name)
+        centre.observe("original's key destroyed", step="erase")
+    durable.remove(place(centre, name) for name in names for place in (original_path, result_path))

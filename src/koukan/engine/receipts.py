@@ -6,11 +6,10 @@ from datetime import datetime
 from pathlib import PurePath
 
 from koukan.engine.centre import Centre
+from koukan.flows.results import PREFIXES
 from koukan.ledger import Reception
 from koukan.rules.acknowledge import COUNTS, Receipt
 from koukan.sites.schedule import JST
-
-PREFIX = {"acknowledgement": "AK", "registration_result": "RR"}
 
 
 def local_time(moment: str) -> str:
@@ -52,4 +51,4 @@ def control_of(reception: Reception) -> dict[str, str]:
 def outbound_name(kind: str, reception: Reception) -> str:
     """Name of a file laid out for a reception: the received file's name and the 受付番号."""
     stem = PurePath(reception.file_name).stem[:80]
-    return f"{PREFIX[kind]}_{stem}_{reception.number:010d}.csv"
+    return f"{PREFIXES[kind]}_{stem}_{reception.number:010d}.csv"

@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import polars as pl
+
 from koukan import durable
-from koukan.engine import groups
+from koukan.engine import approvals, groups
 from koukan.engine.centre import Centre, wipe
+from koukan.engine.groups import Chunk, stage_of
 from koukan.engine.leases import lease
 from koukan.engine.stages import Stage
-from koukan.engine.steps import acknowledge, admit, commit, erase, gate, link, pick_up, validate
+from koukan.engine.steps import (
+    acknowledge,
+    admit,
+    ask,
+    commit,
+    confirm,
+    deliver,
+    erase,
+    expire,
+    gate,
+    link,
+    package,
+    pick_up,
+    request,
+    send,
+    split,
+    validate,
+)
 from koukan.errors import Exit, UsageError
+from koukan.flows import identity
 from koukan.ledger import Group
+from koukan.reports.identity import clock
 from koukan.sites import Job
 from koukan.sites.schedule import Schedule
 from koukan.tables.log import LOG
@@ -24,12 +46,24 @@ FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "pick_up": pick_up.run,
     "gate": gate.run,
     "admit": admit.run,
+    "request": request.run,
+    "send": send.run,
+    "package": package.run,
+    "deliver": deliver.run,
     "acknowledge": acknowledge.run,
     "erase": erase.run,
+    "expire": expire.run,
+}
+# Steps over groups of receptions: what follows `validate` depends on what the files are.
+CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame]], None]] = {
+    **dict.fromkeys(identity.QUESTIONS, ask.run),
+    identity.ANSWER: split.run,
+    identity.RECEIPT: confirm.run,
 }
 UNFINISHED = f"{durable.TEMPORARY}*"
 STAGED = "*#*"  # what delta-rs writes before it links it under the name of a commit
-GROUP_STEPS = ("validate", "link", "commit")
+ASKING = frozenset(("request", "send", "split", "package"))  # a job with one waits for answers
+GROUP_STEPS = ("validate", "link", "commit", "ask", "split", "confirm")
 
 
 class Ran(NamedTuple):
@@ -62,7 +96,10 @@ def run_job(centre: Centre, name: str) -> Ran:
         untold |= run_steps(centre, job)
         untold |= set(range(highest + 1, centre.ledger.newest() + 1))
     told = tuple(sorted(untold))
-    return Ran(name, told, time.monotonic() - began, judge(centre, told))
+    found = judge(centre, told)
+    if ASKING.intersection(job.steps):
+        found = max(found, clock(centre))
+    return Ran(name, told, time.monotonic() - began, found)
 
 
 def require_tables(centre: Centre) -> None:
@@ -82,7 +119,9 @@ def tidy(centre: Centre) -> None:
     many folders to look into each time.
     """
     wipe(centre.folder("temporary"))
-    folders = [centre.folder(name) for name in ("definitions", "originals", "results")]
+    approvals.tidy(centre)
+    sealed = ("definitions", "originals", "results", "questions", "packages")
+    folders = [centre.folder(name) for name in sealed]
     folders += centre.folder("keyring", "random").glob("*")
     folders += [centre.outbox(sender.name).folder for sender in centre.site.senders]
     for folder in folders:
@@ -108,7 +147,7 @@ def run_steps(centre: Centre, job: Job) -> set[int]:
     for step in job.steps:
         if step in GROUP_STEPS:
             if not grouped:
-                run_groups(centre)
+                run_groups(centre, job.formats)
             grouped = True
         else:
             centre.observe("entered", step=step)
@@ -116,11 +155,12 @@ def run_steps(centre: Centre, job: Job) -> set[int]:
     return told
 
 
-def run_groups(centre: Centre) -> None:
-    """Finish the groups that are under way, then form and run new ones."""
+def run_groups(centre: Centre, formats: Collection[str]) -> None:
+    """Finish the groups of these formats that are under way, then form and run new ones."""
     for group in centre.ledger.open_groups():
-        run_group(centre, group)
-    for chosen in groups.choose(centre):
+        if group.format in formats:
+            run_group(centre, group)
+    for chosen in groups.choose(centre, formats):
         number = centre.ledger.form_group(chosen[0].format, chosen, centre.now())
         centre.observe("grouped", step="validate")
         run_group(centre, centre.ledger.group(number))
@@ -134,6 +174,11 @@ def run_group(centre: Centre, group: Group) -> None:
         sweep(centre, group)
         centre.observe("entered", step="validate")
         chunks, findings = validate.run(centre, group)
+        if group.format in CONCLUDED:
+            CONCLUDED[group.format](centre, group, chunks, findings)
+            stage_of(centre, group.number, group.attempt).drop()
+            centre.observe("stages dropped", step="validate")
+            return
         centre.observe("entered", step="link")
         outcome = link.run(centre, group, chunks, findings)
         centre.observe("entered", step="commit")
@@ -176,7 +221,7 @@ def due_jobs(centre: Centre) -> list[tuple[Job, datetime]]:
         if due is None:
             continue
         stamp = due.astimezone(UTC).isoformat(timespec="minutes")
-        if stamp > (centre.ledger.last_due(name) or ""):
+        if stamp > (centre.ledger.last_due(name, stamp) or ""):
             found.append((job, due))
     return sorted(found, key=lambda item: (item[1], item[0].name))
 

@@ -21,6 +21,19 @@ from koukan.keys.keyring import Keyring
 from koukan.keys.sealed import SealedWriter, unseal
 
 
+def packed(frame: pl.DataFrame) -> memoryview:
+    """A frame as bytes to be sealed."""
+    content = io.BytesIO()
+    frame.write_ipc(content, compression="uncompressed")
+    return content.getbuffer()
+
+
+def unpacked(content: bytes) -> pl.DataFrame:
+    """The frame of `packed`. Through pyarrow it lies in these bytes: nothing is copied again."""
+    table = pa.ipc.open_file(pa.BufferReader(content)).read_all()
+    return cast(pl.DataFrame, pl.from_arrow(table))
+
+
 class Kept:
     """Frames that stay in memory because the tasks that want them share it; bounded.
 
@@ -96,11 +109,9 @@ class Stage:
         """Keep a frame in memory or seal it, under a name; the same name again replaces it."""
         if self.kept.put(self.name, name, frame):
             return
-        content = io.BytesIO()
-        frame.write_ipc(content, compression="uncompressed")
         key = self.keyring.existing_key("stage", self.name)
         with SealedWriter(self.folder / name, key, self._context(name), durable=False) as file:
-            file.write(content.getbuffer())
+            file.write(packed(frame))
 
     def get(self, name: str) -> pl.DataFrame:
         """The frame under a name."""
@@ -108,10 +119,7 @@ class Stage:
         if kept is not None:
             return kept
         key = self.keyring.existing_key("stage", self.name)
-        content = unseal(self.folder / name, key, self._context(name))
-        # Through pyarrow the frame lies in the bytes that were unsealed: nothing is copied again.
-        table = pa.ipc.open_file(pa.BufferReader(content)).read_all()
-        return cast(pl.DataFrame, pl.from_arrow(table))
+        return unpacked(unseal(self.folder / name, key, self._context(name)))
 
     def holds(self, name: str) -> bool:
         return self.kept.get(self.name, name) is not None or (self.folder / name).exists()

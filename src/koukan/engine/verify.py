@@ -9,21 +9,23 @@ hash. Nothing is mended, nothing is written but who holds the lease.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from koukan import oplog
-from koukan.engine import artefacts, originals
+from koukan.engine import artefacts, originals, verify_identity
 from koukan.engine.artefacts import Found, Look, Rows
 from koukan.engine.centre import Centre, version_of
 from koukan.engine.digest import parts_of
 from koukan.engine.leases import lease
+from koukan.engine.problems import Problem, differing, parsed, problem
+from koukan.engine.steps import package, split
 from koukan.engine.steps.erase import expired, recorded
 from koukan.errors import IntegrityError, SecretError, TableRefused
+from koukan.flows import registration
 from koukan.flows.registration import HISTORY, PARTITION, ROSTER
+from koukan.flows.results import ACKNOWLEDGEMENT, line_result
 from koukan.ledger import Counts, Reception
 from koukan.rules.acknowledge import COUNTS
 from koukan.tables.definition import SECTION
@@ -36,27 +38,6 @@ NOT_THE_GATES = ("F119", "F120", "F121", "F2", "F9")
 By = dict[str, int]  # lines or rows by insurer
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Something is not as the ledger says.
-
-    Args:
-        key: of the word catalogue.
-        where: what it is about; `known` shows the ledger's number and the one found, "12 ≠ 11".
-    """
-
-    key: str
-    where: dict[str, str]
-
-
-def problem(key: str, **where: object) -> Problem:
-    return Problem(key, {name: str(value) for name, value in where.items()})
-
-
-def differing(known: object, found: object) -> str:
-    return f"{known} ≠ {found}"
-
-
 def verify_ledger(centre: Centre) -> list[Problem]:
     """Everything that contradicts the ledger; an empty list for a sound centre.
 
@@ -65,7 +46,8 @@ def verify_ledger(centre: Centre) -> list[Problem]:
     """
     with lease(centre.folder("locks"), centre.ledger, "jobs", centre.clock()):
         problems, rows = table_rows(centre)
-        under_way = {reception.number for reception in expired(centre)}
+        ending = [*expired(centre), *split.over(centre), *package.over(centre)]
+        under_way = {reception.number for reception in ending}
         receptions = centre.ledger.receptions()
         looks = [Look(item.number, item.number in under_way) for item in receptions]
         found = centre.workers.map(artefacts.look, looks)
@@ -75,6 +57,7 @@ def verify_ledger(centre: Centre) -> list[Problem]:
         known = {reception.number for reception in receptions}
         problems += strangers(rows, known)
         problems += erased(centre, receptions)
+        problems += verify_identity.problems(centre)
         problems += log_problems(centre)
     return problems
 
@@ -152,7 +135,8 @@ def reception_problems(
         yield problem(key, **where, **names)
     if not found.problems:
         yield from verdict(reception, counts, found)
-    mine = {name: by.get(reception.number, {}) for name, by in rows.items()}
+    tables = rows if reception.format in registration.FORMATS else {}
+    mine = {name: by.get(reception.number, {}) for name, by in tables.items()}
     yield from lines(reception, counts, found, mine)
     yield from balance(reception, counts)
     yield from outbox(centre, reception)
@@ -192,7 +176,7 @@ def lines(
     where = {"reception": reception.number}
     final = reception.state == "closed" and reception.outcome == "accepted"
     accepted = {item.insurer: item.accepted for item in counts}
-    if final and reception.result_sha256 is None:
+    if final and reception.result_sha256 is None and line_result(reception.format):
         yield problem("verify.result_unknown", **where)
     sums = {name: sum(by.values()) for name, by in rows.items()}
     if found.classes is not None:
@@ -234,14 +218,15 @@ def outbox(centre: Centre, reception: Reception) -> Iterator[Problem]:
     laid = centre.ledger.laid_out(reception.number)
     where = {"reception": reception.number}
     kinds = {row.kind for row in laid}
-    wanted = {"acknowledgement"} if reception.told else set()
-    if reception.told == "accepted":
-        wanted.add("registration_result")
+    lines = line_result(reception.format)
+    wanted = {ACKNOWLEDGEMENT} if reception.told else set()
+    if reception.told == "accepted" and lines:
+        wanted.add(lines)
     if wanted - kinds:
         yield problem("verify.not_laid_out", **where, sender=reception.sender)
     for row in laid:
         place = {**where, "sender": row.sender, "file": row.name}
-        if row.kind == "registration_result" and row.sha256 != reception.result_sha256:
+        if row.kind == lines and row.sha256 != reception.result_sha256:
             yield problem("verify.laid_out_record", **place)
             continue
         found = artefacts.laid_out(centre.outbox(row.sender).folder / row.name)
@@ -254,7 +239,7 @@ def outbox(centre: Centre, reception: Reception) -> Iterator[Problem]:
 
 def erased(centre: Centre, receptions: list[Reception]) -> Iterator[Problem]:
     """Every erased original has its signed record, which says what the ledger says, and is gone."""
-    records = {row.reception: row.record for row in centre.ledger.erasures()}
+    records = {row.number: row.record for row in centre.ledger.erasures() if row.what == "original"}
     for reception in receptions:
         where = {"reception": reception.number}
         text = records.pop(reception.number, None)
@@ -280,14 +265,6 @@ def left_over(centre: Centre, name: str) -> list[Path]:
     """What must be gone once an original is erased."""
     key = centre.folder("keyring", "random", "original", f"{name}.key")
     return [key, originals.original_path(centre, name), originals.result_path(centre, name)]
-
-
-def parsed(text: str) -> dict[str, object] | None:
-    try:
-        record = json.loads(text)
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) else None
 
 
 def log_problems(centre: Centre) -> Iterator[Problem]:

@@ -10,12 +10,13 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from koukan import durable
-from koukan.errors import TransientError
+from koukan.errors import IntegrityError, TransientError
+from koukan.keys.secret import open_regular
 
 PARTIAL = ".part"  # a name that still grows
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -115,13 +116,45 @@ class Outbox:
         if self.holds(name) != digest:
             durable.write(self.folder / name, content, replace=True)
 
-    def holds(self, name: str) -> str | None:
-        """SHA-256 of what lies there under a name; None once its owner took it."""
+    def stream(self, name: str, blocks: Iterable[bytes], digest: str) -> None:
+        """The same for what is not to be in memory as a whole.
+
+        Raises:
+            IntegrityError: the blocks are not what the digest says; nothing was laid out.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.holds(name) == digest:
+            return
+        final = self.folder / name
+        temporary = durable.temporary_name(final)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            with (self.folder / name).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except FileNotFoundError:
+            with os.fdopen(handle, "wb") as file:
+                found, length = hashlib.sha256(), 0
+                for block in blocks:
+                    found.update(block)
+                    length += file.write(block)
+            if found.hexdigest() != digest:
+                raise IntegrityError("exchange.other_content", file=safe_name(name))
+            durable.publish(temporary, final, length=length, replace=True)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def remove(self, name: str) -> bool:
+        """Take back what was laid out; False when it is gone already, or a folder is there."""
+        path = self.folder / name
+        return not path.is_dir() and durable.unlink(path)
+
+    def holds(self, name: str) -> str | None:
+        """SHA-256 of the file under a name; None once its owner took it, or it is none to read."""
+        try:
+            handle = open_regular(self.folder / name)
+        except (FileNotFoundError, PermissionError):
             return None
+        if handle is None:
+            return None
+        with os.fdopen(handle, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def read(self, name: str) -> bytes | None:
         try:

@@ -22,7 +22,7 @@ from koukan.tables.definition import TableDefinition, bucket_label, bucket_of_li
 VAULT, PARTITION, HISTORY = "vault", "entrusted_partition", "qualification_history"
 Number = TypeVar("Number", bound=np.generic)
 ROSTER = "roster"  # section of a partition: 紐付番号 <-> 被保険者枝番, one to one
-FORMAT = "member_registration"
+FORMAT, FIXED = FORMATS = "member_registration", "member_registration_fixed"
 LINK_DIGITS, MEMBER_DIGITS = 16, 10
 
 EVENT: dict[str, pl.DataType] = {

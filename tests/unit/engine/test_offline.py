@@ -2,27 +2,34 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
+import pyrage
 import pytest
-from centres import Place, lay
+from centres import LIMITS, Place, lay
 from plain_files import Plain, persons, samples, shipped_format
 
+from koukan.codecs import gate
 from koukan.engine.offline import Finding, Report, check_file
 from koukan.errors import TransientError, UsageError
-from koukan.formats import Catalogue
+from koukan.formats import Catalogue, Format
 from koukan.ledger import Reception
 from koukan.samples.bulk import codes_without_history
 from koukan.samples.faults import FILE_FAULTS
-from koukan.samples.scenario import INSURERS, SCENARIO
+from koukan.samples.line_faults import LINE_FAULTS
+from koukan.samples.offered import sender_of, wish, write_sample
+from koukan.samples.scenario import INSURERS, SCENARIO, site_toml
+from koukan.samples.writing import file_name
 
 AGAINST_HISTORY = ("R4", "W4")
+AGAINST_QUESTIONS = ("R501", "R502", "R503", "D301", "D501", "H201", "H202", "H203", "H204")
 SHOWN = ("line", "record_number", "code", "label", "text", "action")
 
 
-def results(place: Place, sender: str) -> list[tuple[str, ...]]:
+def results(place: Place, sender: str, names: str = "RR_*") -> list[tuple[str, ...]]:
     """What the result file says of single lines, but of persons whom only the history rejects."""
-    (path,) = place.outbox(sender).glob("RR_*")
+    (path,) = place.outbox(sender).glob(names)
     rows = [line.split(",") for line in path.read_bytes().decode("cp932").splitlines()]
     found = [row for row in rows if row[0] == "21" and row[5]]
     unknown = {row[2] for row in found if row[5].startswith(AGAINST_HISTORY)}
@@ -74,6 +81,60 @@ def test_files_of_many_pieces_are_checked_as_in_one(empty: Place, catalogue: Cat
     assert report.code is None
     received(empty)
     assert shown(report) == results(empty, "kenpo-a")
+
+
+QUESTIONS = ("my_number_query", "basic_four_query")
+
+
+def sample_of(folder: Path, form: Format, sender: str, codes: Sequence[str], rows: int) -> Path:
+    """A file of lines that stand alone, with these faults."""
+    path = folder / file_name(form, sender, 1)
+    wished = wish(form, codes, rows=rows, seed=3, mode=None)
+    write_sample(path, form, sender_of(form.name, sender), wished)
+    return path
+
+
+@pytest.mark.parametrize("cut", [1 << 24, 1 << 12])  # one piece, and many
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_questions_are_checked_as_the_centre_checks_them(
+    empty: Place, catalogue: Catalogue, name: str, cut: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "CUT", cut)
+    monkeypatch.setattr(gate, "BLOCK", min(gate.BLOCK, cut))
+    form = catalogue.formats[name]
+    codes = list(LINE_FAULTS[name])
+    keys = {INSURERS["kenpo-a"][0].code: str(pyrage.x25519.Identity.generate().to_public())}
+    empty.write_site(f"buckets = 4\n{site_toml(package_keys=keys)}{LIMITS}")
+    place = empty.root / "exchange" / "kenpo-a" / "inbox" / "dedicated_terminal"
+    path = sample_of(place, form, "kenpo-a", codes, 400)
+    report = check_file(path, catalogue, now=empty.now)
+    empty.run("ask_identity")
+    with empty.opened() as centre:
+        (reception,) = centre.ledger.receptions()
+        assert (reception.outcome, reception.code) == ("accepted", None)
+        (counts,) = centre.ledger.counts(reception.number)
+    assert (report.form, report.code) == (reception.format, None)
+    assert report.rows == reception.rows
+    assert report.counts == {name: getattr(counts, name) for name in report.counts}
+    assert shown(report) == results(empty, "kenpo-a", "QA_*")
+    assert set(codes) <= {item.code for item in report.findings}
+
+
+@pytest.mark.parametrize(
+    ("name", "sender"), [("juki_net_answer", "juki-net"), ("package_receipt", "kenpo-a")]
+)
+def test_answers_and_receipts_are_checked_as_far_as_they_tell(
+    tmp_path: Path, catalogue: Catalogue, name: str, sender: str
+) -> None:
+    form = catalogue.formats[name]
+    codes = [code for code in LINE_FAULTS[name] if code not in AGAINST_QUESTIONS]
+    path = sample_of(tmp_path, form, sender, codes, 300)
+    report = check_file(path, catalogue)
+    assert (report.form, report.code) == (name, None)
+    assert {item.code for item in report.findings} >= set(codes)
+    assert report.counts["received"] == report.rows == sum(list(report.counts.values())[1:])
+    wrong = {item.line for item in report.findings if item.code[0] == "R"}
+    assert report.counts["rejected"] == len(wrong)
 
 
 @pytest.mark.parametrize("fault", sorted(set(FILE_FAULTS) - {"stranger"}))
@@ -205,7 +266,8 @@ def test_formats_and_files_that_there_are_not_are_usage_errors(
     with pytest.raises(UsageError) as error:
         check_file(path, catalogue, "acknowledgement")
     assert error.value.key == "offline.no_format"
-    assert error.value.where["known"] == "member_registration, member_registration_fixed"
+    inbound = [form.name for form in catalogue.formats.values() if form.direction == "inbound"]
+    assert error.value.where["known"] == ", ".join(sorted(inbound))
 
 
 def test_a_file_that_changes_while_it_is_checked_is_not_judged(

@@ -377,7 +377,7 @@ def erased(place: Place) -> Place:
 
 def test_erased_originals_are_verified_by_their_records(erased: Place) -> None:
     with erased.opened() as centre:
-        assert {row.reception for row in centre.ledger.erasures()} == {1, 2, 3, 5}
+        assert {row.number for row in centre.ledger.erasures()} == {1, 2, 3, 5}
     assert problems(erased) == []
 
 
@@ -387,10 +387,10 @@ def test_a_forged_erasure_record_is_named(erased: Place) -> None:
     own = {name: value for name, value in record.items() if name not in ("key", "signature")}
     own["rows"] = own["rows"] + 1
     forged = Signer(bytes(32)).sign(own)
-    statement(erased, "UPDATE erasure SET record = ? WHERE reception = 1", json.dumps(forged))
+    statement(erased, "UPDATE erasure SET record = ? WHERE number = 1", json.dumps(forged))
     (found,) = problems(erased)
     assert (found.key, found.where["reception"]) == ("verify.erasure_forged", "1")
-    statement(erased, "UPDATE erasure SET record = 'no JSON' WHERE reception = 1")
+    statement(erased, "UPDATE erasure SET record = 'no JSON' WHERE number = 1")
     assert keys(erased) == ["verify.erasure_forged"]
 
 
@@ -404,7 +404,7 @@ def test_counts_altered_after_an_erasure_are_named(erased: Place) -> None:
 
 
 def test_a_lost_erasure_record_is_named(erased: Place) -> None:
-    statement(erased, "DELETE FROM erasure WHERE reception = 5")
+    statement(erased, "DELETE FROM erasure WHERE number = 5")
     assert keys(erased) == ["verify.erasure_missing"]
 
 
@@ -414,7 +414,7 @@ def test_an_erased_file_that_came_back_is_named(erased: Place) -> None:
 
 
 def test_an_erasure_record_of_what_is_not_erased_is_named(erased: Place) -> None:
-    statement(erased, "UPDATE erasure SET reception = 4 WHERE reception = 5")
+    statement(erased, "UPDATE erasure SET number = 4 WHERE number = 5")
     assert keys(erased) == ["verify.erasure_early", "verify.erasure_missing"]
 
 

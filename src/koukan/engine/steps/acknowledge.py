@@ -13,6 +13,7 @@ from koukan.engine.centre import Centre
 from koukan.engine.receipts import outbound_name, receipt_of
 from koukan.engine.steps.erase import due
 from koukan.errors import SecretError
+from koukan.flows.results import ACKNOWLEDGEMENT, line_result
 from koukan.ledger import Ledger, Reception
 from koukan.rules.acknowledge import acknowledgement
 from koukan.sites import Job
@@ -39,13 +40,14 @@ def message_of(reception: Reception) -> str:
 def tell(centre: Centre, reception: Reception) -> None:
     """Lay out what belongs to one reception."""
     outbox = centre.outbox(reception.sender)
-    form = centre.catalogue.formats["acknowledgement"]
+    form = centre.catalogue.formats[ACKNOWLEDGEMENT]
     receipt = receipt_of(centre, reception)
     content = acknowledgement(form, centre.catalogue.reasons, receipt)
-    files = [("acknowledgement", content, hashlib.sha256(content).hexdigest())]
+    files = [(ACKNOWLEDGEMENT, content, hashlib.sha256(content).hexdigest())]
     result = result_of(centre, reception)
     if result is not None:
-        files.append(("registration_result", result, str(reception.result_sha256)))
+        kind = line_result(reception.format) or ""
+        files.append((kind, result, str(reception.result_sha256)))
     for kind, body, digest in files:
         name = outbound_name(kind, reception)
         outbox.put(name, body, digest)

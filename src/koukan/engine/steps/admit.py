@@ -18,7 +18,7 @@ GAP, NAME_USED, NUMBER_USED = "H101", "H102", "H103"
 
 def run(centre: Centre, job: Job) -> None:
     """Admit or hold every gated reception; held ones are looked at again each time."""
-    waiting = centre.ledger.receptions(state="gated")
+    waiting = centre.ledger.receptions(state="gated", formats=job.formats)
     by_sequence: dict[tuple[str, str], list[Reception]] = defaultdict(list)
     for reception in waiting:
         if reception.code not in (NAME_USED, NUMBER_USED):  # those wait for an operator

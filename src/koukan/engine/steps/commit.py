@@ -26,6 +26,7 @@ from koukan.engine.steps.link import Outcome
 from koukan.engine.steps.validate import ROW
 from koukan.flows import registration
 from koukan.flows.registration import HISTORY, PARTITION, ROSTER, VAULT
+from koukan.flows.results import line_result
 from koukan.ledger import Counts, Group, Ledger, Reception
 from koukan.rules.acknowledge import (
     ACCEPTED,
@@ -127,7 +128,7 @@ def render(centre: Centre, item: Rendering) -> Rendered:
     reception = centre.ledger.reception(item.reception)
     bundle = centre.bundle_of(reception)
     told = explanations(bundle.form, centre.catalogue.reasons)
-    form = centre.catalogue.formats["registration_result"]
+    form = centre.catalogue.formats[line_result(reception.format) or ""]
     digest = hashlib.sha256()
     lines = 0
 

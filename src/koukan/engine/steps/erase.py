@@ -7,7 +7,10 @@ against from then on. The key goes first: with it gone the rest is noise.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
 
 from koukan.engine import originals
 from koukan.engine.centre import Centre
@@ -61,19 +64,27 @@ def recorded(centre: Centre, reception: Reception) -> dict[str, object]:
     }
 
 
-def erase(centre: Centre, reception: Reception) -> None:
-    """One reception's original and result. Killed anywhere, the next run does the rest."""
-    record = centre.signer.sign({**recorded(centre, reception), "erased_at": centre.now()})
-    originals.destroy(centre, reception.original)
+def erase(centre: Centre, *receptions: Reception) -> None:
+    """Originals and results of receptions. Killed anywhere, the next run does the rest."""
+    said = {item.number: recorded(centre, item) for item in receptions}
+    originals.destroy(centre, *(item.original for item in receptions))
     centre.observe("destroyed", step="erase")
     with centre.ledger.begin() as transaction:
-        Ledger.put_erasure(
-            transaction,
-            {
-                "reception": reception.number,
-                "what": "original",
-                "erased_at": centre.now(),
-                "record": json.dumps(record, ensure_ascii=False, sort_keys=True),
-            },
-        )
-        Ledger.set(transaction, reception.number, original_erased=True)
+        for number, record in said.items():
+            put(centre, transaction, "original", number, record)
+            Ledger.set(transaction, number, original_erased=True)
+
+
+def put(
+    centre: Centre,
+    transaction: Connection,
+    what: str,
+    number: int,
+    said: Mapping[str, object],
+) -> None:
+    """Sign what was erased and keep the record; a second one for the same is not taken."""
+    now = centre.now()
+    record = centre.signer.sign({**said, "erased_at": now})
+    text = json.dumps(record, ensure_ascii=False, sort_keys=True)
+    values = {"what": what, "number": number, "erased_at": now, "record": text}
+    Ledger.put_erasure(transaction, values)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from koukan.codecs.gate import BLOCK, Gate, Verdict
 from koukan.engine import originals
 from koukan.engine.centre import Centre
+from koukan.flows import identity
 from koukan.ledger import Counts, Ledger, Reception
 from koukan.sites import Job
 
@@ -34,7 +35,7 @@ def read(centre: Centre, item: Item) -> Verdict:
 
 def run(centre: Centre, job: Job) -> None:
     """Until no reception waits: gate what is not a repetition, then settle the repetitions."""
-    while waiting := centre.ledger.receptions(state="picked_up"):
+    while waiting := centre.ledger.receptions(state="picked_up", formats=job.formats):
         fresh = [reception for reception in waiting if first_of(centre, reception) is None]
         with centre.log.operation("gate", job=job.name) as operation:
             items = [Item(reception.number) for reception in fresh]
@@ -105,15 +106,32 @@ def forbidden(centre: Centre, reception: Reception, verdict: Verdict) -> tuple[s
     if not by_name == inside == (reception.sender, reception.sequence) or not reception.sequence:
         return "F119", 1
     sender = centre.site.sender(reception.sender)
+    if not centre.bundle_of(reception).form.names_insurers:
+        allowed = centre.catalogue.allowed
+        return allowed(reception.format, sender.system or "", reception.door, control) or "", 0
     found = sorted((line, code) for code, line in verdict.first_lines.items())
     for line, insurer in found:
         if insurer not in sender.insurers:
             return "F201", line
     for line, insurer in found:
         kind = centre.site.insurer(insurer).kind
-        code = centre.catalogue.allowed(reception.format, kind, reception.door)
+        code = centre.catalogue.allowed(reception.format, kind, reception.door, control)
         if code:
             return code, line
+    if reception.format in identity.QUESTIONS:
+        return unanswerable(centre, verdict)
+    return "", 0
+
+
+def unanswerable(centre: Centre, verdict: Verdict) -> tuple[str, int]:
+    """What else stands against a file of questions: its results go to one insurer, sealed."""
+    found = sorted((line, code) for code, line in verdict.first_lines.items())
+    if len(found) > 1:
+        return "F204", found[1][0]
+    if found and not centre.site.insurer(found[0][1]).package_key:
+        return "F205", 0
+    if verdict.control["query_mode"] == identity.IMMEDIATE and verdict.rows > identity.AT_ONCE:
+        return "F206", 0
     return "", 0
 
 

@@ -41,23 +41,28 @@ class Candidate:
 
 
 def look(centre: Centre, job: Job) -> list[Candidate]:
-    """Every regular file in the job's inboxes that no other job would take."""
+    """Every regular file in the inboxes that is not another job's."""
     found = []
     for sender in centre.site.senders:
         for door in sender.doors:
             inbox = centre.inbox(sender.name, door)
             for arrival in inbox.look()[0]:
-                form, sequence = recognise(centre, job, arrival.name)
-                found.append(Candidate(sender, sequence, arrival, door, form, inbox))
+                form, sequence = recognise(centre, arrival.name)
+                if form in job.formats or form is None:
+                    found.append(Candidate(sender, sequence, arrival, door, form, inbox))
     return sorted(found, key=lambda candidate: candidate.order)
 
 
-def recognise(centre: Centre, job: Job, name: str) -> tuple[str | None, int]:
-    """The job's format that claims the name, and the sequence number in it."""
-    for form in job.formats:
-        match = centre.catalogue.formats[form].file.expression.fullmatch(name)
-        if match:
-            return form, int(match["sequence"])
+def recognise(centre: Centre, name: str) -> tuple[str | None, int]:
+    """The format that claims the name, of any job, and the sequence number in it.
+
+    A name that no job's format has is refused by the first job that comes upon it.
+    """
+    for job in centre.jobs.values():
+        for form in job.formats:
+            match = centre.catalogue.formats[form].file.expression.fullmatch(name)
+            if match:
+                return form, int(match["sequence"])
     return None, OF_NO_FORMAT
 
 

@@ -71,7 +71,7 @@ def _section(
     flagged = validator.check(decoded.frame, suspicious=decoded.suspicious, proven=PROVEN)
     days = [name for name in decoded.record.key if flagged.schema.get(name) == pl.Date]
     known = decoded.frame.with_columns(flagged.select(BAD, *days))
-    numbers = known.select(*key_columns(decoded.record, BAD, days))
+    numbers = known.select(*key_columns(validator.form, decoded.record, BAD, days))
     for name in KEYS:
         keys[name][decoded.rows] = numbers[name].to_numpy()
     stage.put(f"{chunk.number:05d}.{section}", flagged.drop(BAD).with_columns(rows))

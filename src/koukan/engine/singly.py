@@ -1,0 +1,177 @@
+"""Groups of files whose lines stand alone: questions, confirmations of receipt.
+
+They are validated like every group; what is decided about each line then needs no vault. The
+outcome has the form that result files are written from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import polars as pl
+from sqlalchemy import Connection
+
+from koukan.engine.centre import Centre
+from koukan.engine.groups import Chunk, receptions_of, stage_of
+from koukan.engine.steps.commit import Rendered, counts_of, findings_of, settled
+from koukan.engine.steps.gate import close
+from koukan.engine.steps.link import EMPTY, LINES, Content, Outcome, gather
+from koukan.engine.steps.validate import ROW
+from koukan.formats.model import Record
+from koukan.ledger import Group, Ledger, Reception
+from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
+from koukan.rules.shares import beyond
+from koukan.rules.single import Judgement, Lines, content_of, judge
+
+
+def typed_sections(centre: Centre, chunk: Chunk) -> Iterator[tuple[Record, pl.DataFrame]]:
+    """A chunk's typed lines by record type."""
+    stage = stage_of(centre, chunk.group, chunk.attempt)
+    for record in centre.bundle_of(centre.ledger.reception(chunk.pieces[0].reception)).form.records:
+        name = f"{chunk.number:05d}.{record.section}"
+        if stage.holds(name):
+            yield record, stage.get(name)
+
+
+def hashes(centre: Centre, chunk: Chunk) -> pl.DataFrame:
+    """Task: two hashes of each line's own items, in line order; compared within this run only."""
+    parts = []
+    for record, frame in typed_sections(centre, chunk):
+        one, other = content_of(frame, [item.name for item in record.own])
+        parts.append(frame.select(ROW).with_columns(one=pl.Series(one), other=pl.Series(other)))
+    return pl.concat(parts).sort(ROW)
+
+
+def judged(
+    centre: Centre, group: Group, receptions: list[Reception], chunks: list[Chunk]
+) -> tuple[Content, Judgement]:
+    """The lines of a group, and what the rules over them say."""
+    both = pl.concat(list(centre.workers.map(hashes, chunks)))
+    content = gather(centre, group, receptions, chunks)
+    lines = Lines(
+        reception=content.lines.reception,
+        record_number=content.lines.record_number,
+        bad=content.lines.bad,
+        content=(both["one"].to_numpy(), both["other"].to_numpy()),
+    )
+    return content, judge(lines)
+
+
+def refusals(centre: Centre, content: Content, judgement: Judgement) -> dict[int, str]:
+    """Files beyond the format's shares of bad lines: reception -> code."""
+    receptions = content.receptions
+    form = centre.bundle_of(receptions[0]).form
+    of_line, count = content.lines.reception, len(receptions)
+    rows = np.bincount(of_line, minlength=count)
+    undecodable = np.bincount(of_line[content.undecodable], minlength=count)
+    rejected = np.bincount(of_line[judgement.rejected], minlength=count)
+    codes = {
+        reception.number: beyond(
+            form, int(rows[place]), int(undecodable[place]), int(rejected[place])
+        )
+        for place, reception in enumerate(receptions)
+    }
+    return {number: code for number, code in codes.items() if code}
+
+
+def outcome(
+    content: Content, judgement: Judgement, refused: dict[int, str], pending: Iterator[pl.DataFrame]
+) -> Outcome:
+    """Every line's class, and all findings."""
+    kinds = np.where(
+        judgement.rejected, REJECTED, np.where(judgement.duplicate, DUPLICATE, ACCEPTED)
+    )
+    numbers = np.array([reception.number for reception in content.receptions], np.int64)
+    nobody = pl.repeat(None, len(kinds), dtype=pl.Int64, eager=True)
+    lines = pl.DataFrame(
+        {
+            "reception": numbers[content.lines.reception],
+            "line_number": content.line_numbers,
+            "record_number": content.lines.record_number,
+            "type": content.lines.type,
+            "insurer": content.lines.insurer,
+            "class": kinds.astype(np.int8),
+            "link_number": nobody,
+            "member_id": nobody,
+        },
+        schema=LINES,
+    )
+    return EMPTY._replace(
+        refused=refused, findings=judgement.findings, pending=pending, lines=lines
+    )
+
+
+def concluded(
+    centre: Centre,
+    group: Group,
+    chunks: list[Chunk],
+    pending: Iterator[pl.DataFrame],
+    decide: Callable[[Outcome], Outcome] = lambda found: found,
+) -> Outcome:
+    """What became of a group's lines, left as stages for the result files.
+
+    Args:
+        decide: what must be known beyond the files; gets and gives the whole outcome.
+    """
+    if not chunks:
+        return EMPTY
+    content, judgement = judged(centre, group, receptions_of(centre, group), chunks)
+    refused = refusals(centre, content, judgement)
+    found = decide(outcome(content, judgement, refused, pending))
+    stage = stage_of(centre, group.number, group.attempt)
+    for chunk in chunks:
+        share = found.lines[chunk.row : chunk.row + chunk.rows]
+        stage.put(f"{chunk.number:05d}.outcome", share)
+    return settled(centre, group, chunks, found)
+
+
+def typed_lines(centre: Centre, reception: int, chunks: Sequence[Chunk], kind: int) -> pl.DataFrame:
+    """Lines of a file that came to one class, in line order.
+
+    Returns:
+        line_number, record_number, and of the lines' own items those that have any value.
+    """
+    parts = [pl.DataFrame(schema={"line_number": pl.Int64, "record_number": pl.Int64})]
+    for chunk in chunks:
+        stage = stage_of(centre, chunk.group, chunk.attempt)
+        came_to = stage.get(f"{chunk.number:05d}.outcome")
+        mine = (pl.col("reception") == reception) & (pl.col("class") == kind)
+        for _, frame in typed_sections(centre, chunk):
+            told = came_to[frame[ROW] - chunk.row].drop("type")
+            told = told.cast({"line_number": pl.Int64})
+            whole = pl.concat([told, frame.drop(ROW)], how="horizontal").filter(mine)
+            parts.append(whole.drop("reception", "insurer", "class", "link_number", "member_id"))
+    return pl.concat(parts, how="diagonal").sort("line_number")
+
+
+def conclude(
+    centre: Centre,
+    transaction: Connection,
+    group: Group,
+    found: Outcome,
+    results: Sequence[Rendered],
+) -> Iterator[Reception]:
+    """Counts, findings and results of a group into the ledger, which commits it.
+
+    Yields:
+        each reception that is accepted, closed in this transaction.
+    """
+    counts, findings = counts_of(found), findings_of(found)
+    rendered = {item.reception: item for item in results}
+    for reception in receptions_of(centre, group):
+        number = reception.number
+        Ledger.put_findings(transaction, number, findings.get(number, []))
+        refusal = found.refused.get(number)
+        if refusal:
+            Ledger.put_counts(transaction, number, [])
+            close(centre, transaction, reception, "refused", refusal)
+            continue
+        Ledger.put_counts(transaction, number, counts.get(number, []))
+        told = {}
+        if number in rendered:
+            result = rendered[number]
+            told = {"result_sha256": result.sha256, "result_lines": result.lines}
+        close(centre, transaction, reception, "accepted", None, **told)
+        yield reception
+    Ledger.set_group(transaction, group.number, "committed")

@@ -1,0 +1,25 @@
+"""Which file tells the sender of a file what became of its lines, and how its name begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from koukan.flows import identity, registration
+
+ACKNOWLEDGEMENT = "acknowledgement"
+_LINE_RESULTS: Mapping[str, str] = MappingProxyType(
+    {
+        registration.FORMAT: "registration_result",
+        registration.FIXED: "registration_result",
+        **dict.fromkeys((*identity.QUESTIONS, identity.RECEIPT), "query_acceptance"),
+    }
+)
+PREFIXES: Mapping[str, str] = MappingProxyType(
+    {ACKNOWLEDGEMENT: "AK", "registration_result": "RR", "query_acceptance": "QA"}
+)
+
+
+def line_result(form: str) -> str | None:
+    """The format of the file that answers line by line; None where counts are all that is told."""
+    return _LINE_RESULTS.get(form)
