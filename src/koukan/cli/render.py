@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from koukan import words
-from koukan.cli import output
+from koukan.cli import output, render_identity
 from koukan.cli.settings import Settings
+from koukan.cli.text import age
 from koukan.errors import Exit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from koukan.engine.verify import Problem
+    from koukan.engine.problems import Problem
     from koukan.formats import Catalogue, Reason
 
 COUNTS = ("received", "accepted", "rejected", "duplicate", "held")
@@ -94,10 +95,17 @@ def insurers(settings: Settings, found: Sequence[Page]) -> RenderableType:
     """A row for each insurer and one for their sum."""
     headings = [settings.text("reports.insurer")]
     headings += [settings.text(f"reports.count.{name}") for name in COUNTS]
-    body = [[item["insurer"], *(item[name] for name in COUNTS)] for item in found]
+    body = [[whose(item), *(item[name] for name in COUNTS)] for item in found]
     sums = [sum(item[name] for item in found) for name in COUNTS]
     body.append([settings.text("reports.sum"), *sums])
     return output.table(headings, body, numbers=range(1, len(COUNTS) + 1))
+
+
+def whose(item: Page) -> str:
+    """An insurer, or a dash for lines that name none: a national system's."""
+    from koukan.codecs.gate import NOBODY  # with numpy, which help does without
+
+    return "－" if item["insurer"] == NOBODY else str(item["insurer"])
 
 
 def status(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[RenderableType]:
@@ -113,12 +121,13 @@ def status(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[Ren
     if runs:
         running = f"{runs['lease']}  {runs['holder']}  {runs['since']}"
         yield from _section(settings, "reports.running", iter([running]))
-    yield from _section(settings, "reports.waiting", _waiting(settings, page["waiting"]))
+    yield from _section(settings, "reports.waiting", _waiting(settings, page))
     tonight = page["tonight"]
     heading = settings.text("reports.tonight", night=tonight["night"])
     yield ""
     yield f"■ {heading}"
     yield from summary(settings, tonight)
+    yield from render_identity.totals(settings, page["identity"])
 
 
 def _section(
@@ -136,6 +145,11 @@ def _needs(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[Ren
         yield settings.text("reports.not_balanced")
     for job in needs["failed_jobs"]:
         yield settings.text("reports.failed_job", job=job["job"], exit=job["exit"])
+    if page["identity"]["overdue"]:
+        yield settings.text("reports.identity.overdue", count=page["identity"]["overdue"])
+    late = sum(item["overdue"] for item in page["waiting"]["approvals"])
+    if late:
+        yield settings.text("reports.approvals_overdue", count=late)
     if not needs["held"]:
         return
     names = ("reception", "sender", "file", "why", "age")
@@ -155,7 +169,11 @@ def _needs(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[Ren
         yield settings.text("reports.more", count=more)
 
 
-def _waiting(settings: Settings, found: Page) -> Iterator[RenderableType]:
+def _waiting(settings: Settings, page: Page) -> Iterator[RenderableType]:
+    found = page["waiting"]
+    if found["approvals"]:
+        yield settings.text("reports.approvals", count=len(found["approvals"]))
+        yield from approvals(settings, found["approvals"])
     for item in found["missing"]:
         where = {"sender": item["sender"], "format": item["format"]}
         yield settings.text("reports.missing_number", key=f"{item['sequence']:06d}", **where)
@@ -168,14 +186,46 @@ def _waiting(settings: Settings, found: Page) -> Iterator[RenderableType]:
         yield settings.text("reports.unfinished", count=found["unfinished"])
     for item in found["due_jobs"]:
         yield settings.text("reports.due_job", job=item["job"], at=item["due"])
+    yield from render_identity.waiting(settings, page["identity"])
 
 
-def age(settings: Settings, seconds: int) -> str:
-    """How long ago, in the largest unit that fits."""
-    for unit, size in (("days", 86_400), ("hours", 3_600)):
-        if seconds >= size:
-            return settings.text(f"reports.{unit}", count=seconds // size)
-    return settings.text("reports.minutes", count=seconds // 60)
+def approvals(settings: Settings, found: Sequence[Page]) -> Iterator[RenderableType]:
+    """A row for each approval that waits, then the signatures that do not count and why."""
+    names = ("approval", "operation", "subject", "parameters", "age", "expires", "signatures")
+    body = [
+        [
+            str(item["approval"]),
+            settings.text(f"approvals.operation.{item['operation']}"),
+            _subject(settings, **item["subject"]),
+            ", ".join(f"{name} {value}" for name, value in item["parameters"].items()),
+            age(settings, item["age_seconds"]),
+            item["expires_at"],
+            _signed(item),
+        ]
+        for item in found
+    ]
+    yield output.table([settings.text(f"reports.{name}") for name in names], body)
+    for item in found:
+        for one in item["signatures"]:
+            if one["reason"]:
+                told = refusal(settings, item["approval"], one)
+                yield f"  {one['file']}: {told}"
+
+
+def _subject(settings: Settings, kind: str, number: int) -> str:
+    return f"{settings.text(f'approvals.subject.{kind}')} {number}"
+
+
+def _signed(approval: Page) -> str:
+    """How many persons have signed of those that it takes, and who."""
+    who = [one["person"] for one in approval["signatures"] if not one["reason"]]
+    return " ".join([f"{approval['given']}/{approval['needed']}", *who])
+
+
+def refusal(settings: Settings, approval: int, signature: Page) -> str:
+    """Why a signature does not count."""
+    who = signature["person"] or "?"
+    return settings.text(signature["reason"], approval=approval, actor=who)
 
 
 def reception(settings: Settings, catalogue: Catalogue, found: Page) -> Iterator[RenderableType]:
@@ -213,6 +263,9 @@ def reception(settings: Settings, catalogue: Catalogue, found: Page) -> Iterator
     if found["findings"]:
         yield f"■ {settings.text('reports.findings')}"
         yield _findings(settings, catalogue, found["findings"])
+    if found["identity"]:
+        yield f"■ {settings.text('reports.identity')}"
+        yield from render_identity.asked_by(settings, found["identity"])
     if found["laid_out"]:
         yield f"■ {settings.text('reports.laid_out')}"
         for item in found["laid_out"]:
@@ -223,7 +276,7 @@ def _findings(settings: Settings, catalogue: Catalogue, found: Sequence[Page]) -
     names = ("insurer", "code", "why", "lines")
     body = [
         [
-            item["insurer"],
+            whose(item),
             item["code"],
             meaning(settings, catalogue.reasons[item["code"]])["title"],
             item["lines"],

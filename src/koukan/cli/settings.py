@@ -15,6 +15,7 @@ from koukan.errors import UsageError
 
 if TYPE_CHECKING:
     from koukan.engine.centre import Centre
+    from koukan.engine.desk import Desk
     from koukan.formats import Catalogue
 
 CREDENTIAL = "koukan-batch-key"  # name of the systemd credential
@@ -70,6 +71,19 @@ class Settings:
         from koukan.engine.centre import ignore, open_centre
 
         found = open_centre(root, key, observe=observe or ignore)
+        try:
+            yield found
+        finally:
+            found.close()
+
+    @contextmanager
+    def desk(self) -> Iterator[Desk]:
+        """The site as a person sees it who holds none of its keys."""
+        root = self.need_root()
+        process.spill_into(root.resolve() / "temporary")
+        from koukan.engine.desk import open_desk
+
+        found = open_desk(root)
         try:
             yield found
         finally:

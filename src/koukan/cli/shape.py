@@ -53,12 +53,16 @@ def command(
     return make
 
 
-def family(name: str, *commands: click.Command) -> Family:
-    """Commands under one name; what they share may stand before their own names, too."""
+def family(name: str, *commands: click.Command, site: bool = True) -> Family:
+    """Commands under one name; what they share may stand before their own names, too.
+
+    Args:
+        site: they open the site with its key.
+    """
     found = Family(
         name, commands={str(one.name): one for one in commands}, context_settings=ASK_HELP
     )
-    return common(found, site=True, root=True, json=True)
+    return common(found, site=site, root=True, json=True)
 
 
 def common(function: F, *, site: bool, root: bool, json: bool) -> F:
@@ -100,7 +104,8 @@ def _help(item: click.Command, ctx: click.Context, language: str) -> Iterator[st
     yield from wrap(entry[language], WIDTH)
     arguments = [one for one in item.get_params(ctx) if isinstance(one, click.Argument)]
     options = [one for one in item.get_params(ctx) if isinstance(one, click.Option)]
-    options.sort(key=lambda one: _word(one) in COMMON)
+    shared = {f"help.option.{name}" for name in COMMON}
+    options.sort(key=lambda one: _described(ctx, one) in shared)
     yield from _block(
         "cli.arguments", [_argument(ctx, one, language) for one in arguments], language
     )
@@ -129,8 +134,14 @@ def _option(ctx: click.Context, one: click.Option, language: str) -> tuple[str, 
     names = ", ".join(sorted([*one.opts, *one.secondary_opts], key=len))
     metavar = "" if one.is_flag else f" {one.make_metavar(ctx)}"
     needed = words.sentence("cli.required", language) if one.required else ""
-    text = words.sentence(f"help.option.{_word(one)}", language)
+    text = words.sentence(_described(ctx, one), language)
     return f"{names}{metavar}", text + needed
+
+
+def _described(ctx: click.Context, one: click.Option) -> str:
+    """Key of what an option means here: a command may mean something else by it than all others."""
+    own = f"help.option.{'_'.join(ctx.command_path.split()[1:])}.{_word(one)}"
+    return own if own in words.catalogue() else f"help.option.{_word(one)}"
 
 
 def _word(one: click.Option) -> str:

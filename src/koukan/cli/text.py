@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from koukan.cli.settings import Settings
 
 WIDTH = 80  # where output is no terminal, and of help
 NO_LINE_BEGINS_WITH = "、。，．）」』】：；！？・ー,.)"
@@ -42,3 +46,11 @@ def _columns(text: str) -> int:
     from rich.cells import cell_len
 
     return cell_len(text)
+
+
+def age(settings: Settings, seconds: int) -> str:
+    """How long ago, in the largest unit that fits."""
+    for unit, size in (("days", 86_400), ("hours", 3_600)):
+        if seconds >= size:
+            return settings.text(f"reports.{unit}", count=seconds // size)
+    return settings.text("reports.minutes", count=seconds // 60)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from koukan.ledger import Reception
+from koukan.reports.identity import asked_by
 from koukan.reports.source import Source, local
 
-# What a reception has behind it when it is in a state; the group steps go together.
+# What a reception has behind it when it is in a state.
 REACHED = {
     "picked_up": ("pick_up",),
     "gated": ("pick_up", "gate"),
     "admitted": ("pick_up", "gate", "admit"),
-    "committed": ("pick_up", "gate", "admit", "validate", "link", "commit"),
 }
-ALL_STEPS = (*REACHED["committed"], "acknowledge")
+# by group, as the job has them
+TOGETHER = ("validate", "link", "commit", "ask", "split", "confirm")
 
 
 def reception(source: Source, number: int) -> dict[str, Any]:
@@ -54,14 +55,18 @@ def reception(source: Source, number: int) -> dict[str, Any]:
             {"kind": row.kind, "file": row.name, "lines": row.lines}
             for row in source.ledger.laid_out(number)
         ],
+        "identity": asked_by(source, number),
     }
 
 
 def steps(source: Source, found: Reception) -> dict[str, bool]:
     """Step -> done. A step that the outcome made needless is not listed."""
     told = found.told == f"{found.outcome} {found.code or ''}".strip()
+    job = source.jobs.get(found.job)  # a site may have dropped it since
+    grouped = [step for step in job.steps if step in TOGETHER] if job else ["validate"]
+    every = (*REACHED["admitted"], *grouped, "acknowledge")
     if found.state == "closed":
-        names = ALL_STEPS if found.outcome == "accepted" else REACHED["gated"]
+        names = every if found.outcome == "accepted" else REACHED["gated"]
         if found.outcome == "refused" and found.group_number is not None:
             names = (*REACHED["admitted"], "validate")  # too many rejects
         return {**dict.fromkeys(names, True), "acknowledge": told}
@@ -69,5 +74,5 @@ def steps(source: Source, found: Reception) -> dict[str, bool]:
     group = found.group_number
     if group is not None and source.ledger.group(group).state == "written":
         reached |= {"validate", "link"}
-    done = {name: name in reached for name in ALL_STEPS}
+    done = {name: name in reached for name in every}
     return {**done, "acknowledge": told} if found.outcome == "held" else done

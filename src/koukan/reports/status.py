@@ -12,12 +12,15 @@ from sqlalchemy import func, select
 from koukan.errors import Exit
 from koukan.exchange import Inbox
 from koukan.ledger import schema as s
+from koukan.reports.approvals import pending
+from koukan.reports.identity import identity
 from koukan.reports.source import Source, age, local, rows
 from koukan.reports.summary import summary
 from koukan.sites.schedule import Schedule, night_of
 
 SHOWN = 20  # held receptions listed one by one; how many more there are is said
 GAP = "H101"
+WAITING = ("approvals", "inboxes", "due_jobs", "missing", "unfinished")
 FAILED = Exit.BUSY  # a job that ended in this or more has not done its work
 
 
@@ -30,7 +33,8 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
 
     Returns:
         {"verdict": {"state": needs_you | running | waiting | quiet, "count", "code"}, "now",
-         "needs_you": {…}, "running": {…} or None, "waiting": {…}, "tonight": {…}}
+         "needs_you": {…}, "running": {…} or None, "waiting": {…}, "identity": {…},
+         "tonight": {…}}
     """
     chosen = night or night_of(source.clock())
     done = summary(source, night=chosen)
@@ -38,26 +42,37 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
         del done["insurers"]
     needs = {**needs_you(source), "ledger_balanced": done["ledger_balanced"]}
     waits, runs = waiting(source), running(source)
+    asked = identity(source)
     return {
-        "verdict": verdict(needs, waits, runs),
+        "verdict": verdict(needs, waits, runs, asked),
         "now": local(source.clock().astimezone(UTC).isoformat()),
         "needs_you": needs,
         "running": runs,
         "waiting": waits,
+        "identity": asked,
         "tonight": {"night": chosen, **done},
     }
 
 
 def verdict(
-    needs: dict[str, Any], waits: dict[str, Any], runs: dict[str, Any] | None
+    needs: dict[str, Any],
+    waits: dict[str, Any],
+    runs: dict[str, Any] | None,
+    asked: dict[str, Any],
 ) -> dict[str, Any]:
     """One word for all of it, and the exit code that it would call for."""
     count = needs["held_total"] + len(needs["failed_jobs"]) + (not needs["ledger_balanced"])
-    code = Exit.HELD if needs["held_total"] else Exit.DONE
-    code = max([code, *(Exit(job["exit"]) for job in needs["failed_jobs"])])
+    late = asked["overdue"] + sum(item["overdue"] for item in waits["approvals"])
+    count += late
+    codes = [Exit.DONE, *(Exit(job["exit"]) for job in needs["failed_jobs"])]
+    codes += [Exit.UNANSWERED] if asked["open_total"] else []
+    codes += [Exit.HELD] if needs["held_total"] else []
+    codes += [Exit.OVERDUE] if late else []
+    code = max(codes)
     if not needs["ledger_balanced"]:
         code = max(code, Exit.INTEGRITY)
-    waiting_for = any(waits[name] for name in ("inboxes", "due_jobs", "missing", "unfinished"))
+    waiting_for = any(waits[name] for name in WAITING)
+    waiting_for |= any(asked[name] for name in ("requests", "open", "uncollected"))
     if count:
         state = "needs_you"
     elif runs is not None:
@@ -134,10 +149,11 @@ def _points_to(entry: Path, file: Path) -> bool:
 
 
 def waiting(source: Source) -> dict[str, Any]:
-    """Files in inboxes (and names that still grow), missing numbers, jobs not run, open work."""
+    """Approvals, files in inboxes (and names that still grow), missing numbers, jobs, open work."""
     table = s.receptions.c
     open_ = select(func.count()).select_from(s.receptions).where(table.outcome.is_(None))
     return {
+        "approvals": pending(source),
         "inboxes": inboxes(source),
         "missing": missing(source),
         "due_jobs": due_jobs(source),
@@ -183,7 +199,7 @@ def due_jobs(source: Source) -> list[dict[str, Any]]:
     found = []
     for name in sorted(source.jobs):
         due = Schedule.parse(source.jobs[name].schedule).latest(source.clock())
-        if due is not None and _stamp(due) > (source.ledger.last_due(name) or ""):
+        if due is not None and _stamp(due) > (source.ledger.last_due(name, _stamp(due)) or ""):
             found.append({"job": name, "due": local(_stamp(due))})
     return found
 

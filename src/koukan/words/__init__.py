@@ -23,7 +23,10 @@ from unicodedata import category
 
 LANGUAGES = ("ja", "en")
 # What a report's phrase may be given beside WHERE: numbers and times, never a field's value.
-SHOWN = frozenset("count total age seconds night since at exit".split())
+SHOWN = frozenset(
+    "count total age seconds night since at exit asked answered ambiguous unanswered expired built "
+    "delivered erased".split()
+)
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 

@@ -21,7 +21,9 @@ AREAS = {key.partition(".")[0] for key in words.catalogue()}
 KEY = re.compile(r"[a-z]+(\.[a-z_0-9]+)+")
 # Areas whose keys are put together from a name that the program has (`f"exit.{code}"`).
 COMPOSED = ("exit.", "help.", "reports.outcome.", "reports.count.", "reports.step.")
-COMPOSED += ("reports.kind.", "reports.verdict.")
+COMPOSED += ("reports.kind.", "reports.verdict.", "approvals.operation.", "approvals.subject.")
+COMPOSED += ("reports.identity.request.", "reports.identity.state.")
+COMPOSED += ("reports.identity.request_state.",)
 # A word of ours that is no key: names of files and modules.
 NO_KEYS = (".toml", ".py", ".json", ".lock", ".key", ".md")
 ERRORS = {
@@ -93,11 +95,11 @@ def test_no_entry_is_unused() -> None:
 
 
 def _composed_label(key: str) -> bool:
-    """`reports.<name>` where the name stands in a list of columns or units of koukan.cli.render."""
-    render = ast.parse((PACKAGE / "cli" / "render.py").read_text("utf-8"))
-    names = set(_strings(render))
-    area, _, name = key.partition(".")
-    return area == "reports" and name in names
+    """`reports.<name>` where the name stands in a list of columns or units of koukan.cli."""
+    area, _, name = key.rpartition(".")
+    found = {"reports": ("render", "text"), "reports.identity": ("render_identity",)}.get(area, ())
+    texts = [(PACKAGE / "cli" / f"{module}.py").read_text("utf-8") for module in found]
+    return any(name in set(_strings(ast.parse(text))) for text in texts)
 
 
 def test_every_exit_code_has_an_entry_and_no_other_number_has() -> None:

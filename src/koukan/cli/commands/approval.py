@@ -1,0 +1,105 @@
+"""`koukan approval list` and `koukan approval approve`: a person's side, without the batch key."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from koukan.cli import output, render, shape
+from koukan.cli.settings import Settings
+from koukan.errors import Exit, SecretError, UsageError
+
+if TYPE_CHECKING:
+    from koukan.engine.approvals import Given
+    from koukan.engine.desk import Desk
+
+FILE = click.Path(path_type=Path)
+TERMINAL = "/dev/tty"
+
+
+@shape.command("list", root=True, json=True)
+def list_(settings: Settings) -> int:
+    """What waits for persons."""
+    with settings.desk() as desk:
+        from koukan.reports import pending
+
+        found = pending(desk)
+    if settings.json:
+        for item in found:
+            for one in item["signatures"]:
+                told = one["reason"] and render.refusal(settings, item["approval"], one)
+                one["sentence"] = told
+        output.document("approval_list", {"approvals": found})
+        return Exit.DONE
+    if not found:
+        output.show(settings.text("cli.no_approvals"))
+        return Exit.DONE
+    output.show(*render.approvals(settings, found))
+    output.suggest(settings, f"koukan approval approve {found[0]['approval']} --key …")
+    return Exit.DONE
+
+
+@shape.command("approve", root=True, json=True)
+@click.argument("number", type=click.IntRange(min=1))
+@click.option("--key", "key_file", type=FILE, metavar="PATH")
+@click.option("--signature", type=FILE, metavar="FILE")
+def approve(settings: Settings, number: int, key_file: Path | None, signature: Path | None) -> int:
+    """Give one approval, by a private key or by a signature made elsewhere."""
+    if (key_file is None) == (signature is None):
+        raise UsageError("cli.key_or_signature")
+    with settings.desk() as desk:
+        given = _given(settings, desk, number, key_file, signature)
+    if settings.json:
+        output.document("approval", given._asdict())
+        return Exit.DONE
+    operation = settings.text(f"approvals.operation.{given.operation}")
+    where = {"approval": number, "actor": given.person, "code": operation}
+    counts = {"count": given.given, "total": given.needed}
+    output.show(settings.text("cli.approved", **where, **counts))
+    enough = given.given >= given.needed
+    output.suggest(settings, "koukan tick" if enough else "koukan approval list")
+    return Exit.DONE
+
+
+def _given(
+    settings: Settings, desk: Desk, number: int, key_file: Path | None, signature: Path | None
+) -> Given:
+    from koukan.engine.approvals import approve, approve_signed
+    from koukan.keys.secret import read_small
+    from koukan.keys.sshsig import LARGEST, load_private_key
+
+    if key_file is not None:
+        key = load_private_key(
+            key_file, outside=desk.root, passphrase=lambda: passphrase(settings, key_file)
+        )
+        return approve(desk, number, key)
+    assert signature is not None
+    if not signature.is_file():
+        raise UsageError("offline.no_file", file=signature.name)
+    return approve_signed(desk, number, read_small(signature.resolve(), LARGEST))
+
+
+def passphrase(settings: Settings, key_file: Path) -> bytes:
+    """What a key is locked with, asked on the terminal and read nowhere else.
+
+    Raises:
+        SecretError: there is no terminal.
+    """
+    try:
+        os.close(os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        raise SecretError("cli.no_terminal", path=key_file.name) from None
+    prompt = settings.text("cli.passphrase", path=key_file.name)
+    try:
+        return getpass.getpass(f"{prompt}: ").encode()
+    except EOFError:  # Ctrl-D: nothing was typed, which opens no key
+        return b""
+
+
+approval = shape.family("approval", list_, approve, site=False)
+
+COMMANDS = {"approval": approval}

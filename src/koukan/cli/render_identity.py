@@ -1,0 +1,73 @@
+"""本人確認 as text: what waits for an answer, for a partner, for its insurer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from koukan.cli.settings import Settings
+from koukan.cli.text import age
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Page = Mapping[str, Any]
+
+
+def totals(settings: Settings, found: Page) -> Iterator[str]:
+    """Questions and packages, a line each; nothing where nothing was ever asked."""
+    if found["questions"]["asked"]:
+        yield settings.text("reports.identity.questions", **_counts(found["questions"]))
+        yield settings.text("reports.identity.packages", **_counts(found["packages"]))
+
+
+def waiting(settings: Settings, found: Page) -> Iterator[str]:
+    """What somebody else must do next, with its age."""
+    for item in found["requests"]:
+        key = f"reports.identity.request.{item['state']}"
+        where = {"file": item["file"], "sender": item["partner"], "count": f"{item['rows']:,}"}
+        yield settings.text(key, **where, age=age(settings, item["age_seconds"]))
+    if found["open"]:
+        oldest = age(settings, found["open"][0]["age_seconds"])
+        left = f"{found['questions']['unanswered'] - found['questions']['expired']:,}"
+        yield settings.text(
+            "reports.identity.open", count=left, total=found["open_total"], age=oldest
+        )
+    if found["uncollected"]:
+        oldest = age(settings, found["uncollected"][0]["age_seconds"])
+        yield settings.text(
+            "reports.identity.uncollected", count=found["uncollected_total"], age=oldest
+        )
+
+
+def asked_by(settings: Settings, found: Page) -> Iterator[RenderableType]:
+    """What became of one file's questions."""
+    names = ("asked", "answered", "ambiguous", "unanswered", "expired")
+    counts = _counts({name: found[name] for name in names})
+    yield settings.text("reports.identity.questions", **counts)
+    for item in found["requests"]:
+        state = settings.text(f"reports.identity.request_state.{item['state']}")
+        yield f"{settings.text('reports.identity.request')}: {item['file']} {state}"
+    yield from packages(settings, found["packages"])
+
+
+def packages(settings: Settings, found: Sequence[Page]) -> Iterator[RenderableType]:
+    """Two lines for each package: its name, which fills one, and what became of it."""
+    from rich.text import Text
+
+    for item in found:
+        yield Text(item["package"], style="bold")
+        told = {
+            "insurer": item["insurer"],
+            "state": settings.text(f"reports.identity.state.{item['state']}"),
+            **{name: f"{item[name]:,}" for name in ("answered", "ambiguous")},
+        }
+        last = "closed_at" if item["closed_at"] else "built_at"
+        told[last] = item[last]
+        yield "  " + "  ".join(
+            f"{settings.text(f'reports.identity.{name}')} {value}" for name, value in told.items()
+        )
+
+
+def _counts(found: Page) -> dict[str, str]:
+    return {name: f"{count:,}" for name, count in found.items()}

@@ -1,0 +1,71 @@
+"""What waits for persons: open approvals, their age, and who has signed so far."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from koukan.exchange import ApprovalFolder
+from koukan.keys.approval import Judged, counting, judged
+from koukan.ledger import schema as s
+from koukan.ledger.approvals import Approval, open_approvals
+from koukan.reports.source import Source, age, local, rows
+from koukan.sites.schedule import day_of
+
+_NAME = re.compile(r"a[0-9]{10}\.[A-Za-z0-9._-]{1,100}")
+
+
+def pending(source: Source) -> list[dict[str, Any]]:
+    """Open approvals in ascending number.
+
+    Returns:
+        [{"approval", "operation", "subject": {"kind", "number"}, "parameters", "hashes",
+          "asked_at", "age_seconds", "expires_at", "expired", "overdue", "needed", "given",
+          "signatures": [{"file", "person" or None, "reason" (word key) or None}]}]
+    """
+    return [_told(source, approval) for approval in open_approvals(source.ledger)]
+
+
+def _told(source: Source, approval: Approval) -> dict[str, Any]:
+    files = ApprovalFolder.below(source.root).signatures(approval.number)
+    found = judged(approval.content, files, source.site, day_of(source.clock()))
+    asked = approval.asked
+    return {
+        "approval": approval.number,
+        **{name: asked[name] for name in ("operation", "subject", "parameters", "hashes")},
+        "asked_at": local(approval.created_at),
+        "age_seconds": age(source, approval.created_at),
+        "expires_at": local(asked["expires"]),
+        "expired": approval.expired(source.clock()),
+        "overdue": overdue(source, approval),
+        "needed": source.site.approvals.needed(approval.operation),
+        "given": len(counting(found)),
+        "signatures": [_signature(item) for item in found],
+    }
+
+
+def overdue(source: Source, approval: Approval) -> bool:
+    """Whether what it is about has waited for persons longer than the site allows.
+
+    It counts from the day that the request was cut or the answer received: an approval that expired
+    and was asked for anew does not start afresh.
+    """
+    kind, number = approval.subject
+    table, column = (
+        (s.requests, s.requests.c.created_at)
+        if kind == "request"
+        else (s.receptions, s.receptions.c.received_at)
+    )
+    known = rows(source, select(column).where(table.c.number == number))
+    since = known[0][0] if known else approval.created_at
+    limit = timedelta(hours=source.site.approvals.overdue_hours)
+    return datetime.fromisoformat(since) + limit < source.clock()
+
+
+def _signature(item: Judged) -> dict[str, Any]:
+    """The name of a file comes from whoever laid it there: shown only if it is a plain one."""
+    shown = item.name if _NAME.fullmatch(item.name) else "?"
+    return {"file": shown, "person": item.person, "reason": item.reason}

@@ -1,0 +1,168 @@
+"""本人確認 as operators see it: what is asked and answered, what waits, what nobody collected."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from koukan.errors import Exit
+from koukan.ledger import identity as asked
+from koukan.ledger.approvals import open_approvals
+from koukan.ledger.identity import Package, Questions
+from koukan.reports import approvals
+from koukan.reports.source import Source, age, local
+
+SHOWN = 20  # files listed one by one; how many more there are is said
+
+
+def identity(source: Source) -> dict[str, Any]:
+    """The whole of it.
+
+    Returns:
+        {"questions": {asked, answered, ambiguous, unanswered, expired}: questions that were ever
+            asked; asked = answered + ambiguous + unanswered, of which `expired` were given up,
+         "packages": {built, delivered, erased},
+         "open": files with unanswered questions, oldest first, at most 20, and "open_total",
+         "overdue": files that have waited longer than the site allows,
+         "requests": those that wait to be sent or to be answered,
+         "uncollected": packages in outboxes, oldest first, at most 20, and "uncollected_total"}
+    """
+    files = asked.questions(source.ledger)
+    answered: dict[int, int] = {}
+    sums = {"asked": 0, "answered": 0, "ambiguous": 0}
+    for share in asked.shares(source.ledger):
+        sums["answered"] += share.answered
+        sums["ambiguous"] += share.ambiguous
+        got = share.answered + share.ambiguous
+        answered[share.reception] = answered.get(share.reception, 0) + got
+    sums["asked"] = sum(item.asked for item in files)
+    left = {item.reception: item.asked - answered.get(item.reception, 0) for item in files}
+    waiting = [item for item in files if item.state == "open" and left[item.reception]]
+    packages = asked.packages(source.ledger)
+    lying = [item for item in packages if item.state == "laid_out"]
+    return {
+        "questions": {
+            **sums,
+            "unanswered": sum(left.values()),
+            "expired": sum(left[item.reception] for item in files if item.state == "expired"),
+        },
+        "packages": {
+            "built": len(packages),
+            "delivered": sum(item.state == "delivered" for item in packages),
+            "erased": sum(item.erased for item in packages),
+        },
+        "open_total": len(waiting),
+        "open": [_open(source, item, left[item.reception]) for item in waiting[:SHOWN]],
+        "overdue": sum(overdue(source, item) for item in waiting),
+        "requests": [
+            {
+                "request": item.number,
+                "file": item.name,
+                "partner": item.partner,
+                "rows": item.rows,
+                "state": item.state,
+                "age_seconds": age(source, item.sent_at or item.created_at),
+            }
+            for item in asked.requests(source.ledger, states=asked.UNDER_WAY)
+        ],
+        "uncollected_total": len(lying),
+        "uncollected": [_lying(source, item) for item in lying[:SHOWN]],
+    }
+
+
+def packages(source: Source, *, insurer: str | None = None) -> list[dict[str, Any]]:
+    """Every package that was built, oldest question file first; or one insurer's."""
+    return [
+        _built(item)
+        for item in asked.packages(source.ledger)
+        if insurer is None or item.insurer == insurer
+    ]
+
+
+def _built(item: Package) -> dict[str, Any]:
+    return {
+        "package": item.name,
+        "insurer": item.insurer,
+        "sender": item.sender,
+        "reception": item.reception,
+        "state": "erased" if item.erased and item.state == "delivered" else item.state,
+        "how": item.how,
+        "answered": item.answered,
+        "ambiguous": item.ambiguous,
+        "archive_sha256": item.archive_sha256,
+        "built_at": local(item.built_at),
+        "closed_at": None if item.closed_at is None else local(item.closed_at),
+    }
+
+
+def asked_by(source: Source, reception: int) -> dict[str, Any] | None:
+    """What became of one file's questions; None for a file that asked nothing.
+
+    Returns:
+        {"kind", "mode", "state", asked, answered, ambiguous, unanswered, expired,
+         "requests": [{"request", "file", "state"}], "packages": as `packages` has them}
+    """
+    found = asked.questions_of(source.ledger, reception)
+    if found is None:
+        return None
+    shares = asked.shares(source.ledger, reception=reception)
+    answered = sum(item.answered for item in shares)
+    ambiguous = sum(item.ambiguous for item in shares)
+    left = found.asked - answered - ambiguous
+    holding = asked.requests_holding(source.ledger, [reception])
+    return {
+        "kind": found.kind,
+        "mode": found.mode,
+        "state": found.state,
+        "asked": found.asked,
+        "answered": answered,
+        "ambiguous": ambiguous,
+        "unanswered": left,
+        "expired": left if found.state == "expired" else 0,
+        "requests": [
+            {"request": item.number, "file": item.name, "state": item.state}
+            for item in asked.requests(source.ledger)
+            if item.number in holding
+        ],
+        "packages": [_built(item) for item in asked.packages(source.ledger, reception=reception)],
+    }
+
+
+def clock(source: Source) -> Exit:
+    """The exit code that open questions and waiting approvals call for."""
+    files = [item for item in asked.questions(source.ledger, state="open") if item.open]
+    late = any(overdue(source, item) for item in files)
+    if late or any(approvals.overdue(source, item) for item in open_approvals(source.ledger)):
+        return Exit.OVERDUE
+    return Exit.UNANSWERED if files else Exit.DONE
+
+
+def overdue(source: Source, item: Questions) -> bool:
+    """Whether a file has waited for its answers longer than the site allows."""
+    limit = timedelta(days=source.site.identity.overdue_days)
+    return datetime.fromisoformat(item.asked_at) + limit < source.clock()
+
+
+def _open(source: Source, item: Questions, left: int) -> dict[str, Any]:
+    return {
+        "reception": item.reception,
+        "insurer": item.insurer,
+        "kind": item.kind,
+        "asked": item.asked,
+        "unanswered": left,
+        "asked_at": local(item.asked_at),
+        "age_seconds": age(source, item.asked_at),
+        "overdue": overdue(source, item),
+    }
+
+
+def _lying(source: Source, item: Package) -> dict[str, Any]:
+    return {
+        "package": item.name,
+        "insurer": item.insurer,
+        "sender": item.sender,
+        "answered": item.answered,
+        "ambiguous": item.ambiguous,
+        "built_at": local(item.built_at),
+        "age_seconds": age(source, item.built_at),
+    }

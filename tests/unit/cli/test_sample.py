@@ -1,0 +1,152 @@
+"""`koukan sample` of questions, receipts and answers; registrations are shown in test_files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from koukan.codecs.gate import Gate, Verdict
+from koukan.formats import Catalogue
+from koukan.samples.file_faults import QUESTION_FAULTS
+from koukan.samples.line_faults import LINE_FAULTS
+
+NAMES = {
+    "my_number_query": "NQ_kenpo-a_000001.csv",
+    "basic_four_query": "BQ_kenpo-a_000001.csv",
+    "package_receipt": "PR_kenpo-a_000001.csv",
+    "juki_net_answer": "JA_juki-net_000001.dat",
+}
+each = pytest.mark.parametrize("name", NAMES)
+
+
+def sample(call, folder: Path, name: str, *options: str) -> bytes:
+    said = call("sample", name, "--output", str(folder), *options, "--json")
+    assert said.code == 0, said.err
+    path = Path(said.document["path"])
+    content = path.read_bytes()
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.unlink()
+    return content
+
+
+def verdict(catalogue: Catalogue, name: str, content: bytes) -> Verdict:
+    return Gate(catalogue.formats[name]).read([content])
+
+
+@each
+def test_a_sample_has_its_agreed_name_and_passes_the_gate(
+    call, tmp_path, catalogue: Catalogue, name: str
+) -> None:
+    said = call("sample", name, "--output", str(tmp_path), "--rows", "31")
+    path = tmp_path / NAMES[name]
+    found = verdict(catalogue, name, path.read_bytes())
+
+    assert said.code == 0
+    assert (found.code, found.rows) == (None, 31)
+    assert path.read_bytes().count(b"\r\n") == 31 + 2
+    assert f"{path.name}：31 行" in said.out
+    assert f"koukan validate --format {name} {path.name}" in said.err
+
+
+@each
+def test_the_same_seed_gives_the_same_file_and_another_one_another(
+    call, tmp_path, name: str
+) -> None:
+    contents = [sample(call, tmp_path, name, "--seed", str(seed)) for seed in (4, 4, 5)]
+
+    assert contents[0] == contents[1] != contents[2]
+
+
+@each
+def test_all_faults_of_lines_fit_into_one_file(
+    call, tmp_path, catalogue: Catalogue, name: str
+) -> None:
+    codes = LINE_FAULTS[name]
+    options = [part for code in codes for part in ("--fault", code)]
+    added = sum(fault.added for fault in codes.values())
+    content = sample(call, tmp_path, name, "--rows", "60", *options)
+
+    assert content != sample(call, tmp_path, name, "--rows", "60")
+    assert verdict(catalogue, name, content).rows == 60 + added
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ("", ("2", 300)),
+        ("--mode 2", ("2", 300)),
+        ("--mode 1", ("1", 10)),
+        ("--mode 1 --rows 11", ("1", 11)),
+        ("--fault F206", ("1", 300)),
+    ],
+)
+@pytest.mark.parametrize("name", ["my_number_query", "basic_four_query"])
+def test_the_mode_stands_in_the_control_record(
+    call, tmp_path, name: str, options: str, wanted: tuple[str, int]
+) -> None:
+    content = sample(call, tmp_path, name, *options.split()).decode("cp932")
+    control, *lines, _ = content.splitlines()
+
+    assert (control[-1], len(lines)) == wanted
+
+
+@each
+def test_a_spoilt_file_is_refused_by_the_gate(
+    call, tmp_path, catalogue: Catalogue, name: str
+) -> None:
+    of_syntax = "F117" if name == "juki_net_answer" else "F110"
+    for fault, code in (("torn", "F106"), ("count", "F114"), (of_syntax, of_syntax)):
+        content = sample(call, tmp_path, name, "--fault", fault)
+        assert verdict(catalogue, name, content).code == code
+
+
+def test_a_welfare_office_can_ask_in_bulk(call, tmp_path, catalogue: Catalogue) -> None:
+    content = sample(call, tmp_path, "basic_four_query", "--sender", "fukushi", "--rows", "3")
+
+    assert verdict(catalogue, "basic_four_query", content).control["sender"] == "fukushi"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [
+        (["juki_net_request"], "cli.no_format"),
+        (["my_number_query", "--fault", "R201"], "samples.fault"),
+        (["basic_four_query", "--fault", "undecodable"], "samples.syntax"),
+        (["member_registration", "--fault", "immediate"], "samples.syntax"),
+        (["member_registration", "--mode", "2"], "samples.no_mode"),
+        (["package_receipt", "--mode", "1"], "samples.no_mode"),
+        (["my_number_query", "--mode", "3"], "cli.bad_choice"),
+        (["my_number_query", "--sender", "nhi-aggregation"], "cli.bad_choice"),
+        (["juki_net_answer", "--sender", "kenpo-a"], "cli.bad_choice"),
+        (["basic_four_query", "--fault", "torn", "--fault", "F114"], "cli.one_file_fault"),
+    ],
+)
+def test_what_cannot_be_sampled_is_said(call, tmp_path, arguments, key) -> None:
+    said = call("sample", *arguments, "--output", str(tmp_path / "x"), "--json")
+
+    assert (said.code, said.out, said.error["key"]) == (64, "", key)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_faults_than_lines_make_the_file_longer(call, tmp_path, catalogue: Catalogue) -> None:
+    options = ("--rows", "1", "--fault", "R306", "--fault", "R201", "--fault", "D301")
+    found = verdict(
+        catalogue, "basic_four_query", sample(call, tmp_path, "basic_four_query", *options)
+    )
+
+    assert (found.code, found.rows) == (None, 5)
+
+
+def test_answers_with_more_faults_than_found_persons_are_not_made(call, tmp_path) -> None:
+    options = [part for _ in range(40) for part in ("--fault", "R220")]
+    said = call(
+        "sample", "juki_net_answer", "--output", str(tmp_path), "--rows", "1", *options, "--json"
+    )
+
+    assert (said.code, said.error["key"]) == (64, "samples.too_small")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_question_file_has_a_fault_of_its_own() -> None:
+    assert {fault.code for fault in QUESTION_FAULTS.values()} == {"F206"}
