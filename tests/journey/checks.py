@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from koukan import durable, oplog
+from koukan.engine import entrusted
 from koukan.engine.centre import Centre
 from koukan.engine.digest import state_digest
 from koukan.engine.verify import verify_ledger
+from koukan.ledger import identity as asked
 
 
 def names(folder: Path, suffix: str) -> set[str]:
@@ -25,8 +27,15 @@ def leftovers(centre: Centre) -> Iterator[str]:
     yield from _strange_copies(centre)
     for name in sorted(centre.tables):
         yield from _table_leftovers(centre, name)
+    yield from _strange_secrets(centre)
     for sender in centre.site.senders:
         laid = {row.name for row in centre.ledger.laid_out() if row.sender == sender.name}
+        laid |= {
+            item.name + end
+            for item in asked.packages(centre.ledger, states=["laid_out"])
+            if item.sender == sender.name
+            for end in ("", ".sig")
+        }
         for file in sorted(names(centre.outbox(sender.name).folder, "") ^ laid):
             yield f"outbox of {sender.name}: {file}"
         for door in sender.doors:
@@ -59,6 +68,29 @@ def _strange_copies(centre: Centre) -> Iterator[str]:
     ):
         for name in sorted(names(centre.root / folder, suffix) ^ wanted):
             yield f"{'missing' if name in wanted else 'orphan'}: {folder}/{name}"
+
+
+def _strange_secrets(centre: Centre) -> Iterator[str]:
+    """Keys and sealed files of 本人確認 that are not those which the ledger says."""
+    questions = {
+        entrusted.questions_name(item.reception, item.generation)
+        for item in asked.questions(centre.ledger)
+        if item.open
+    }
+    requests = {
+        entrusted.request_name(item.number)
+        for item in asked.requests(centre.ledger, states=["cut", "sent"])
+    }
+    packages = {
+        entrusted.package_name(item.reception, item.ordinal)
+        for item in asked.packages(centre.ledger, states=["built", "laid_out"])
+    }
+    wanted = {"question": questions, "request": requests, "package": packages}
+    for scope, known in wanted.items():
+        keys = names(centre.root / "keyring" / "random" / scope, ".key")
+        files = names(centre.root / f"{scope}s", "")
+        for name in sorted((keys ^ known) | (files ^ known)):
+            yield f"{'missing' if name in known else 'orphan'}: {scope} {name}"
 
 
 def _table_leftovers(centre: Centre, name: str) -> Iterator[str]:
@@ -95,7 +127,7 @@ def told(centre: Centre) -> dict[str, object]:
     return {
         "digest": state_digest(centre),
         "outboxes": outboxes,
-        "erasures": [[row.reception, row.what, row.record] for row in centre.ledger.erasures()],
+        "erasures": [[row.what, row.number, row.record] for row in centre.ledger.erasures()],
         "receptions": [
             [item.number, item.file_name, item.outcome, item.code, item.told, item.closed_at]
             for item in centre.ledger.receptions()

@@ -13,6 +13,7 @@ from journey import nights
 from journey.after_night import Done, Open
 from journey.forks import ForkServer
 from journey.tampering import Base, Stopped, next_file
+from journey.whole import whole_night
 
 from koukan.engine.centre import Centre
 from koukan.engine.digest import state_digest
@@ -29,6 +30,12 @@ def small_site(tmp_path_factory: pytest.TempPathFactory) -> nights.Prepared:
 def small(tmp_path_factory: pytest.TempPathFactory) -> nights.Prepared:
     """The small night, its files in the inboxes. Copy it; do not run it."""
     return nights.small_night(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> nights.Prepared:
+    """The whole night, its files in the inboxes. Copy it; do not run it."""
+    return whole_night(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture(scope="session")

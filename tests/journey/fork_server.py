@@ -2,7 +2,7 @@
 
 One schedule in, one report out, each a line of JSON on standard input and output:
 
-    {"base", "work", "key_file", "now", "kill": [kill, …]}
+    {"base", "work", "key_file", "now", "confirming", "kill": [kill, …]}
     {"deaths": [{"status", "events"}, …], "missed", "end": {"status", "events"}, "result": {…}}
 
 `base` is copied to `work`; for each kill a child plays the night there and is killed; then one more
@@ -37,11 +37,12 @@ os.environ["POLARS_MAX_THREADS"] = (
 import deltalake  # noqa: F401 - imported here, so that no child has to
 import pandera.polars  # noqa: F401
 from journey import checks
+from journey.acts import Outside
+from journey.acts import play as night
+from journey.outside import Keys
 
 from koukan.engine.centre import open_centre
-from koukan.engine.run import run_job
 
-JOBS = ("register_members", "erase_expired")
 LONGEST = 120.0  # seconds; a child that takes longer hangs
 MOST_MISSES, EARLIER = 8, 0.7
 
@@ -71,10 +72,10 @@ def play(schedule: dict[str, Any], pipe: int, kill_at: int | None, *, judge: boo
     centre = open_centre(
         Path(schedule["work"]), Path(schedule["key_file"]), clock=lambda: now, observe=observe
     )
-    exits = []
-    for job in JOBS:
-        exits.append(int(run_job(centre, job).exit))
-        observe("left", step="")
+    people = Path(schedule["key_file"]).parent / "people"
+    state = Path(schedule["work"] + "-outside")
+    outside = Outside(centre.root, Keys(people), state, now, schedule["confirming"])
+    exits = night(centre, outside)
     if judge:
         centre.observe = lambda _event, **_: None
         told = checks.told(centre)
@@ -186,6 +187,7 @@ def perform(schedule: dict[str, Any]) -> dict[str, Any]:
                 return {"deaths": deaths, "missed": missed, "end": end, "result": last.result}
         finally:
             shutil.rmtree(work)
+            shutil.rmtree(f"{work}-outside", ignore_errors=True)
         missed += 1
         kills[0]["after"] = float(kills[0].get("after", 0)) * EARLIER
 

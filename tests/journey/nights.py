@@ -49,11 +49,18 @@ SMALL = Scenario(
 
 @dataclass(frozen=True)
 class Prepared:
-    """A site with files in its inboxes; `key_file` lies outside and serves every copy."""
+    """A site with files in its inboxes; `key_file` lies outside and serves every copy.
+
+    Beside it lie the keys of persons and insurers, where the site has any.
+    """
 
     root: Path
     key_file: Path
     now: datetime
+
+    @property
+    def people(self) -> Path:
+        return self.key_file.parent / "people"
 
     def copy(self, target: Path) -> Path:
         """A copy that shares no inode with the site."""

@@ -26,13 +26,29 @@ from journey.tampering import Stopped
 from koukan.engine.centre import ignore
 from koukan.engine.run import run_job
 from koukan.engine.steps import erase
+from koukan.samples.scenario import INSURERS
 
 SEED = 20_260_402
-STEPS = ("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase")
+STEPS = (
+    *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase", "expire"),
+    *("ask", "request", "send", "split", "package", "confirm", "deliver"),
+    *("approve", "answer", "take"),  # acts of others
+)
 RANDOM = 200 if nights.LONG else 30
-BY_STEP = 80 if nights.LONG else 16  # of them: drawn within a step, so that short ones are hit too
+BY_STEP = (
+    5 * len(STEPS) if nights.LONG else len(STEPS)
+)  # of them within a step, so that each is hit
 TWICE = 8  # every so many-th random schedule has its second run killed too
 BOUNDARIES = 1 if nights.LONG else 5  # every so many-th boundary
+IDENTITY_OUTCOMES = {
+    "NQ_city-a_000001.csv": ("refused", "F203"),
+    "NQ_kenpo-a_000001.csv": ("accepted", None),
+    "NQ_kenpo-b_000001.csv": ("accepted", None),
+    "BQ_kenpo-b_000001.csv": ("accepted", None),
+    "JA_juki-net_000001.dat": ("accepted", None),
+    "JA_juki-net_000002.dat": ("accepted", None),
+    "PR_kenpo-b_000001.csv": ("accepted", None),
+}
 Kill = dict[str, float | str]
 Schedule = dict[str, Any]
 Report = dict[str, Any]
@@ -41,18 +57,19 @@ Report = dict[str, Any]
 class Campaign:
     """Schedules over the prepared night, each against what the night comes to when left alone."""
 
-    def __init__(self, small: nights.Prepared, servers: list[ForkServer], folder: Path) -> None:
-        self._small, self._servers, self._folder = small, servers, folder
+    def __init__(self, site: nights.Prepared, servers: list[ForkServer], folder: Path) -> None:
+        self._site, self._servers, self._folder = site, servers, folder
         self._made = 0
         self.alone = self.perform([self.schedule([])])[0]
 
     def schedule(self, kill: list[Kill]) -> Schedule:
         self._made += 1
         return {
-            "base": str(self._small.root),
+            "base": str(self._site.root),
             "work": str(self._folder / f"run-{self._made:04d}"),
-            "key_file": str(self._small.key_file),
-            "now": self._small.now.isoformat(),
+            "key_file": str(self._site.key_file),
+            "now": self._site.now.isoformat(),
+            "confirming": INSURERS["kenpo-b"][0].code,
             "kill": kill,
         }
 
@@ -94,8 +111,8 @@ class Campaign:
 
 
 @pytest.fixture(scope="module")
-def campaign(small: nights.Prepared, fork_servers: list[ForkServer], memory: Path) -> Campaign:
-    return Campaign(small, fork_servers, memory)
+def campaign(whole: nights.Prepared, fork_servers: list[ForkServer], memory: Path) -> Campaign:
+    return Campaign(whole, fork_servers, memory)
 
 
 def step_of(death: Report) -> str | None:
@@ -143,8 +160,9 @@ def test_the_small_night_left_alone_has_every_outcome(campaign: Campaign) -> Non
     assert alone["result"]["problems"] == []
     receptions = alone["result"]["told"]["receptions"]
     found = {name: (outcome, code) for _, name, outcome, code, _, _ in receptions[4:]}
-    assert found == nights.SMALL_OUTCOMES
-    assert len(alone["result"]["told"]["erasures"]) == 4
+    assert found == {**nights.SMALL_OUTCOMES, **IDENTITY_OUTCOMES}
+    erasures = Counter(what for what, _, _ in alone["result"]["told"]["erasures"])
+    assert erasures == {"original": 4 + 3 + 2, "request": 2, "package-001": 3}
     assert {step for event, step, _ in campaign.events if event == "entered"} == set(STEPS)
 
 
@@ -248,7 +266,7 @@ def test_a_file_that_comes_again_while_its_erasure_is_half_done_gets_its_acknowl
     assert answer.exists()
     run_job(centre, nights.ERASE)
     assert checks.problems(centre) == []
-    assert [row.reception for row in centre.ledger.erasures()] == [1, 2, 3, 4]
+    assert [row.number for row in centre.ledger.erasures()] == [1, 2, 3, 4]
     centre.close()
 
 
