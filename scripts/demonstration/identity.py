@@ -1,0 +1,112 @@
+"""The night's second half: questions go out, answers come back, packages are handed over, all goes.
+
+Two persons approve, each in a process of its own and with its own key; 住基ネット is played by a
+program that shares no code with koukan (`scripts/counterparts/`), and says itself what koukan must
+come to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from demonstration.commands import Commands
+from demonstration.people import SENDING, STORING, Beside
+
+ASK, ANSWER, DELIVER = "ask_identity", "answer_identity", "confirm_delivery"
+COUNTERPART = Path(__file__).resolve().parents[1] / "counterparts" / "juki_net.py"
+TICKS = 3  # the counterpart answers over at least so many
+MOST_TICKS = 10
+SHOWN = "kenpo-a"  # whose first package is opened and shown
+SUMS = ("asked", "answered", "unanswered", "ambiguous")
+
+
+class IdentityNight:
+    """One run of it; `questions`, `packages` and `seconds` are known afterwards."""
+
+    def __init__(
+        self, commands: Commands, beside: Beside, seed: int, say: Callable[..., None]
+    ) -> None:
+        self._commands, self._beside, self._seed, self._say = commands, beside, seed, say
+        self._shown = False
+        self.seconds = 0.0
+        self.questions: dict[str, int] = {}
+        self.packages: dict[str, int] = {}
+
+    def run(self) -> list[int]:
+        """The whole of it; the receptions of the questions."""
+        self._say("ask")
+        asked = self._job(ASK)
+        self._say("people", keys=self._beside.keys)
+        self._approve(SENDING)
+        self._job(ASK)
+        for tick in range(1, MOST_TICKS + 1):
+            played = self._counterpart()
+            self._say("tick", **played)
+            self._job(ANSWER)
+            self._approve(STORING)
+            self._job(ANSWER)
+            self._collect()
+            self._job(DELIVER)
+            if tick >= TICKS and played["idle"] and not played["waiting_files"]:
+                break
+        page = self._commands.ask("status")["identity"]
+        self.questions = {name: page["questions"][name] for name in SUMS}
+        self.packages = page["packages"]
+        return [int(number) for number in asked["receptions"]]
+
+    def differing(self) -> list[str]:
+        """What koukan came to otherwise than the counterpart says."""
+        expected = self._counterpart("--expect")
+        found = [name for name in SUMS if self.questions[name] != expected[name]]
+        found += [] if self.packages["erased"] == self.packages["built"] else ["packages"]
+        return found
+
+    def _job(self, name: str) -> dict[str, Any]:
+        (done,) = self._commands.ask("run", name)["jobs"]
+        self.seconds += float(done["seconds"])
+        return dict(done)
+
+    def _approve(self, person: str) -> None:
+        """Everything that waits for this person, a process for each approval."""
+        for item in self._commands.ask("approval", "list")["approvals"]:
+            key = str(self._beside.person(person))
+            self._commands.show("approval", "approve", str(item["approval"]), "--key", key)
+
+    def _counterpart(self, *options: str) -> dict[str, Any]:
+        command = [sys.executable, str(COUNTERPART), "--seed", str(self._seed), *options]
+        command += ["--register", str(self._beside.register)]
+        command += ["--exchange", str(self._commands.root / "exchange" / "juki-net")]
+        command += ["--state", str(self._beside.partner_state)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+        return dict(json.loads(done.stdout))
+
+    def _collect(self) -> None:
+        """Every insurer moves its packages into `taken/`; one of them is opened and shown first."""
+        for path in sorted((self._commands.root / "exchange").glob("*/outbox/PK_*.age")):
+            if path.parents[1].name == SHOWN and not self._shown:
+                self._open(path)
+            for each in (path.with_name(path.name + ".sig"), path):
+                os.replace(each, path.parents[1] / "taken" / each.name)
+
+    def _open(self, path: Path) -> None:
+        """As the insurer does it: no site, no key of the centre, its public key only."""
+        listed = self._commands.ask("package", "list")["packages"]
+        insurer = next(item["insurer"] for item in listed if item["package"] == path.name)
+        signer = self._beside.others / "centre.pub"
+        signer.write_text(self._commands.ask("package", "key")["key"] + "\n")
+        into = self._beside.opened(path.stem)
+        self._say("open", file=path.name)
+        self._commands.show(
+            *("package", "open", str(path), "--key", str(self._beside.insurer(insurer))),
+            *("--signer", str(signer), "--into", str(into)),
+        )
+        for result in sorted(into.glob("*.csv")):
+            lines = result.read_text(encoding="cp932").splitlines()[1:4]
+            self._say("lines_of_result", lines="\n  ".join(lines))
+        self._shown = True

@@ -1,0 +1,71 @@
+"""Everybody who is not the centre, in folders beside its root: keys, the register, the insurers.
+
+In earnest each of these lies with its owner. Here they lie beside the root, never inside it, so
+that the demonstration can play all parts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyrage
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from koukan.samples.scenario import SCENARIO, SamplePerson, site_toml
+
+SENDING, STORING = "sato", "suzuki"  # who approves what goes out, and what comes in
+STAFF = {SENDING: ("架空の職員　佐藤", "send"), STORING: ("架空の職員　鈴木", "store")}
+
+
+class Beside:
+    """The folders beside a root."""
+
+    def __init__(self, root: Path) -> None:
+        self.keys = root.with_name(root.name + "-keys")
+        self.batch_key = self.keys / "batch.key"
+        self.others = root.with_name(root.name + "-others")
+        self.register = self.others / "register.csv"  # what the resident register knows
+        self.partner_state = self.others / "juki-net"
+
+    def person(self, name: str) -> Path:
+        """The private key of one of the staff."""
+        return self.keys / "staff" / name
+
+    def insurer(self, code: str) -> Path:
+        """An insurer's private key for its packages."""
+        return self.keys / "insurers" / f"{code}.txt"
+
+    def opened(self, name: str) -> Path:
+        """Where an insurer takes a package's files out."""
+        return self.others / "opened" / name
+
+    def make(self) -> str:
+        """Make everybody's keys; the site.toml that names their public parts."""
+        for folder in (self.keys / "staff", self.keys / "insurers", self.others / "opened"):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        persons = [
+            SamplePerson(name, title, self._staff_key(name), (right,))
+            for name, (title, right) in STAFF.items()
+        ]
+        recipients = {
+            insurer.code: self._insurer_key(insurer.code) for insurer in SCENARIO.insurers
+        }
+        return site_toml(package_keys=recipients, persons=persons)
+
+    def _staff_key(self, name: str) -> str:
+        private = Ed25519PrivateKey.generate()
+        content = private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+        self.person(name).write_bytes(content)
+        public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+        return f"{public.decode()} {name}"
+
+    def _insurer_key(self, code: str) -> str:
+        identity = pyrage.x25519.Identity.generate()
+        self.insurer(code).write_text(f"{identity}\n")
+        return str(identity.to_public())

@@ -1,0 +1,60 @@
+"""What the demonstration says, Japanese first."""
+
+from __future__ import annotations
+
+WORDS = {
+    "ja": {
+        "site": "1. センターを作る：{root}（鍵はその外：{keys}）",
+        "earlier": "2. 前の晩：{count:,} 人を登録する（架空の人だけです）",
+        "lay": "3. 今夜のファイルを受付箱に置く：{files} 件、登録 {lines:,} 行と照会 "
+        "{questions:,} 件。正しくないものも混ざっています",
+        "night": "4. 今夜の登録",
+        "ask": "5. 本人確認：照会を受け付け、要求ファイルを作る",
+        "people": "6. 職員が承認する。佐藤が送信、鈴木が格納、それぞれ自分の鍵で別のプロセスから"
+        "（実演のため鍵は {keys} にありますが、本来は各自が持ちます）",
+        "tick": "7.{tick} 住基ネット（別のプログラム）：要求 {requests} 件を受け取り、"
+        "回答 {files} ファイル {rows:,} 行を返しました",
+        "open": "   保険者がパッケージを開く：{file}",
+        "lines_of_result": "   結果の最初の行：\n  {lines}",
+        "verify": "8. 台帳を、原本・結果・表・消去記録から計算し直して確かめる",
+        "files": "ファイル：受付 {accepted}、受付不可 {refused}、重複 {duplicate}、保留 {held}",
+        "lines": "行　　　：受信 {received:,} ＝ 登録 {accepted:,} ＋ エラー {rejected:,} ＋ 重複 "
+        "{duplicate:,} ＋ 保留 {held:,}",
+        "questions": "照会　　：{asked:,} ＝ 回答 {answered:,} ＋ 複数該当 {ambiguous:,} ＋ 未回答 "
+        "{unanswered:,}",
+        "packages": "パッケージ：作成 {built:,}、受け渡し {delivered:,}、消去 {erased:,}",
+        "planned": "すべてが予定どおりの結果になりました。処理 {seconds:.1f} 秒、台帳は一致。",
+        "differs": "予定と異なる結果があります：{names}",
+        "unbalanced": "台帳が一致しません。",
+        "digest": "状態の要約値：{digest}",
+        "next": "次に試す：",
+    },
+    "en": {
+        "site": "1. Make a centre: {root} (keys outside it: {keys})",
+        "earlier": "2. The earlier night: register {count:,} persons (all of them invented)",
+        "lay": "3. Lay tonight's files: {files} files, {lines:,} lines to register and "
+        "{questions:,} questions, bad ones too",
+        "night": "4. Tonight's registration",
+        "ask": "5. Identity confirmation: take the questions in, cut requests",
+        "people": "6. Two persons approve, sato what goes out, suzuki what comes in, each in a "
+        "process and with a key of its own (here all keys lie in {keys}; in earnest with their "
+        "owners)",
+        "tick": "7.{tick} JJK-net (another program) took {requests} requests and laid {files} "
+        "answer files with {rows:,} lines",
+        "open": "   An insurer opens a package: {file}",
+        "lines_of_result": "   The first lines of the result:\n  {lines}",
+        "verify": "8. Work the ledger out again from originals, results, tables and records",
+        "files": "files: accepted {accepted}, refused {refused}, duplicate {duplicate}, "
+        "held {held}",
+        "lines": "lines: received {received:,} = accepted {accepted:,} + rejected {rejected:,}"
+        " + duplicate {duplicate:,} + held {held:,}",
+        "questions": "questions: {asked:,} = answered {answered:,} + several {ambiguous:,} + "
+        "unanswered {unanswered:,}",
+        "packages": "packages: built {built:,}, delivered {delivered:,}, erased {erased:,}",
+        "planned": "Everything ended as planned. {seconds:.1f} seconds; the ledger balances.",
+        "differs": "These did not end as planned: {names}",
+        "unbalanced": "The ledger does not balance.",
+        "digest": "state digest: {digest}",
+        "next": "try next:",
+    },
+}
