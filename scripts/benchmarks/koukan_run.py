@@ -41,8 +41,8 @@ insurers = ["{code}"]
 class Boundaries:
     """The observer: when each step began and how long it went on."""
 
-    def __init__(self) -> None:
-        self.seconds = dict.fromkeys(STEPS, 0.0)
+    def __init__(self, steps: tuple[str, ...]) -> None:
+        self.seconds = dict.fromkeys(steps, 0.0)
         self._step, self._since = "", 0.0
 
     def __call__(self, event: str, *, step: str = "", **_: object) -> None:
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("made", type=json.loads, help="what sample_input.py said")
     parser.add_argument("file", type=Path)
     given = parser.parse_args()
-    boundaries = Boundaries()
+    boundaries = Boundaries(STEPS)
     centre = prepare(given.folder, given.file, given.made, boundaries)
     meter = measuring.Meter()
     run_job(centre, JOB)
