@@ -150,6 +150,8 @@ def _needs(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[Ren
     late = sum(item["overdue"] for item in page["waiting"]["approvals"])
     if late:
         yield settings.text("reports.approvals_overdue", count=late)
+    if page["running"] is None:
+        yield from render_identity.undelivered(settings, page["identity"])
     if not needs["held"]:
         return
     names = ("reception", "sender", "file", "why", "age")

@@ -21,6 +21,18 @@ def totals(settings: Settings, found: Page) -> Iterator[str]:
         yield settings.text("reports.identity.packages", **_counts(found["packages"]))
 
 
+def undelivered(settings: Settings, found: Page) -> Iterator[str]:
+    """Packages that we cannot lay out, and why."""
+    for item in found["undelivered"]:
+        reason = settings.text(f"reports.identity.reason.{item['reason']}")
+        where = {"file": item["package"], "sender": item["sender"], "reason": reason}
+        waits = age(settings, item["age_seconds"])
+        yield settings.text("reports.identity.undelivered", **where, age=waits)
+    more = found["undelivered_total"] - len(found["undelivered"])
+    if more:
+        yield settings.text("reports.identity.undelivered_more", count=more)
+
+
 def waiting(settings: Settings, found: Page) -> Iterator[str]:
     """What somebody else must do next, with its age."""
     for item in found["requests"]:

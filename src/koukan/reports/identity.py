@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from koukan.reports import approvals
 from koukan.reports.source import Source, age, local
 
 SHOWN = 20  # files listed one by one; how many more there are is said
+PLACE_TAKEN = "place_taken"  # something that is no file has the package's name in the outbox
 
 
 def identity(source: Source) -> dict[str, Any]:
@@ -25,8 +27,35 @@ def identity(source: Source) -> dict[str, Any]:
          "open": files with unanswered questions, oldest first, at most 20, and "open_total",
          "overdue": files that have waited longer than the site allows,
          "requests": those that wait to be sent or to be answered,
+         "undelivered": packages that cannot be laid out, and why, at most 20,
+            and "undelivered_total",
          "uncollected": packages in outboxes, oldest first, at most 20, and "uncollected_total"}
     """
+    packages = asked.packages(source.ledger)
+    return {
+        **_questions(source),
+        "packages": {
+            "built": len(packages),
+            "delivered": sum(item.state == "delivered" for item in packages),
+            "erased": sum(item.erased for item in packages),
+        },
+        "requests": [
+            {
+                "request": item.number,
+                "file": item.name,
+                "partner": item.partner,
+                "rows": item.rows,
+                "state": item.state,
+                "age_seconds": age(source, item.sent_at or item.created_at),
+            }
+            for item in asked.requests(source.ledger, states=asked.UNDER_WAY)
+        ],
+        **_packages(source, packages),
+    }
+
+
+def _questions(source: Source) -> dict[str, Any]:
+    """What was asked, and which files wait."""
     files = asked.questions(source.ledger)
     answered: dict[int, int] = {}
     sums = {"asked": 0, "answered": 0, "ambiguous": 0}
@@ -38,32 +67,28 @@ def identity(source: Source) -> dict[str, Any]:
     sums["asked"] = sum(item.asked for item in files)
     left = {item.reception: item.asked - answered.get(item.reception, 0) for item in files}
     waiting = [item for item in files if item.state == "open" and left[item.reception]]
-    packages = asked.packages(source.ledger)
-    lying = [item for item in packages if item.state == "laid_out"]
     return {
         "questions": {
             **sums,
             "unanswered": sum(left.values()),
             "expired": sum(left[item.reception] for item in files if item.state == "expired"),
         },
-        "packages": {
-            "built": len(packages),
-            "delivered": sum(item.state == "delivered" for item in packages),
-            "erased": sum(item.erased for item in packages),
-        },
         "open_total": len(waiting),
         "open": [_open(source, item, left[item.reception]) for item in waiting[:SHOWN]],
         "overdue": sum(overdue(source, item) for item in waiting),
-        "requests": [
-            {
-                "request": item.number,
-                "file": item.name,
-                "partner": item.partner,
-                "rows": item.rows,
-                "state": item.state,
-                "age_seconds": age(source, item.sent_at or item.created_at),
-            }
-            for item in asked.requests(source.ledger, states=asked.UNDER_WAY)
+    }
+
+
+def _packages(source: Source, packages: Sequence[Package]) -> dict[str, Any]:
+    """Which packages wait: for their insurer, or for us."""
+    hindrance = source.site.hindrances()
+    built = [item for item in packages if item.state == "built"]
+    lying = [item for item in packages if item.state == "laid_out"]
+    return {
+        "undelivered_total": len(built),
+        "undelivered": [
+            {**_lying(source, item), "reason": hindrance(item.insurer, item.sender) or PLACE_TAKEN}
+            for item in built[:SHOWN]
         ],
         "uncollected_total": len(lying),
         "uncollected": [_lying(source, item) for item in lying[:SHOWN]],
@@ -129,11 +154,13 @@ def asked_by(source: Source, reception: int) -> dict[str, Any] | None:
 
 
 def clock(source: Source) -> Exit:
-    """The exit code that open questions and waiting approvals call for."""
+    """The exit code that open questions, waiting approvals and packages call for at rest."""
     files = [item for item in asked.questions(source.ledger, state="open") if item.open]
     late = any(overdue(source, item) for item in files)
     if late or any(approvals.overdue(source, item) for item in open_approvals(source.ledger)):
         return Exit.OVERDUE
+    if asked.packages(source.ledger, states=["built"]):
+        return Exit.HELD
     return Exit.UNANSWERED if files else Exit.DONE
 
 

@@ -63,10 +63,11 @@ def verdict(
     """One word for all of it, and the exit code that it would call for."""
     count = needs["held_total"] + len(needs["failed_jobs"]) + (not needs["ledger_balanced"])
     late = asked["overdue"] + sum(item["overdue"] for item in waits["approvals"])
-    count += late
+    stuck = 0 if runs is not None else asked["undelivered_total"]  # a run lays them out yet
+    count += late + stuck
     codes = [Exit.DONE, *(Exit(job["exit"]) for job in needs["failed_jobs"])]
     codes += [Exit.UNANSWERED] if asked["open_total"] else []
-    codes += [Exit.HELD] if needs["held_total"] else []
+    codes += [Exit.HELD] if needs["held_total"] or stuck else []
     codes += [Exit.OVERDUE] if late else []
     code = max(codes)
     if not needs["ledger_balanced"]:

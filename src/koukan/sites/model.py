@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Literal
 
@@ -128,6 +129,9 @@ class Approvals(Definition):
         return self.send if operation == "send" else self.store
 
 
+Hindrance = Literal["other_sender", "no_key"]
+
+
 class Site(Definition):
     """One centre."""
 
@@ -186,6 +190,18 @@ class Site(Definition):
             if insurer.code == code:
                 return insurer
         raise DefinitionError("sites.no_insurer", insurer=code)
+
+    def hindrances(self) -> Callable[[str, str], Hindrance | None]:
+        """A function of insurer and sender: why no package of the one may lie with the other."""
+        keys = {insurer.code: insurer.package_key for insurer in self.insurers}
+        spoken_for = {sender.name: frozenset(sender.insurers) for sender in self.senders}
+
+        def hindrance(insurer: str, sender: str) -> Hindrance | None:
+            if insurer not in spoken_for.get(sender, ()):
+                return "other_sender"
+            return None if keys.get(insurer) else "no_key"
+
+        return hindrance
 
     def person_of(self, key: PublicKey) -> Person | None:
         """Whose key it is; None for a stranger's."""

@@ -25,7 +25,7 @@ LANGUAGES = ("ja", "en")
 # What a report's phrase may be given beside WHERE: numbers and times, never a field's value.
 SHOWN = frozenset(
     "count total age seconds night since at exit asked answered ambiguous unanswered expired built "
-    "delivered erased".split()
+    "delivered erased reason".split()
 )
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 

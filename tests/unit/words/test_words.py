@@ -23,7 +23,7 @@ KEY = re.compile(r"[a-z]+(\.[a-z_0-9]+)+")
 COMPOSED = ("exit.", "help.", "reports.outcome.", "reports.count.", "reports.step.")
 COMPOSED += ("reports.kind.", "reports.verdict.", "approvals.operation.", "approvals.subject.")
 COMPOSED += ("reports.identity.request.", "reports.identity.state.")
-COMPOSED += ("reports.identity.request_state.",)
+COMPOSED += ("reports.identity.request_state.", "reports.identity.reason.")
 # A word of ours that is no key: names of files and modules.
 NO_KEYS = (".toml", ".py", ".json", ".lock", ".key", ".md")
 ERRORS = {

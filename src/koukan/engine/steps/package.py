@@ -89,6 +89,7 @@ def run(centre: Centre, job: Job) -> None:
             total = sum(len(lot) for lot in lots)
             done = 0
             for built in centre.workers.map(build, lots):
+                centre.observe("built to be noted", step="package")
                 note(centre, built)
                 done += len(built)
                 centre.observe("built", step="package", done=done, total=total)
@@ -285,10 +286,9 @@ def may_be_had(centre: Centre, built: Sequence[Package]) -> Iterator[Package]:
 
     Any other package waits, and none behind it.
     """
-    keys = {item.code: item.package_key for item in centre.site.insurers}
-    senders = {item.name: frozenset(item.insurers) for item in centre.site.senders}
+    hindrance = centre.site.hindrances()
     for item in built:
-        if keys.get(item.insurer) and item.insurer in senders.get(item.sender, ()):
+        if hindrance(item.insurer, item.sender) is None:
             yield item
 
 
