@@ -53,6 +53,7 @@ __all__ = [
     "pending",
     "tidy",
     "use",
+    "withdraw",
 ]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
@@ -141,6 +142,15 @@ def use(transaction: Connection, grant: Grant) -> None:
     """
     if not held.close(transaction, grant.approval, "used", at=grant.at, by=grant.persons):
         raise IntegrityError("approvals.not_open", approval=grant.approval)
+
+
+def withdraw(
+    centre: Centre, transaction: Connection, operation: Operation, subject: Subject
+) -> None:
+    """Close what was asked, if it was: there is nothing any more that it could be given for."""
+    found = held.open_approval(centre.ledger, operation, subject)
+    if found is not None:
+        held.close(transaction, found.number, "replaced")
 
 
 def tidy(centre: Centre) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 
 from koukan.ledger import schema as s
@@ -143,24 +143,46 @@ def received(ledger: Ledger) -> dict[int, Received]:
     }
 
 
-def unrequested(ledger: Ledger) -> list[tuple[Questions, int]]:
-    """Files of which some questions stand in no request yet, with how many do."""
+class Gap(NamedTuple):
+    """Some questions of a file, in their order, of which something is still to be done."""
+
+    questions: Questions
+    first: int
+    rows: int
+
+
+def unrequested(ledger: Ledger) -> list[Gap]:
+    """Open files' questions that stand in no request, or only in one that was never sent."""
+    states = s.requests.c.state
+    return _gaps(ledger, or_(states.in_(UNDER_WAY), s.requests.c.sent_at.is_not(None)))
+
+
+def unsent(ledger: Ledger) -> list[Gap]:
+    """Open files' questions that nobody outside has been asked."""
+    return _gaps(ledger, or_(s.requests.c.state == "sending", s.requests.c.sent_at.is_not(None)))
+
+
+def _gaps(ledger: Ledger, covering: ColumnElement[bool]) -> list[Gap]:
+    """What these requests leave out of each open file, by reception and place."""
     parts = s.request_parts.c
-    requested = (
-        select(parts.reception, func.sum(parts.rows).label("rows"))
-        .group_by(parts.reception)
-        .subquery()
-    )
-    done = func.coalesce(requested.c.rows, 0)
     query = (
-        select(s.questions, done.label("requested"))
-        .outerjoin_from(s.questions, requested, s.questions.c.reception == requested.c.reception)
-        .where(s.questions.c.state == "open", done < s.questions.c.asked)
-        .order_by(s.questions.c.reception)
+        select(parts.reception, parts.first, parts.rows)
+        .join(s.requests, s.requests.c.number == parts.request)
+        .join(s.questions, s.questions.c.reception == parts.reception)
+        .where(s.questions.c.state == "open", covering)
+        .order_by(parts.reception, parts.first)
     )
-    rows = ledger.read(query)
-    counts = [int(row.requested) for row in rows]
-    return list(zip(_made(Questions, rows), counts, strict=True))
+    covered: dict[int, list[tuple[int, int]]] = {}
+    for row in ledger.read(query):
+        covered.setdefault(row.reception, []).append((row.first, row.rows))
+    found = []
+    for item in questions(ledger, state="open"):
+        place = 0
+        for first, rows in (*covered.get(item.reception, ()), (item.asked, 0)):
+            if first > place:
+                found.append(Gap(item, place, first - place))
+            place = max(place, first + rows)
+    return found
 
 
 def put_questions(connection: Connection, values: Mapping[str, object]) -> None:
@@ -210,6 +232,23 @@ def put_request(
 def set_request(connection: Connection, number: int, **values: object) -> None:
     changed = update(s.requests).where(s.requests.c.number == number)
     connection.execute(changed.values(**values))
+
+
+def answered(connection: Connection, numbers: Iterable[int], at: str) -> None:
+    """Requests with a question that was answered are over; and they were sent, known or not."""
+    table = s.requests.c
+    mine = table.number.in_(sorted(numbers))
+    sent_at = func.coalesce(table.sent_at, at)
+    connection.execute(update(s.requests).where(mine).values(state="over", sent_at=sent_at))
+
+
+def give_up(connection: Connection, reception: int) -> None:
+    """Requests that hold questions of this file are over: their text must not stay."""
+    parts = s.request_parts.c
+    holding = select(parts.request).where(parts.reception == reception)
+    table = s.requests.c
+    mine = and_(table.number.in_(holding), table.state.in_(UNDER_WAY))
+    connection.execute(update(s.requests).where(mine).values(state="over"))
 
 
 def parts_of(ledger: Ledger, request: int) -> list[Row[Any]]:

@@ -200,7 +200,7 @@ requests = Table(  # one row for each file that goes to a national system
     Column("rows", Integer, nullable=False),
     Column("sha256", String, nullable=False),
     Column("length", Integer, nullable=False),
-    Column("state", String, nullable=False),  # cut, sending, sent, split, erased
+    Column("state", String, nullable=False),  # cut, sending, sent, over, erased
     Column("created_at", String, nullable=False),
     Column("sent_at", String),
 )

@@ -8,7 +8,7 @@ from koukan.engine import entrusted
 from koukan.engine.centre import Centre
 from koukan.engine.steps import erase
 from koukan.engine.steps.deliver import erase_delivered
-from koukan.engine.steps.split import erase_request
+from koukan.engine.steps.split import finish_requests
 from koukan.ledger import identity as asked
 from koukan.ledger.identity import Questions
 from koukan.sites import Job
@@ -52,7 +52,11 @@ def recorded(item: Questions) -> dict[str, object]:
 
 
 def expire(centre: Centre, item: Questions) -> None:
-    """One file: the ledger says so first; then keys and files go."""
+    """One file: the ledger says so first; then keys and files go.
+
+    A request that holds its questions goes with them. What else stood in one that was never sent
+    is asked in the next.
+    """
     packages = asked.packages(centre.ledger, states=["built", "laid_out"], reception=item.reception)
     with centre.ledger.begin() as transaction:
         for package in packages:
@@ -63,6 +67,7 @@ def expire(centre: Centre, item: Questions) -> None:
             erase.put(centre, transaction, "questions", item.reception, said)
             asked.set_questions(transaction, item.reception, state="expired", open=0)
             asked.take_up(transaction, item.reception, asked.NO_PACKAGE)
+            asked.give_up(transaction, item.reception)
 
 
 def finish(centre: Centre) -> None:
@@ -77,8 +82,4 @@ def finish(centre: Centre) -> None:
     originals = [item for item in centre.ledger.closed_unerased() if item.number in over]
     if originals:
         erase.erase(centre, *originals)
-    living = {item.reception for item in asked.questions(centre.ledger) if item.state == "open"}
-    for request in asked.requests(centre.ledger, states=asked.UNDER_WAY):
-        parts = {row.reception for row in asked.parts_of(centre.ledger, request.number)}
-        if not parts & living:
-            erase_request(centre, request)
+    finish_requests(centre)

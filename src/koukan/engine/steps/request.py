@@ -17,6 +17,7 @@ from koukan.codecs import render
 from koukan.codecs.gate import TOTAL_MODULUS
 from koukan.engine import entrusted
 from koukan.engine.centre import Centre
+from koukan.errors import IntegrityError
 from koukan.flows import identity
 from koukan.formats.model import Format
 from koukan.ledger import identity as asked
@@ -53,18 +54,18 @@ def run(centre: Centre, job: Job) -> None:
     if partner is None or not waiting:
         return
     with centre.log.operation("request", job=job.name) as operation:
-        rows = 0
-        for kind, mode in sorted({(item.kind, item.mode) for item, _ in waiting}):
+        requests = rows = 0
+        for kind, mode in sorted({(item.kind, item.mode) for item, _, _ in waiting}):
             mine = [
-                Slice(item.reception, item.generation, done, item.asked - done)
-                for item, done in waiting
+                Slice(item.reception, item.generation, first, rows)
+                for item, first, rows in waiting
                 if (item.kind, item.mode) == (kind, mode)
             ]
             for slices in shared_out(mine, centre.site.identity.request_rows):
                 cut(centre, partner, kind, mode, slices)
-                rows += sum(item.rows for item in slices)
+                requests, rows = requests + 1, rows + sum(item.rows for item in slices)
                 centre.observe("request cut", step="request")
-        operation.note(requests=len(waiting), rows=rows)
+        operation.note(requests=requests, rows=rows)
 
 
 def shared_out(slices: Sequence[Slice], limit: int) -> Iterator[list[Slice]]:
@@ -130,13 +131,20 @@ def plan(request: int, kind: str, slices: Sequence[Slice]) -> list[Piece]:
 
 
 def write(centre: Centre, piece: Piece) -> int:
-    """Task: render and seal one piece; its rows."""
+    """Task: render and seal one piece; its rows.
+
+    Raises:
+        IntegrityError: the sealed questions are not those that the ledger knows.
+    """
     frames = [
         entrusted.open_questions(centre, item.reception, item.generation).filter(
             pl.col("position").is_between(item.first, item.first + item.rows - 1)
         )
         for item in piece.slices
     ]
+    for item, frame in zip(piece.slices, frames, strict=True):
+        if frame.height != item.rows:
+            raise IntegrityError("engine.questions_missing", reception=item.reception)
     form = centre.catalogue.formats[identity.REQUEST]
     content = records(form, piece.kind, pl.concat(frames), piece.first_line)
     entrusted.seal_piece(centre, piece.request, piece.number, content)

@@ -18,7 +18,7 @@ import polars as pl
 
 from koukan.codecs.gate import NOBODY
 from koukan.engine import approvals, entrusted, originals, storing
-from koukan.engine.approvals import Grant
+from koukan.engine.approvals import Grant, Subject
 from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, receptions_of, stage_of
 from koukan.engine.steps import erase
@@ -53,6 +53,7 @@ class File(NamedTuple):
     rows: int
     answers: tuple[int, ...]  # earlier answer files whose shares no package has
     parts: tuple[asked.Part, ...]  # in requests that are not destroyed yet
+    unsent: tuple[tuple[int, int], ...]  # first and number of questions that nobody was asked
 
 
 class Span(NamedTuple):
@@ -165,6 +166,9 @@ def planned(
     parts: dict[int, list[asked.Part]] = {}
     for part in asked.parts_under_way(centre.ledger):
         parts.setdefault(part.reception, []).append(part)
+    unsent: dict[int, list[tuple[int, int]]] = {}
+    for item, first, rows in asked.unsent(centre.ledger):
+        unsent.setdefault(item.reception, []).append((first, rows))
     lots: list[list[File]] = []
     room = 0
     for item in sorted(asked.questions(centre.ledger), key=lambda item: item.start):
@@ -174,9 +178,14 @@ def planned(
             lots.append([])
             room = LOT
         room -= item.rows
-        answers = tuple(earlier.get(item.reception, ()))
-        place = (item.reception, item.kind, item.generation, item.open, item.start, item.rows)
-        lots[-1].append(File(*place, answers, tuple(parts.get(item.reception, ()))))
+        number = item.reception
+        file = File(
+            *(number, item.kind, item.generation, item.open, item.start, item.rows),
+            answers=tuple(earlier.get(number, ())),
+            parts=tuple(parts.get(number, ())),
+            unsent=tuple(unsent.get(number, ())),
+        )
+        lots[-1].append(file)
     numbers = tuple(chunk.number for chunk in chunks)
     where = (group.number, group.attempt, numbers)
     return [
@@ -242,7 +251,10 @@ def place_of(centre: Centre, rows: pl.DataFrame, spans: Sequence[Span]) -> Ints:
 
 
 def take(centre: Centre, lot: Lot) -> Taken:
-    """Task: reconcile the answers to a lot of files of questions, and seal each one's share."""
+    """Task: reconcile the answers to a lot of files of questions, and seal each one's share.
+
+    Who answers what nobody was asked yet is a stranger.
+    """
     stage = stage_of(centre, lot.group, lot.attempt)
     names = [f"{chunk:05d}.lot{lot.number:05d}" for chunk in lot.chunks]
     parts = [stage.get(name) for name in names if stage.holds(name)]
@@ -253,11 +265,14 @@ def take(centre: Centre, lot: Lot) -> Taken:
     wanted = np.unique(place_of(centre, answers, spans))
     questions = pl.concat(
         [
-            pl.DataFrame(schema=identity.question_schema(lot.kind)),
+            nothing_open(lot.kind),
             *(still_open(centre, lot.files[place]) for place in wanted.tolist()),
         ]
     )
+    never = questions.filter(~pl.col("sent"))
+    questions = questions.filter("sent").drop("sent")
     numbers = answers.select(reconcile.NUMBER)  # all lie in somebody's span
+    numbers = numbers.join(never, on=reconcile.NUMBER, how="anti")
     kind, table = identity.kind_of(lot.kind), centre.catalogue.variants
     found = reconcile.reconcile(kind, questions, numbers, answers, table)
     place = place_of(centre, found.answered, spans)
@@ -291,14 +306,21 @@ def take(centre: Centre, lot: Lot) -> Taken:
 
 
 def still_open(centre: Centre, file: File) -> pl.DataFrame:
-    """The questions of a file that no answer file before has answered."""
+    """The questions of a file that no answer file before has answered, and which were `sent`."""
     if not file.open:
-        return pl.DataFrame(schema=identity.question_schema(file.kind))
+        return nothing_open(file.kind)
     frame = entrusted.open_questions(centre, file.reception, file.generation)
     for answer in file.answers:
         share = entrusted.open_share(centre, file.reception, file.generation, answer)
         frame = frame.join(share, on=reconcile.NUMBER, how="anti", maintain_order="left")
-    return frame
+    never = pl.lit(value=False)
+    for first, rows in file.unsent:
+        never |= pl.col("position").is_between(first, first + rows - 1)
+    return frame.with_columns(sent=~never)
+
+
+def nothing_open(kind: str) -> pl.DataFrame:
+    return pl.DataFrame(schema=identity.question_schema(kind) | {"sent": pl.Boolean})
 
 
 def note(centre: Centre, group: Group, came: Came) -> None:
@@ -332,8 +354,7 @@ def note(centre: Centre, group: Group, came: Came) -> None:
             Ledger.put_counts(transaction, number, [counts] if reception.rows else [])
             close(centre, transaction, reception, "accepted", None)
         asked.put_shares(transaction, shares)
-        for request in sorted(requests):
-            asked.set_request(transaction, request, state="split")
+        asked.answered(transaction, requests, centre.now())
         if grant is not None:
             approvals.use(transaction, grant)
         Ledger.set_group(transaction, group.number, "committed")
@@ -353,13 +374,21 @@ def finish(centre: Centre) -> None:
     for reception in over(centre):
         erase.erase(centre, reception)
         centre.observe("answer erased", step="split")
-    for request in asked.requests(centre.ledger, states=["split"]):
+    finish_requests(centre)
+
+
+def finish_requests(centre: Centre) -> None:
+    """Destroy the requests that are over: answered, or with questions that were given up."""
+    for request in asked.requests(centre.ledger, states=["over"]):
         erase_request(centre, request)
         centre.observe("request erased", step="split")
 
 
 def erase_request(centre: Centre, request: Request) -> None:
-    """Key and pieces of a request, and its copy in the outbox if the partner left it there."""
+    """Key and pieces of a request, and its copy in the outbox if the partner left it there.
+
+    Nobody need approve any more what was not sent.
+    """
     said = {
         "what": "request",
         "request": request.number,
@@ -372,3 +401,4 @@ def erase_request(centre: Centre, request: Request) -> None:
     with centre.ledger.begin() as transaction:
         erase.put(centre, transaction, "request", request.number, said)
         asked.set_request(transaction, request.number, state="erased")
+        approvals.withdraw(centre, transaction, "send", Subject("request", request.number))
