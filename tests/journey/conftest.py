@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 from journey import nights
+from journey.acts import Outside
 from journey.after_night import Done, Open
 from journey.forks import ForkServer
-from journey.tampering import Base, Stopped, next_file
-from journey.whole import whole_night
+from journey.outside import Keys
+from journey.stops import stopping
+from journey.tampering import Base, next_file
+from journey.whole import KENPO_B, whole_night
 
 from koukan.engine.centre import Centre
 from koukan.engine.digest import state_digest
@@ -70,6 +73,14 @@ def opened() -> Iterator[Callable[..., Centre]]:
         centre.close()
 
 
+@pytest.fixture
+def night(whole: nights.Prepared, tmp_path: Path, opened: Open) -> tuple[Centre, Outside]:
+    """A copy of the whole night, nothing of it run yet."""
+    root = whole.copy(tmp_path / "root")
+    centre = opened(whole, root)
+    return centre, Outside(root, Keys(whole.people), tmp_path / "outside", whole.now, KENPO_B)
+
+
 @pytest.fixture(scope="session")
 def done(demo: nights.Demo, tmp_path_factory: pytest.TempPathFactory) -> Done:
     """The demo's night, run once. Look at it; copy it to go on."""
@@ -120,15 +131,10 @@ def root(base: Base, tmp_path: Path) -> Path:
 @pytest.fixture
 def picked_up(base: Base, tmp_path: Path) -> Path:
     """The small site with its night's files picked up and nothing done with them yet."""
-
-    def stop(_event: str, *, step: str, **_: object) -> None:
-        if step == "gate":
-            raise Stopped
-
     found = tmp_path / "picked-up"
     shutil.copytree(base.before, found)
-    centre = base.site.open(found, observe=stop)
-    with pytest.raises(Stopped):
+    centre = base.site.open(found)
+    with stopping(centre, "entered", step="gate"):
         run_job(centre, nights.REGISTER)
     centre.close()
     return found

@@ -129,7 +129,3 @@ def require_night(base: Base, root: Path) -> None:
     assert state_digest(centre) == base.digest
     assert checks.problems(centre) == []
     centre.close()
-
-
-class Stopped(Exception):
-    """Ends a run where a test wants it."""

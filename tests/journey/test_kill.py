@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from journey import checks, nights
 from journey.forks import ForkServer
-from journey.tampering import Stopped
+from journey.stops import Stopped
 
 from koukan.engine.centre import ignore
 from koukan.engine.run import run_job

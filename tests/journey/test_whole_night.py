@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from journey import acts, checks, nights, outside, search
-from journey.acts import ANSWER, ASK, DELIVER, Outside
+from journey.acts import ANSWER, ASK, DELIVER, Outside, packaged, until
 from journey.search import Needles
-from journey.whole import ASKED, CODES
+from journey.whole import ASKED, KENPO_A, KENPO_B
 
 from koukan.cli import main
 from koukan.engine import entrusted
@@ -29,37 +29,7 @@ from koukan.samples.population import Population
 from koukan.samples.spelling import as_insurers_write
 
 Open = Callable[..., Centre]
-KENPO_A, KENPO_B = CODES[:2]
 FOUND, NOBODY, SEVERAL, DEAD, MOVED = "1", "2", "3", "4", "6"
-
-
-@pytest.fixture
-def night(whole: nights.Prepared, tmp_path: Path, opened: Open) -> tuple[Centre, Outside]:
-    """A copy of the whole night, nothing of it run yet."""
-    root = whole.copy(tmp_path / "root")
-    centre = opened(whole, root)
-    keys = outside.Keys(whole.people)
-    return centre, Outside(root, keys, tmp_path / "outside", whole.now, KENPO_B)
-
-
-def until(centre: Centre, people: Outside, last: str) -> None:
-    """The night up to and with the first act of this name."""
-    for name in acts.NIGHT:
-        if name in acts.ACTS:
-            acts.ACTS[name](people, centre)
-        else:
-            run_job(centre, name)
-        if name == last:
-            return
-
-
-def packaged(centre: Centre, people: Outside) -> None:
-    """The night until the packages lie in the outboxes."""
-    for name in acts.NIGHT[: acts.NIGHT.index("take")]:
-        if name in acts.ACTS:
-            acts.ACTS[name](people, centre)
-        else:
-            run_job(centre, name)
 
 
 def result_rows(

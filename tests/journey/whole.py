@@ -19,6 +19,7 @@ from koukan.samples.population import Population
 from koukan.samples.questions import BULK, IMMEDIATE, question_frames
 
 CODES = tuple(insurer.code for insurer in nights.SMALL.insurers)
+KENPO_A, KENPO_B = CODES[:2]
 ASKED = 7 + 5 + 3  # questions that are left when bad lines are rejected
 
 
