@@ -14,6 +14,7 @@ from journey import acts, checks, nights, outside, search
 from journey.acts import ANSWER, ASK, DELIVER, Outside, packaged, until
 from journey.search import Needles
 from journey.whole import ASKED, KENPO_A, KENPO_B
+from sqlalchemy import select
 
 from koukan.cli import main
 from koukan.engine import entrusted
@@ -24,6 +25,7 @@ from koukan.errors import Exit, KoukanError, SecretError
 from koukan.keys.package import load_package_identity
 from koukan.keys.sealed import unseal
 from koukan.ledger import identity as asked
+from koukan.ledger import schema
 from koukan.reports import identity, reception, status
 from koukan.samples.population import Population
 from koukan.samples.spelling import as_insurers_write
@@ -48,7 +50,7 @@ def result_rows(
     return rows
 
 
-@pytest.mark.requirement("R130", "R134", "R135", "R138", "R139", "R141")
+@pytest.mark.requirement("R130", "R132", "R134", "R135", "R138", "R139", "R141")
 def test_each_insurer_gets_the_answers_to_its_own_questions(
     night: tuple[Centre, Outside], tmp_path: Path
 ) -> None:
@@ -117,6 +119,24 @@ def test_nothing_goes_out_or_comes_in_before_a_person_said_so(
     assert outside.approve_all(people.root, people.keys, people.now) == [2]
     run_job(centre, ANSWER)
     assert len({share.reception for share in asked.shares(centre.ledger)}) == 3
+
+
+@pytest.mark.requirement("R127", "R128", "R129")
+def test_an_immediate_question_comes_back_answered_without_any_person(
+    night: tuple[Centre, Outside], tmp_path: Path
+) -> None:
+    centre, people = night
+    run_job(centre, ASK)
+    (immediate,) = [item for item in asked.questions(centre.ledger) if item.mode == "1"]
+    assert entrusted.open_questions(centre, immediate.reception, immediate.generation).height == 3
+    people.juki_net().answer()
+    run_job(centre, ANSWER)
+    used = centre.ledger.read(select(schema.approvals).where(schema.approvals.c.state == "used"))
+    assert used == []
+    told = result_rows(people, centre, "kenpo-b", KENPO_B, tmp_path)
+    assert [row["query_result_class"] for row in told if row["section"] == "result"] == [
+        FOUND, NOBODY,
+    ]  # fmt: skip
 
 
 def test_an_operator_sees_what_became_of_one_files_questions(
