@@ -44,12 +44,22 @@ def _locked(path: Path) -> bool:
     return False
 
 
+def _when_running(call, fresh, process) -> dict[str, object]:
+    """The page as soon as the ledger knows who holds the lock."""
+    page = call("status", "--json", *fresh.options).document
+    while page["running"] is None:
+        assert process.poll() is None
+        time.sleep(0.02)
+        page = call("status", "--json", *fresh.options).document
+    return page
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_run_that_is_told_to_stop_ends_cleanly_and_goes_on_later(
     call, fresh, start, number, code
 ) -> None:
     process = _sleeping(fresh, start)
-    page = call("status", "--json", *fresh.options).document
+    page = _when_running(call, fresh, process)
     busy = call("run", "register_members", "--json", *fresh.options)
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
