@@ -157,6 +157,15 @@ class OperationLog:
         return tail.sequence + 1
 
 
+def began(folder: Path) -> datetime | None:
+    """When the first entry was written: the site's initialisation. None before it."""
+    for path in sorted(folder.glob(_FILES)):
+        with path.open("rb") as file:
+            entry = _parsed(file.readline())
+        return None if entry is None else datetime.fromisoformat(str(entry["at"]))
+    return None
+
+
 def verify(folder: Path, head: tuple[int, str] | None = None) -> int:
     """Read the whole log and return its number of entries.
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
-import sqlite3
 import sys
 from collections.abc import Sequence
 
@@ -14,7 +12,7 @@ import click
 import koukan
 from koukan.cli import output, process, shape
 from koukan.cli.settings import Settings
-from koukan.errors import EnvironmentRefused, Exit, KoukanError, TransientError, UsageError
+from koukan.errors import Exit, KoukanError, UsageError
 
 # In the order of the help text: what is used most comes first.
 COMMANDS = {
@@ -37,10 +35,6 @@ COMMANDS = {
     "sample": "sample",
     "explain": "explain",
 }
-SYSTEM = frozenset(
-    getattr(errno, name) for name in "EACCES EDQUOT EIO EMFILE ENFILE ENOSPC EPERM EROFS".split()
-)
-DISK = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR")
 
 
 class Interrupted(KoukanError):
@@ -111,12 +105,6 @@ def main(argv: Sequence[str]) -> int:
     except process.Terminated:
         output.complain(settings, Ended("cli.interrupted"))
         return Exit.TERMINATED
-    except OSError as error:
-        if error.errno not in SYSTEM:
-            raise
-        refused = EnvironmentRefused("cli.system", known=os.strerror(error.errno or 0))
-        output.complain(settings, refused)
-        return refused.exit_code
 
 
 def run(argv: list[str], settings: Settings) -> int:
@@ -133,8 +121,12 @@ def run(argv: list[str], settings: Settings) -> int:
         return Exit.USAGE
     except click.UsageError as error:
         raise _usage(error) from None
+    except KoukanError:
+        raise
     except Exception as error:
-        found = _of_database(error)
+        from koukan.engine.faults import foreseen  # with the engine, which help does without
+
+        found = foreseen(error, settings.root)
         if found is None:
             raise
         raise found from None
@@ -171,14 +163,3 @@ def _parameter(error: click.BadParameter, one: click.Parameter, place: str) -> U
         known = ", ".join(str(choice) for choice in one.type.choices)
         return UsageError("cli.bad_choice", key=name, known=known)
     return UsageError("cli.bad_value", key=name, command=place)
-
-
-def _of_database(error: BaseException) -> KoukanError | None:
-    """A fault of the ledger's database that a person or a second try can mend."""
-    origin = getattr(error, "orig", error)
-    if not isinstance(origin, sqlite3.OperationalError):
-        return None
-    name = getattr(origin, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return TransientError("cli.ledger_busy")
-    return EnvironmentRefused("cli.system", known=name) if name.startswith(DISK) else None

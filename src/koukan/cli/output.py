@@ -97,9 +97,10 @@ def complain(settings: Settings, error: KoukanError) -> None:
         }
         say(json.dumps(content, ensure_ascii=False))
         return
-    say(f"koukan: {settings.text('cli.error')}: {told}")
+    width = console(sys.stderr).width
+    say(*wrap(f"koukan: {settings.text('cli.error')}: {told}", width))
     if following:
-        say(f"koukan: {following}")
+        say(*wrap(f"koukan: {following}", width))
 
 
 def table(

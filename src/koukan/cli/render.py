@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from koukan import words
 from koukan.cli import output, render_identity
+from koukan.cli.render_run import causes, named, reason
 from koukan.cli.settings import Settings
 from koukan.cli.text import age
 from koukan.errors import Exit
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from koukan.formats import Catalogue, Reason
 
 COUNTS = ("received", "accepted", "rejected", "duplicate", "held")
-STYLES = {"needs_you": "bold red", "running": "cyan", "waiting": "", "quiet": "green"}
+STYLES = {"needs_you": "bold red", "running": "cyan", "waiting": "", "others": "", "quiet": "green"}
 Page = Mapping[str, Any]
 
 
@@ -143,11 +144,13 @@ def _needs(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[Ren
     needs = page["needs_you"]
     if not needs["ledger_balanced"]:
         yield settings.text("reports.not_balanced")
-    for job in needs["failed_jobs"]:
-        yield settings.text("reports.failed_job", job=job["job"], exit=job["exit"])
+    yield from _failed(settings, needs["failed_jobs"])
     if page["identity"]["overdue"]:
         yield settings.text("reports.identity.overdue", count=page["identity"]["overdue"])
-    late = sum(item["overdue"] for item in page["waiting"]["approvals"])
+    if needs["approvals"]:
+        yield settings.text("reports.approvals", count=len(needs["approvals"]))
+        yield from approvals(settings, needs["approvals"])
+    late = sum(item["overdue"] for item in needs["approvals"])
     if late:
         yield settings.text("reports.approvals_overdue", count=late)
     if page["running"] is None:
@@ -171,23 +174,46 @@ def _needs(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[Ren
         yield settings.text("reports.more", count=more)
 
 
+def _failed(settings: Settings, jobs: Sequence[Page]) -> Iterator[str]:
+    """What failed, when, why, and what next."""
+    failed = []
+    for job in jobs:
+        where = {"job": named(job["job"], job["title"]), "at": job["finished_at"]}
+        line = settings.text("reports.failed_job", exit=job["exit"], **where)
+        failed.append({**job, "line": line})
+    for lines, cause in causes(failed):
+        yield from lines
+        yield from reason(settings, cause)
+        if cause["exit"] < Exit.INTEGRITY:
+            yield f"  {settings.text('reports.failed_retry', job=cause['job'])}"
+
+
 def _waiting(settings: Settings, page: Page) -> Iterator[RenderableType]:
     found = page["waiting"]
-    if found["approvals"]:
-        yield settings.text("reports.approvals", count=len(found["approvals"]))
-        yield from approvals(settings, found["approvals"])
+    unsigned = {item["approval"] for item in page["needs_you"]["approvals"]}
+    signed = [item for item in found["approvals"] if item["approval"] not in unsigned]
+    if signed:
+        yield from approvals(settings, signed)
     for item in found["missing"]:
         where = {"sender": item["sender"], "format": item["format"]}
         yield settings.text("reports.missing_number", key=f"{item['sequence']:06d}", **where)
     for item in found["inboxes"]:
         if item["files"]:
             yield settings.text("reports.in_inbox", sender=item["sender"], count=item["files"])
+        if item["unreadable"]:
+            yield settings.text("reports.inbox_unreadable", sender=item["sender"])
         if item["partial"]:
             yield settings.text("reports.partial", sender=item["sender"], count=item["partial"])
     if found["unfinished"]:
         yield settings.text("reports.unfinished", count=found["unfinished"])
-    for item in found["due_jobs"]:
-        yield settings.text("reports.due_job", job=item["job"], at=item["due"])
+    failed = {item["job"] for item in page["needs_you"]["failed_jobs"]}
+    due = [item for item in found["due_jobs"] if item["job"] not in failed]
+    for item in due:
+        if item["missed"]:
+            name = named(item["job"], item["title"])
+            yield settings.text("reports.due_job", job=name, at=item["due"])
+    if never := sum(not item["missed"] for item in due):
+        yield settings.text("reports.never_run", count=never)
     yield from render_identity.waiting(settings, page["identity"])
 
 

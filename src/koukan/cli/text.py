@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from koukan.cli.settings import Settings
 
 WIDTH = 80  # where output is no terminal, and of help
+NO_LINE_ENDS_WITH = "（「『【(["
 NO_LINE_BEGINS_WITH = "、。，．）」』】：；！？・ー,.)"
 
 
@@ -29,12 +30,12 @@ def wrap(text: str, width: int) -> list[str]:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """What must stay together: a word, or a full-width letter with the marks that follow it."""
+    """What must stay together: a word, or a full-width letter with the marks around it."""
     piece = ""
     for letter in text:
-        sticks = letter in NO_LINE_BEGINS_WITH or (
-            bool(piece) and piece[-1].isascii() and piece[-1] != " " and letter.isascii()
-        )
+        last = piece[-1:]
+        sticks = letter in NO_LINE_BEGINS_WITH or last in (*NO_LINE_ENDS_WITH,)
+        sticks |= bool(last) and last.isascii() and last != " " and letter.isascii()
         if piece and not sticks:
             yield piece
             piece = ""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
 
 from koukan import durable
-from koukan.engine import approvals, groups
+from koukan.engine import approvals, faults, groups
 from koukan.engine.centre import Centre, wipe
 from koukan.engine.groups import Chunk, stage_of
 from koukan.engine.leases import lease
@@ -34,12 +33,13 @@ from koukan.engine.steps import (
     split,
     validate,
 )
-from koukan.errors import Exit, UsageError
+from koukan.errors import Exit, IntegrityError, KoukanError, LeaseHeld, UsageError
 from koukan.flows import identity
-from koukan.ledger import Group
+from koukan.ledger import Group, Reception
+from koukan.reports.due import due, stamp_of
 from koukan.reports.identity import clock
+from koukan.reports.work import Work, since, tally
 from koukan.sites import Job
-from koukan.sites.schedule import Schedule
 from koukan.tables.log import LOG
 
 FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
@@ -67,12 +67,20 @@ GROUP_STEPS = ("validate", "link", "commit", "ask", "split", "confirm")
 
 
 class Ran(NamedTuple):
-    """What a job did: numbers of the receptions it told their senders about, and its exit code."""
+    """What a job did.
+
+    Args:
+        receptions: numbers of its own receptions that came or went on in this run.
+        work: what it did with requests and packages, see `koukan.reports.work`.
+        failure: what stopped it, if anything did; `exit` is that error's code then.
+    """
 
     job: str
     receptions: tuple[int, ...]
     seconds: float
     exit: Exit
+    work: Work | None = None
+    failure: KoukanError | None = None
 
 
 def run_job(centre: Centre, name: str) -> Ran:
@@ -82,24 +90,48 @@ def run_job(centre: Centre, name: str) -> Ran:
         UsageError: there is no such job.
         LeaseHeld: another process runs it.
         IntegrityError: something is not what was left there; nothing was done to it.
+        Exception: whatever stopped it, of which ledger and log know then.
     """
     if name not in centre.jobs:
         raise UsageError("engine.no_job", job=name, known=", ".join(sorted(centre.jobs)))
     job = centre.jobs[name]
     began = time.monotonic()
-    # One lease for all jobs: they share the receptions, and a night has room for one after another.
-    with lease(centre.folder("locks"), centre.ledger, "jobs", centre.clock()):
-        require_tables(centre)
-        tidy(centre)
-        untold = {item.number for item in centre.ledger.untold()}
-        highest = centre.ledger.newest()
-        untold |= run_steps(centre, job)
-        untold |= set(range(highest + 1, centre.ledger.newest() + 1))
-    told = tuple(sorted(untold))
-    found = judge(centre, told)
+    try:
+        # One lease for all jobs: they share the receptions, and a night has room for all in turn.
+        with lease(centre.folder("locks"), centre.ledger, "jobs", centre.clock()):
+            ran = run_whole(centre, job)
+            faults.forget(centre, name)
+    except LeaseHeld:
+        raise  # nothing was begun, so nothing failed
+    except Exception as error:
+        faults.note(centre, name, error)
+        raise
+    return ran._replace(seconds=time.monotonic() - began)
+
+
+def run_whole(centre: Centre, job: Job) -> Ran:
+    """All steps of a job, over everything that waits for them."""
+    require_tables(centre)
+    tidy(centre)
+    before = {item.number: item for item in centre.ledger.untold()}
+    highest, done = centre.ledger.newest(), tally(centre)
+    looked_at = before.keys() | run_steps(centre, job)
+    looked_at |= set(range(highest + 1, centre.ledger.newest() + 1))
+    own = tuple(sorted(went_on(centre, job, before, looked_at)))
+    found = judge(centre, own)
     if ASKING.intersection(job.steps):
         found = max(found, clock(centre))
-    return Ran(name, told, time.monotonic() - began, found)
+    return Ran(job.name, own, 0.0, found, since(done, tally(centre)))
+
+
+def went_on(
+    centre: Centre, job: Job, before: Mapping[int, Reception], looked_at: Iterable[int]
+) -> Iterator[int]:
+    """Receptions that this job took and that are not as they were: others wait, or are others'."""
+    for number in looked_at:
+        reception = centre.ledger.reception(number)
+        if reception.job == job.name and reception != before.get(number):
+            yield number
 
 
 def require_tables(centre: Centre) -> None:
@@ -211,27 +243,34 @@ def judge(centre: Centre, told: tuple[int, ...]) -> Exit:
     return max(codes)
 
 
-def due_jobs(centre: Centre) -> list[tuple[Job, datetime]]:
-    """Jobs whose last due time has not been run; a missed schedule runs once."""
-    now = centre.clock()
-    found = []
-    for name in sorted(centre.jobs):
-        job = centre.jobs[name]
-        due = Schedule.parse(job.schedule).latest(now)
-        if due is None:
-            continue
-        stamp = due.astimezone(UTC).isoformat(timespec="minutes")
-        if stamp > (centre.ledger.last_due(name, stamp) or ""):
-            found.append((job, due))
-    return sorted(found, key=lambda item: (item[1], item[0].name))
-
-
 def tick(centre: Centre) -> list[Ran]:
-    """Run what is due: the only thing that cron or a timer calls. Never waits for a person."""
-    done = []
-    for job, due in due_jobs(centre):
-        ran = run_job(centre, job.name)
-        stamp = due.astimezone(UTC).isoformat(timespec="minutes")
-        centre.ledger.put_job_run(job.name, stamp, centre.now(), ran.seconds, int(ran.exit))
+    """Run what is due: the only thing that cron or a timer calls. Never waits for a person.
+
+    A job that fails stands in nobody's way: it stays due, and the others go on. Only when ledger
+    or tables are not what they were is nothing done after it; and when another process runs, which
+    has the one lease of all jobs.
+
+    Raises:
+        Exception: what nobody foresaw (a bug), after the others went on.
+    """
+    done: list[Ran] = []
+    bug: Exception | None = None
+    for job, at in due(centre):
+        began = time.monotonic()
+        try:
+            ran = run_job(centre, job.name)
+        except Exception as error:  # noqa: BLE001 - told, or raised when the others are done
+            failure = faults.foreseen(error, centre.root)
+            if failure is None:
+                bug = bug or error
+                continue
+            seconds = time.monotonic() - began
+            done.append(Ran(job.name, (), seconds, failure.exit_code, failure=failure))
+            if isinstance(failure, IntegrityError | LeaseHeld):
+                break
+            continue
+        centre.ledger.put_job_run(job.name, stamp_of(at), centre.now(), ran.seconds, int(ran.exit))
         done.append(ran)
+    if bug is not None:
+        raise bug
     return done

@@ -148,6 +148,16 @@ job_runs = Table(
     Column("exit", Integer),
 )
 
+job_failures = Table(  # one row for each job whose last run failed
+    "job_failure",
+    metadata,
+    Column("job", String, primary_key=True),
+    Column("failed_at", String, nullable=False),
+    Column("exit", Integer, nullable=False),
+    Column("key", String, nullable=False),  # of the word catalogue
+    Column("where", String, nullable=False),  # JSON: names and numbers for its sentence
+)
+
 laid_out = Table(
     "laid_out",
     metadata,

@@ -6,7 +6,16 @@ Nothing here holds a value of a record's field: numbers, names of files and send
 from koukan.reports.approvals import pending
 from koukan.reports.identity import identity, packages
 from koukan.reports.reception import reception
-from koukan.reports.status import status
+from koukan.reports.status import standing, status
 from koukan.reports.summary import balanced, summary
 
-__all__ = ["balanced", "identity", "packages", "pending", "reception", "status", "summary"]
+__all__ = [
+    "balanced",
+    "identity",
+    "packages",
+    "pending",
+    "reception",
+    "standing",
+    "status",
+    "summary",
+]

@@ -12,9 +12,11 @@ from koukan.exchange import ApprovalFolder
 from koukan.keys.approval import Judged, counting, judged
 from koukan.ledger import schema as s
 from koukan.ledger.approvals import Approval, open_approvals
+from koukan.reports.due import next_run
 from koukan.reports.source import Source, age, local, rows
 from koukan.sites.schedule import day_of
 
+USED_BY = {"send": "send", "store": "split"}  # operation -> the step that goes on with it
 _NAME = re.compile(r"a[0-9]{10}\.[A-Za-z0-9._-]{1,100}")
 
 
@@ -23,7 +25,8 @@ def pending(source: Source) -> list[dict[str, Any]]:
 
     Returns:
         [{"approval", "operation", "subject": {"kind", "number"}, "parameters", "hashes",
-          "asked_at", "age_seconds", "expires_at", "expired", "overdue", "needed", "given",
+          "file" (name) or None, "asked_at", "age_seconds", "expires_at", "expired", "overdue",
+          "needed", "given", "next_run" (when it is used once enough persons have signed),
           "signatures": [{"file", "person" or None, "reason" (word key) or None}]}]
     """
     return [_told(source, approval) for approval in open_approvals(source.ledger)]
@@ -36,6 +39,7 @@ def _told(source: Source, approval: Approval) -> dict[str, Any]:
     return {
         "approval": approval.number,
         **{name: asked[name] for name in ("operation", "subject", "parameters", "hashes")},
+        "file": file_of(source, approval),
         "asked_at": local(approval.created_at),
         "age_seconds": age(source, approval.created_at),
         "expires_at": local(asked["expires"]),
@@ -43,8 +47,17 @@ def _told(source: Source, approval: Approval) -> dict[str, Any]:
         "overdue": overdue(source, approval),
         "needed": source.site.approvals.needed(approval.operation),
         "given": len(counting(found)),
+        "next_run": next_run(source, USED_BY[approval.operation]),
         "signatures": [_signature(item) for item in found],
     }
+
+
+def unsigned(item: dict[str, Any]) -> bool:
+    """Whether one of `pending` waits for a person.
+
+    Signed by enough it waits for the next run; so does one that has expired, to be asked anew.
+    """
+    return not item["expired"] and bool(item["given"] < item["needed"])
 
 
 def overdue(source: Source, approval: Approval) -> bool:
@@ -63,6 +76,18 @@ def overdue(source: Source, approval: Approval) -> bool:
     since = known[0][0] if known else approval.created_at
     limit = timedelta(hours=source.site.approvals.overdue_hours)
     return datetime.fromisoformat(since) + limit < source.clock()
+
+
+def file_of(source: Source, approval: Approval) -> str | None:
+    """The name of the file that it is about: a request's, or a received one's."""
+    kind, number = approval.subject
+    table, column = (
+        (s.requests, s.requests.c.name)
+        if kind == "request"
+        else (s.receptions, s.receptions.c.file_name)
+    )
+    known = rows(source, select(column).where(table.c.number == number))
+    return str(known[0][0]) if known else None
 
 
 def _signature(item: Judged) -> dict[str, Any]:

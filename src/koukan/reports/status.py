@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,17 @@ from sqlalchemy import func, select
 from koukan.errors import Exit
 from koukan.exchange import Inbox
 from koukan.ledger import schema as s
-from koukan.reports.approvals import pending
-from koukan.reports.identity import identity
-from koukan.reports.source import Source, age, local, rows
-from koukan.reports.summary import summary
-from koukan.sites.schedule import Schedule, night_of
+from koukan.ledger.failures import failures
+from koukan.reports.approvals import pending, unsigned
+from koukan.reports.due import due_jobs
+from koukan.reports.identity import clock, identity
+from koukan.reports.source import Selection, Source, age, local, rows
+from koukan.reports.summary import balanced, summary
+from koukan.sites.schedule import night_of
 
 SHOWN = 20  # held receptions listed one by one; how many more there are is said
 GAP = "H101"
-WAITING = ("approvals", "inboxes", "due_jobs", "missing", "unfinished")
-FAILED = Exit.BUSY  # a job that ended in this or more has not done its work
+NEXT_RUN = ("approvals", "due_jobs", "unfinished")  # what the next run goes on with
 
 
 def status(source: Source, *, night: str | None = None, insurers: bool = False) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
         insurers: with the table by insurer.
 
     Returns:
-        {"verdict": {"state": needs_you | running | waiting | quiet, "count", "code"}, "now",
+        {"verdict": {"state", "count", "code"}, "now",  # needs_you running waiting others quiet
          "needs_you": {…}, "running": {…} or None, "waiting": {…}, "identity": {…},
          "tonight": {…}}
     """
@@ -40,11 +41,15 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
     done = summary(source, night=chosen)
     if not insurers:
         del done["insurers"]
-    needs = {**needs_you(source), "ledger_balanced": done["ledger_balanced"]}
     waits, runs = waiting(source), running(source)
+    needs = {
+        **needs_you(source),
+        "approvals": [item for item in waits["approvals"] if unsigned(item)],
+        "ledger_balanced": done["ledger_balanced"],
+    }
     asked = identity(source)
     return {
-        "verdict": verdict(needs, waits, runs, asked),
+        "verdict": verdict(needs, waits, runs, asked, standing(source)),
         "now": local(source.clock().astimezone(UTC).isoformat()),
         "needs_you": needs,
         "running": runs,
@@ -54,32 +59,43 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
     }
 
 
+def standing(source: Source) -> Exit:
+    """The exit code that all that is known calls for, whatever ran last."""
+    codes = [clock(source), *(Exit(item.exit) for item in failures(source.ledger))]
+    table = s.receptions
+    held = select(table.c.number).where(table.c.outcome == "held").limit(1)
+    if rows(source, held):
+        codes.append(Exit.HELD)
+    if not balanced(source, Selection.of(night=night_of(source.clock()))):
+        codes.append(Exit.INTEGRITY)
+    return max(codes)
+
+
 def verdict(
     needs: dict[str, Any],
     waits: dict[str, Any],
     runs: dict[str, Any] | None,
     asked: dict[str, Any],
+    code: Exit,
 ) -> dict[str, Any]:
-    """One word for all of it, and the exit code that it would call for."""
+    """One word for all of it, with the exit code that it calls for."""
     count = needs["held_total"] + len(needs["failed_jobs"]) + (not needs["ledger_balanced"])
-    late = asked["overdue"] + sum(item["overdue"] for item in waits["approvals"])
-    stuck = 0 if runs is not None else asked["undelivered_total"]  # a run lays them out yet
-    count += late + stuck
-    codes = [Exit.DONE, *(Exit(job["exit"]) for job in needs["failed_jobs"])]
-    codes += [Exit.UNANSWERED] if asked["open_total"] else []
-    codes += [Exit.HELD] if needs["held_total"] or stuck else []
-    codes += [Exit.OVERDUE] if late else []
-    code = max(codes)
-    if not needs["ledger_balanced"]:
-        code = max(code, Exit.INTEGRITY)
-    waiting_for = any(waits[name] for name in WAITING)
-    waiting_for |= any(asked[name] for name in ("requests", "open", "uncollected"))
+    count += asked["overdue"] + len(needs["approvals"])
+    count += 0 if runs is not None else asked["undelivered_total"]  # a run lays them out yet
+    next_run = any(waits[name] for name in NEXT_RUN) or any(
+        item["files"] for item in waits["inboxes"]
+    )
+    next_run |= any(item["state"] != "sent" for item in asked["requests"])
+    others = waits["missing"] or waits["inboxes"]
+    others = others or any(asked[name] for name in ("requests", "open", "uncollected"))
     if count:
         state = "needs_you"
     elif runs is not None:
         state = "running"
+    elif next_run:
+        state = "waiting"
     else:
-        state = "waiting" if waiting_for else "quiet"
+        state = "others" if others else "quiet"
     return {"state": state, "count": count, "code": int(code)}
 
 
@@ -108,17 +124,23 @@ def needs_you(source: Source) -> dict[str, Any]:
 
 
 def failed_jobs(source: Source) -> list[dict[str, Any]]:
-    """Jobs whose last scheduled run ended in a fault."""
-    table = s.job_runs.c
-    last = select(table.job, func.max(table.due).label("due")).group_by(table.job).subquery()
-    query = select(table.job, table.exit, table.finished_at).join_from(
-        s.job_runs, last, (table.job == last.c.job) & (table.due == last.c.due)
-    )
+    """Jobs whose last run ended in a fault: when, in what, and the words that tell it."""
     return [
-        {"job": row.job, "exit": row.exit, "finished_at": local(row.finished_at)}
-        for row in rows(source, query)
-        if row.exit is not None and row.exit >= FAILED
+        {
+            "job": item.job,
+            "title": title_of(source, item.job),
+            "exit": item.exit,
+            "finished_at": local(item.failed_at),
+            "key": item.key,
+            "where": dict(item.where),
+        }
+        for item in failures(source.ledger)
     ]
+
+
+def title_of(source: Source, job: str) -> str:
+    """A job's title; its name where a site has dropped it since."""
+    return source.jobs[job].title if job in source.jobs else job
 
 
 def running(source: Source) -> dict[str, Any] | None:
@@ -166,13 +188,19 @@ def inboxes(source: Source) -> list[dict[str, Any]]:
     """Senders in whose inboxes something lies; no name is shown before it was checked."""
     found = []
     for sender in source.site.senders:
-        files = partial = 0
+        files = partial = unreadable = 0
         for door in sender.doors:
-            arrivals, others = Inbox(source.root / "exchange" / sender.name / "inbox" / door).look()
+            inbox = Inbox(source.root / "exchange" / sender.name / "inbox" / door)
+            try:
+                arrivals, others = inbox.look()
+            except PermissionError:
+                unreadable += 1  # told here: the page must be there when a run fails for it
+                continue
             files += len(arrivals)
             partial += others
-        if files or partial:
-            found.append({"sender": sender.name, "files": files, "partial": partial})
+        if files or partial or unreadable:
+            counts = {"files": files, "partial": partial, "unreadable": unreadable}
+            found.append({"sender": sender.name, **counts})
     return found
 
 
@@ -193,17 +221,3 @@ def missing(source: Source) -> list[dict[str, Any]]:
         }
         for row in rows(source, query)
     ]
-
-
-def due_jobs(source: Source) -> list[dict[str, Any]]:
-    """Jobs whose last due time has passed without a run."""
-    found = []
-    for name in sorted(source.jobs):
-        due = Schedule.parse(source.jobs[name].schedule).latest(source.clock())
-        if due is not None and _stamp(due) > (source.ledger.last_due(name, _stamp(due)) or ""):
-            found.append({"job": name, "due": local(_stamp(due))})
-    return found
-
-
-def _stamp(due: datetime) -> str:
-    return due.astimezone(UTC).isoformat(timespec="minutes")

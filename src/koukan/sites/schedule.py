@@ -59,6 +59,20 @@ class Schedule:
                         return due
         return None
 
+    def following(self, now: datetime, *, days: int = 366) -> datetime | None:
+        """The first due minute after `now`, at most `days` ahead."""
+        moment = now.astimezone(JST).replace(second=0, microsecond=0)
+        for ahead in range(days + 1):
+            day = moment + timedelta(days=ahead)
+            if not self._on(day):
+                continue
+            for hour in sorted(self.hours):
+                for minute in sorted(self.minutes):
+                    due = day.replace(hour=hour, minute=minute)
+                    if due > moment:
+                        return due
+        return None
+
     def _on(self, day: datetime) -> bool:
         weekday = day.isoweekday() % 7
         return day.month in self.months and day.day in self.days and weekday in self.weekdays

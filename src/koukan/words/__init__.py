@@ -8,7 +8,8 @@ The entries stand in `*.toml` beside this file, one file for each area, e.g.
     en = "A sealed file does not open ({path})."
     en_next = "Inform the person in charge."
 
-The first sentence says what happened, `…_next` what to do; labels have none.
+The first sentence says what happened, `…_next` what to do; labels have none. `en_one` is what
+English says of a `count` of one.
 Placeholders are names of `koukan.errors.WHERE` (in errors) or of `SHOWN` (in reports).
 """
 
@@ -25,7 +26,7 @@ LANGUAGES = ("ja", "en")
 # What a report's phrase may be given beside WHERE: numbers and times, never a field's value.
 SHOWN = frozenset(
     "count total age seconds night since at exit asked answered ambiguous unanswered expired built "
-    "delivered erased reason".split()
+    "delivered erased sent waiting reason".split()
 )
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
@@ -46,12 +47,14 @@ def choose(*wishes: str | None) -> str:
 
 
 def sentence(key: str, language: str, /, **where: object) -> str:
-    """What happened, or a label.
+    """What happened, or a label; in the singular where a language has one and `count` is 1.
 
     Raises:
         KeyError: there is no such entry (a bug of ours).
     """
-    return filled(catalogue()[key][language], where)
+    entry = catalogue()[key]
+    text = entry.get(f"{language}_one") if str(where.get("count")) == "1" else None
+    return filled(text or entry[language], where)
 
 
 def next_step(key: str, language: str, /, **where: object) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from koukan.cli import _of_database
+from koukan.engine.faults import foreseen
 from koukan.errors import Exit
 from koukan.samples.population import Population
 
@@ -96,7 +96,9 @@ def test_status_as_json_has_the_same_numbers(call, night) -> None:
     assert page["verdict"]["code"] == 10
     assert page["tonight"]["receptions"]["accepted"] == 12 + night.earlier
     assert len(page["tonight"]["insurers"]) == 11
-    assert page["waiting"]["inboxes"] == [{"sender": "kenpo-b", "files": 0, "partial": 1}]
+    assert page["waiting"]["inboxes"] == [
+        {"sender": "kenpo-b", "files": 0, "partial": 1, "unreadable": 0}
+    ]
     other = call("status", "--night", "2020-01-01", "--json", *night.place.options).document
     assert other["tonight"]["receptions"]["accepted"] == 0
     assert "insurers" not in other["tonight"]
@@ -314,14 +316,14 @@ def test_a_ledger_that_is_locked_is_a_matter_of_trying_again(tmp_path: Path) -> 
     first.close()
     second.close()
 
-    found = _of_database(busy.value)
+    found = foreseen(busy.value)
     assert found is not None
     assert (found.exit_code, found.retryable) == (Exit.TRANSIENT, True)
-    found = _of_database(closed.value)
+    found = foreseen(closed.value)
     assert found is not None
     assert found.exit_code == Exit.CONFIGURATION
-    assert _of_database(bug.value) is None
-    assert _of_database(ValueError()) is None
+    assert foreseen(bug.value) is None
+    assert foreseen(ValueError()) is None
 
 
 def test_a_folder_that_cannot_be_written_is_a_matter_for_a_person(call, fresh, monkeypatch) -> None:
@@ -331,7 +333,7 @@ def test_a_folder_that_cannot_be_written_is_a_matter_for_a_person(call, fresh, m
     monkeypatch.setattr("koukan.engine.run.wipe", refuse)
     said = call("run", "register_members", "--json", *fresh.options)
 
-    assert (said.code, said.error["key"]) == (40, "cli.system")
+    assert (said.code, said.error["key"]) == (40, "engine.system")
     assert "架空" not in said.err
 
 

@@ -17,6 +17,8 @@ from koukan.engine.centre import STEPS
 from koukan.errors import UsageError
 from koukan.formats import Catalogue, require_catalogue
 from koukan.ledger import Counts, Ledger
+from koukan.ledger.failures import Failure, forget_failure, put_failure
+from koukan.oplog import OperationLog
 from koukan.reports.source import Selection
 from koukan.shipped import formats_folder, jobs_folder
 from koukan.sites import Job, Site, load_jobs, require_site
@@ -205,7 +207,9 @@ def test_files_in_inboxes_and_half_written_names_are_counted_not_named(place: Pl
 
     page = reports.status(place)
 
-    assert page["waiting"]["inboxes"] == [{"sender": "kenpo-a", "files": 2, "partial": 1}]
+    assert page["waiting"]["inboxes"] == [
+        {"sender": "kenpo-a", "files": 2, "partial": 1, "unreadable": 0}
+    ]
     assert page["verdict"]["state"] == "waiting"
     assert "架空" not in str(page)
 
@@ -213,14 +217,28 @@ def test_files_in_inboxes_and_half_written_names_are_counted_not_named(place: Pl
 TEN_MINUTELY = ("register_members", "ask_identity", "answer_identity", "confirm_delivery")
 
 
+def failed(place: Place, job: str, exit_: int) -> None:
+    at = "2026-04-01T13:51:00+00:00"
+    failure = Failure(job, at, exit_, "engine.system_at", {"path": "originals", "known": "x"})
+    with place.ledger.begin() as transaction:
+        put_failure(transaction, failure)
+
+
 def test_a_job_that_failed_and_one_that_never_ran_are_told(place: Place) -> None:
-    place.ledger.put_job_run(
-        "register_members", "2026-04-01T13:50+00:00", "2026-04-01T13:51:00+00:00", 1.0, 40
-    )
+    failed(place, "register_members", 40)
 
     page = reports.status(place)
 
-    assert [job["job"] for job in page["needs_you"]["failed_jobs"]] == ["register_members"]
+    assert page["needs_you"]["failed_jobs"] == [
+        {
+            "job": "register_members",
+            "title": "加入者情報登録",
+            "exit": 40,
+            "finished_at": "2026-04-01 22:51",
+            "key": "engine.system_at",
+            "where": {"path": "originals", "known": "x"},
+        }
+    ]
     assert page["verdict"]["code"] == 40
     due = {job["job"]: job["due"] for job in page["waiting"]["due_jobs"]}
     assert due == {
@@ -229,15 +247,43 @@ def test_a_job_that_failed_and_one_that_never_ran_are_told(place: Place) -> None
     }
 
 
-def test_a_failed_run_is_forgotten_after_a_good_one(place: Place) -> None:
-    for due, exit_ in (("2026-04-01T13:50+00:00", 40), ("2026-04-01T14:00+00:00", 3)):
-        for job in TEN_MINUTELY:
-            place.ledger.put_job_run(job, due, "2026-04-01T14:00:00+00:00", 1.0, exit_)
+def test_a_time_before_the_site_was_there_is_not_missed(place: Place) -> None:
+    with OperationLog(place.root / "log", "batch", place.clock).operation("init"):
+        pass
+
+    missed = {job["job"]: job["missed"] for job in reports.status(place)["waiting"]["due_jobs"]}
+
+    assert missed == {**dict.fromkeys(TEN_MINUTELY, True), "erase_expired": False}
+
+
+def test_when_all_ran_and_nothing_waits_it_is_quiet(place: Place) -> None:
+    all_ran(place)
+
+    assert reports.status(place)["verdict"] == {"state": "quiet", "count": 0, "code": 0}
+    assert reports.standing(place) == 0
+    failed(place, "register_members", 21)
+    assert reports.standing(place) == 21
+    with place.ledger.begin() as transaction:
+        forget_failure(transaction, "register_members")
+    assert reports.status(place)["verdict"]["state"] == "quiet"
+
+
+def all_ran(place: Place) -> None:
+    for job in TEN_MINUTELY:
+        place.ledger.put_job_run(job, "2026-04-01T14:00+00:00", "2026-04-01T14:00:00+00:00", 1.0, 0)
     place.ledger.put_job_run(
         "erase_expired", "2026-03-31T23:30+00:00", "2026-04-01T00:00:00+00:00", 1.0, 0
     )
 
-    assert reports.status(place)["verdict"] == {"state": "quiet", "count": 0, "code": 0}
+
+def test_what_is_still_written_waits_for_the_other_side_alone(place: Place) -> None:
+    all_ran(place)
+    inbox = place.root / "exchange" / "kenpo-a" / "inbox" / "server_link"
+    inbox.mkdir(parents=True)
+    (inbox / "a.csv.part").touch()
+    assert reports.status(place)["verdict"]["state"] == "others"
+    (inbox / "b.csv").touch()
+    assert reports.status(place)["verdict"]["state"] == "waiting"
 
 
 def test_who_holds_the_lease_is_running_and_who_is_gone_is_not(place: Place) -> None:

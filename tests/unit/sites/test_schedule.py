@@ -84,6 +84,22 @@ def test_a_due_minute_is_due_itself_and_not_after_now(now: datetime, text: str) 
     assert schedule.latest(due - timedelta(seconds=1)) != due
 
 
+@given(MOMENTS, st.sampled_from(SCHEDULES))
+def test_the_following_time_is_the_next_one_after_now(now: datetime, text: str) -> None:
+    schedule = Schedule.parse(text)
+    following = schedule.following(now)
+    if following is None:
+        assert text == "0 3 29 2 *"
+        return
+    assert following > now
+    assert schedule.latest(following) == following
+    assert schedule.latest(following - timedelta(minutes=1)) == schedule.latest(now)
+
+
+def test_a_day_that_never_comes_never_follows() -> None:
+    assert Schedule.parse("0 0 31 2 *").following(jst("2026-04-01 00:00")) is None
+
+
 def test_missed_ones_are_due_once() -> None:
     schedule = Schedule.parse("30 8 * * *")
     last_run = jst("2026-04-01 08:30")

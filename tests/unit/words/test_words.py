@@ -23,7 +23,7 @@ KEY = re.compile(r"[a-z]+(\.[a-z_0-9]+)+")
 COMPOSED = ("exit.", "help.", "reports.outcome.", "reports.count.", "reports.step.")
 COMPOSED += ("reports.kind.", "reports.verdict.", "approvals.operation.", "approvals.subject.")
 COMPOSED += ("reports.identity.request.", "reports.identity.state.")
-COMPOSED += ("reports.identity.request_state.", "reports.identity.reason.")
+COMPOSED += ("reports.identity.request_state.", "reports.identity.reason.", "reports.work.")
 # A word of ours that is no key: names of files and modules.
 NO_KEYS = (".toml", ".py", ".json", ".lock", ".key", ".md")
 ERRORS = {
@@ -123,13 +123,25 @@ def test_an_entry_says_the_same_in_both_languages(key: str) -> None:
     ]
     assert found[0] == found[1]
     assert found[0] <= WHERE | (words.SHOWN if key.startswith(("cli.", "reports.")) else set())
-    known = {"ja", "en", "ja_next", "en_next"} | ({"example"} if key.startswith("help.") else set())
+    known = {"ja", "en", "ja_next", "en_next", "en_one"} | (
+        {"example"} if key.startswith("help.") else set()
+    )
     assert set(entry) <= known
 
 
 @pytest.mark.parametrize("key", sorted(_raised()))
 def test_an_error_says_what_to_do_next(key: str) -> None:
     assert all(words.next_step(key, language) for language in words.LANGUAGES)
+
+
+@pytest.mark.parametrize("key", [k for k, e in words.catalogue().items() if "en_one" in e])
+def test_a_singular_says_what_its_plural_says(key: str) -> None:
+    entry = words.catalogue()[key]
+
+    one, many = (words.placeholders(entry[name]) for name in ("en_one", "en"))
+    assert one == many - {"count"}
+    assert words.sentence(key, "en", count=1) != words.sentence(key, "en", count="2")
+    assert words.sentence(key, "ja", count=1) == words.filled(entry["ja"], {"count": 1})
 
 
 def test_no_two_files_of_words_hold_the_same_key() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from koukan.cli import output, render, shape
+from koukan.cli import output, render, render_run, shape
 from koukan.cli.progress import progress
 from koukan.cli.settings import Settings
 from koukan.errors import Exit
@@ -34,8 +34,11 @@ def tick(settings: Settings) -> int:
     """Run what is due."""
     with progress(settings) as observe, settings.centre(observe) as centre:
         from koukan.engine.run import tick as run_due
+        from koukan.reports import standing
 
-        return report(settings, centre, "tick", run_due(centre), Exit.DONE)
+        done = run_due(centre)
+        # What waits is judged whether or not anything was due: the code is that of `status`.
+        return report(settings, centre, "tick", done, standing(centre))
 
 
 def report(settings: Settings, centre: Centre, name: str, done: list[Ran], least: Exit) -> int:
@@ -46,19 +49,18 @@ def report(settings: Settings, centre: Centre, name: str, done: list[Ran], least
     numbers = sorted({number for ran in done for number in ran.receptions})
     found = summary(centre, numbers)
     if settings.json:
-        jobs = [{**ran._asdict(), "exit": int(ran.exit)} for ran in done]
+        jobs = [render_run.document(settings, ran) for ran in done]
         output.document(name, {"jobs": jobs, "summary": found}, code)
         return code
     if not done:
         output.show(settings.text("cli.nothing_due"))
-    for ran in done:
-        seconds = f"{ran.seconds:.1f}"
-        where = {"job": ran.job, "count": len(ran.receptions), "seconds": seconds}
-        output.show(settings.text("cli.ran" if ran.receptions else "cli.no_input", **where))
+    output.show(*render_run.jobs(settings, centre.jobs, done))
     if numbers:
         output.show(*render.summary(settings, found))
-        held = found["receptions"]["held"]
-        output.suggest(settings, "koukan status" if held else f"koukan show {numbers[-1]}")
+    if code >= Exit.HELD:
+        output.suggest(settings, "koukan status")
+    elif numbers:
+        output.suggest(settings, f"koukan show {numbers[-1]}")
     return code
 
 

@@ -25,11 +25,13 @@ def status(settings: Settings, insurers: bool, night: datetime | None) -> int:
             output.document("status", page)
             return Exit.DONE
         output.show(*render.status(settings, centre.catalogue, page))
-    held = page["needs_you"]["held"]
-    if held:
-        output.suggest(settings, f"koukan show {held[0]['reception']}")
-    elif page["waiting"]["due_jobs"]:
-        output.suggest(settings, "koukan tick")
+    needs = page["needs_you"]
+    if needs["held"]:
+        output.suggest(settings, f"koukan show {needs['held'][0]['reception']}")
+    elif needs["approvals"]:
+        output.suggest(settings, "koukan approval list")
+    elif page["waiting"]["due_jobs"] and not needs["failed_jobs"]:
+        output.suggest(settings, "koukan tick")  # never as the remedy of a run that failed
     return Exit.DONE
 
 
