@@ -34,14 +34,16 @@ def console(stream: TextIO) -> Console:
 
 def show(*lines: RenderableType) -> None:
     """Print results on stdout."""
+    from rich.text import Text
+
     target = console(sys.stdout)
     with target.capture() as captured:  # rich by itself would end the process at a closed pipe
         for line in lines:
             if isinstance(line, str):
                 for part in wrap(words.harmless(line), target.width):
                     target.print(part, soft_wrap=True)
-            else:
-                target.print(line)
+            else:  # a name that fills a line is not broken, however narrow the screen is
+                target.print(line, soft_wrap=isinstance(line, Text))
     raw(captured.get())
 
 

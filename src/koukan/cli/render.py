@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from koukan import words
 from koukan.cli import output, render_identity
+from koukan.cli.render_approvals import approvals, used
 from koukan.cli.render_run import causes, named, reason
 from koukan.cli.settings import Settings
-from koukan.cli.text import age
+from koukan.cli.text import age, packed
 from koukan.errors import Exit
 
 if TYPE_CHECKING:
@@ -65,8 +66,7 @@ def problems(settings: Settings, name: str, found: Sequence[Problem], sound: str
 def summary(settings: Settings, found: Page) -> Iterator[RenderableType]:
     """Outcomes, codes, lines by insurer, and whether they balance."""
     yield outcomes(settings, found["receptions"])
-    if found["codes"]:
-        yield "  ".join(f"{code} {count:,}" for code, count in found["codes"].items())
+    yield from packed(f"{code} {count:,}" for code, count in found["codes"].items())
     if found.get("insurers"):
         yield ""
         yield insurers(settings, found["insurers"])
@@ -92,10 +92,13 @@ def lines(settings: Settings, found: Mapping[str, int]) -> str:
     return f"{settings.text('reports.lines')}: {'  '.join(told)}"
 
 
-def insurers(settings: Settings, found: Sequence[Page]) -> RenderableType:
-    """A row for each insurer and one for their sum."""
+def insurers(
+    settings: Settings, found: Sequence[Page], *, registers: bool = True
+) -> RenderableType:
+    """A row for each insurer and one for their sum; what registers nothing is only taken in."""
+    taken = dict.fromkeys(COUNTS, "") if registers else {"accepted": "taken"}
     headings = [settings.text("reports.insurer")]
-    headings += [settings.text(f"reports.count.{name}") for name in COUNTS]
+    headings += [settings.text(f"reports.count.{taken.get(name) or name}") for name in COUNTS]
     body = [[whose(item), *(item[name] for name in COUNTS)] for item in found]
     sums = [sum(item[name] for item in found) for name in COUNTS]
     body.append([settings.text("reports.sum"), *sums])
@@ -128,7 +131,9 @@ def status(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[Ren
     yield ""
     yield f"■ {heading}"
     yield from summary(settings, tonight)
-    yield from render_identity.totals(settings, page["identity"])
+    totals = list(render_identity.totals(settings, page["identity"]))
+    if totals:  # what is above is of one night, these are of all
+        yield from _section(settings, "reports.identity.totals", iter(totals))
 
 
 def _section(
@@ -157,19 +162,13 @@ def _needs(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[Ren
         yield from render_identity.undelivered(settings, page["identity"])
     if not needs["held"]:
         return
-    names = ("reception", "sender", "file", "why", "age")
-    body = [
-        [
-            str(item["reception"]),
-            item["sender"],
-            item["file"],
-            f"{item['code']} {meaning(settings, catalogue.reasons[item['code']])['title']}",
-            age(settings, item["age_seconds"]),
-        ]
-        for item in needs["held"]
-    ]
-    yield output.table([settings.text(f"reports.{name}") for name in names], body)
-    more = needs["held_total"] - len(body)
+    for item in needs["held"]:
+        number = f"{settings.text('reports.reception')} {item['reception']}"
+        told = [number, item["sender"], item["file"], age(settings, item["age_seconds"])]
+        yield from packed(words.harmless(one) for one in told)
+        title = meaning(settings, catalogue.reasons[item["code"]])["title"]
+        yield f"  {item['code']} {title}"
+    more = needs["held_total"] - len(needs["held"])
     if more:
         yield settings.text("reports.more", count=more)
 
@@ -192,8 +191,9 @@ def _waiting(settings: Settings, page: Page) -> Iterator[RenderableType]:
     found = page["waiting"]
     unsigned = {item["approval"] for item in page["needs_you"]["approvals"]}
     signed = [item for item in found["approvals"] if item["approval"] not in unsigned]
-    if signed:
-        yield from approvals(settings, signed)
+    for item in signed:
+        name = settings.text("approvals.line", approval=item["approval"])
+        yield f"{name}: {used(settings, item['next_run'])}"
     for item in found["missing"]:
         where = {"sender": item["sender"], "format": item["format"]}
         yield settings.text("reports.missing_number", key=f"{item['sequence']:06d}", **where)
@@ -217,45 +217,6 @@ def _waiting(settings: Settings, page: Page) -> Iterator[RenderableType]:
     yield from render_identity.waiting(settings, page["identity"])
 
 
-def approvals(settings: Settings, found: Sequence[Page]) -> Iterator[RenderableType]:
-    """A row for each approval that waits, then the signatures that do not count and why."""
-    names = ("approval", "operation", "subject", "parameters", "age", "expires", "signatures")
-    body = [
-        [
-            str(item["approval"]),
-            settings.text(f"approvals.operation.{item['operation']}"),
-            _subject(settings, **item["subject"]),
-            ", ".join(f"{name} {value}" for name, value in item["parameters"].items()),
-            age(settings, item["age_seconds"]),
-            item["expires_at"],
-            _signed(item),
-        ]
-        for item in found
-    ]
-    yield output.table([settings.text(f"reports.{name}") for name in names], body)
-    for item in found:
-        for one in item["signatures"]:
-            if one["reason"]:
-                told = refusal(settings, item["approval"], one)
-                yield f"  {one['file']}: {told}"
-
-
-def _subject(settings: Settings, kind: str, number: int) -> str:
-    return f"{settings.text(f'approvals.subject.{kind}')} {number}"
-
-
-def _signed(approval: Page) -> str:
-    """How many persons have signed of those that it takes, and who."""
-    who = [one["person"] for one in approval["signatures"] if not one["reason"]]
-    return " ".join([f"{approval['given']}/{approval['needed']}", *who])
-
-
-def refusal(settings: Settings, approval: int, signature: Page) -> str:
-    """Why a signature does not count."""
-    who = signature["person"] or "?"
-    return settings.text(signature["reason"], approval=approval, actor=who)
-
-
 def reception(settings: Settings, catalogue: Catalogue, found: Page) -> Iterator[RenderableType]:
     """One reception: what, why, what to do, counts, steps."""
     outcome = settings.text(f"reports.outcome.{found['outcome']}")
@@ -264,7 +225,7 @@ def reception(settings: Settings, catalogue: Catalogue, found: Page) -> Iterator
         "outcome": outcome,
         "sender": f"{found['sender']} / {found['door']}",
         "file": found["file"],
-        "format": found["format"],
+        "format": _format(catalogue, found["format"]),
         "received_at": found["received_at"],
         "lines": found["lines"],
     }
@@ -280,14 +241,14 @@ def reception(settings: Settings, catalogue: Catalogue, found: Page) -> Iterator
         yield settings.text("reports.erased")
     yield ""
     yield f"■ {settings.text('reports.steps')}"
-    yield "  ".join(
+    yield from packed(
         f"{settings.text(f'reports.step.{name}')}"
         f" {settings.text('reports.done' if done else 'reports.pending')}"
         for name, done in found["steps"].items()
     )
     if found["insurers"]:
         yield ""
-        yield insurers(settings, found["insurers"])
+        yield insurers(settings, found["insurers"], registers=found["registers"])
     if found["findings"]:
         yield f"■ {settings.text('reports.findings')}"
         yield _findings(settings, catalogue, found["findings"])
@@ -298,6 +259,11 @@ def reception(settings: Settings, catalogue: Catalogue, found: Page) -> Iterator
         yield f"■ {settings.text('reports.laid_out')}"
         for item in found["laid_out"]:
             yield f"{settings.text('reports.kind.' + item['kind'])}: {item['file']}"
+
+
+def _format(catalogue: Catalogue, name: str) -> str:
+    form = catalogue.formats.get(name)  # a site may have dropped it since
+    return named(name, form.title if form else "")
 
 
 def _findings(settings: Settings, catalogue: Catalogue, found: Sequence[Page]) -> RenderableType:

@@ -50,14 +50,16 @@ def jobs(settings: Settings, known: Mapping[str, Job], done: Sequence[Ran]) -> I
     """A line or a few for each job that ran; what stopped several of them is told once."""
     failed: list[dict[str, Any]] = []
     for ran in done:
-        name = named(ran.job, known[ran.job].title if ran.job in known else "")
+        job = known[ran.job]
+        name = named(job.name, job.title)
         where = {"job": name, "seconds": f"{ran.seconds:.1f}"}
         if ran.failure is not None:
             line = settings.text("cli.failed", exit=int(ran.exit), **where)
             failed.append({"line": line, "key": ran.failure.key, "where": ran.failure.where})
             continue
         count = len(ran.receptions)
-        yield settings.text("cli.ran" if count else "cli.no_input", count=count, **where)
+        key = "cli.ran" if count else "cli.no_input" if job.formats else "cli.ran_alone"
+        yield settings.text(key, count=count, **where)
         yield from _work(settings, ran.work or {})
     for lines, cause in causes(failed):
         yield from lines

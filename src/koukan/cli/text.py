@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,6 +41,18 @@ def _pieces(text: str) -> Iterator[str]:
             piece = ""
         piece += letter
     yield piece
+
+
+def packed(items: Iterable[str], indent: str = "") -> Iterator[str]:
+    """Items beside each other, two spaces apart, in lines of 80 columns; none is broken."""
+    line = ""
+    for item in items:
+        if line and _columns(f"{indent}{line}  {item}") > WIDTH:
+            yield indent + line
+            line = ""
+        line += f"  {item}" if line else item
+    if line:
+        yield indent + line
 
 
 def _columns(text: str) -> int:

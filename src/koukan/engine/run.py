@@ -121,7 +121,7 @@ def run_whole(centre: Centre, job: Job) -> Ran:
     found = judge(centre, own)
     if ASKING.intersection(job.steps):
         found = max(found, clock(centre))
-    return Ran(job.name, own, 0.0, found, since(done, tally(centre)))
+    return Ran(job.name, own, 0.0, found, since(done, tally(centre), job))
 
 
 def went_on(

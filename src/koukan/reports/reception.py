@@ -7,6 +7,7 @@ from typing import Any
 from koukan.ledger import Reception
 from koukan.reports.identity import asked_by
 from koukan.reports.source import Source, local
+from koukan.reports.summary import registering
 
 # What a reception has behind it when it is in a state.
 REACHED = {
@@ -46,6 +47,7 @@ def reception(source: Source, number: int) -> dict[str, Any]:
         "group": found.group_number,
         "original_erased": found.original_erased,
         "steps": steps(source, found),
+        "registers": found.format in registering(source),
         "insurers": [vars(item) for item in source.ledger.counts(number)],
         "findings": [
             {"insurer": insurer, "code": code, "lines": lines}

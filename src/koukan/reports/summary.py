@@ -124,14 +124,18 @@ def balanced(source: Source, selection: Selection) -> bool:
     return True
 
 
-def _counted(source: Source) -> ColumnElement[bool]:
-    """Registration files that passed the gate and were not refused later."""
-    formats = {
+def registering(source: Source) -> frozenset[str]:
+    """Formats whose files write the history."""
+    return frozenset(
         form
         for right in source.catalogue.rights
         if right.function.startswith(REGISTRATION)
         for form in right.formats
-    }
+    )
+
+
+def _counted(source: Source) -> ColumnElement[bool]:
+    """Registration files that passed the gate and were not refused later."""
     table = s.receptions.c
     passed = table.outcome.is_(None) | (table.outcome != "refused")
-    return table.format.in_(sorted(formats)) & passed
+    return table.format.in_(sorted(registering(source))) & passed

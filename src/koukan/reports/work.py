@@ -8,8 +8,15 @@ from sqlalchemy import Select, Table, func, select
 
 from koukan.ledger import schema as s
 from koukan.reports.source import Source, rows
+from koukan.sites import Job
 
 UNSENT = ("cut", "sending")
+STEPS = {  # which steps have to do with what
+    "requests": {"request", "send"},
+    "answers": {"split"},
+    "packages": {"package", "deliver", "expire"},
+    "originals": {"erase", "expire"},
+}
 Work = dict[str, dict[str, int]]
 
 
@@ -19,7 +26,8 @@ def tally(source: Source) -> Work:
     Returns:
         {"requests": {"built", "sent", "waiting"}: `waiting` for persons now,
          "answers": {"waiting"}: answer files that wait for persons now,
-         "packages": {"built", "delivered", "erased"}}
+         "packages": {"built", "delivered", "erased"},
+         "originals": {"erased"}}
     """
     request, package = s.requests.c, s.packages.c
     return {
@@ -34,17 +42,21 @@ def tally(source: Source) -> Work:
             "delivered": _count(source, _all(s.packages).where(package.state == "delivered")),
             "erased": _count(source, _all(s.packages).where(package.erased)),
         },
+        "originals": {
+            "erased": _count(source, _all(s.receptions).where(s.receptions.c.original_erased))
+        },
     }
 
 
-def since(before: Work, after: Work) -> Work:
-    """What came to be in between; what waits is what waits now."""
+def since(before: Work, after: Work, job: Job) -> Work:
+    """What came to be in between, as far as the job deals with it; what waits now, waits."""
     return {
         kind: {
             name: count - (0 if name == "waiting" else before[kind][name])
             for name, count in counts.items()
         }
         for kind, counts in after.items()
+        if STEPS[kind].intersection(job.steps)
     }
 
 

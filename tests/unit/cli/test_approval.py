@@ -74,8 +74,8 @@ def test_nothing_waits(call, fresh) -> None:
 @pytest.mark.parametrize(
     ("language", "texts"),
     [
-        ("ja", ("送信", "照会ファイル 12", "格納", "受付 3", "records 1200", "0/1", "0 分")),
-        ("en", ("send", "request 12", "store", "reception 3", "records 1200", "0/1", "0 min")),
+        ("ja", ("送信", "要求ファイル 12", "格納", "受付 3", "records 1,200", "0/1", "0 分")),
+        ("en", ("send", "request 12", "store", "reception 3", "records 1,200", "0/1", "0 min")),
     ],
 )
 def test_what_waits_is_listed(call, asked, language: str, texts: tuple[str, ...]) -> None:
@@ -84,7 +84,7 @@ def test_what_waits_is_listed(call, asked, language: str, texts: tuple[str, ...]
     assert said.code == 0
     lines = said.out.splitlines()
     assert all(cell_len(line) <= 80 for line in lines)
-    for text in texts:
+    for text in (*texts, *HASHES.values()):
         assert text.replace(" ", "") in said.out.replace(" ", "").replace("\n", ""), said.out
     assert "koukan approval approve 1" in said.err
 
@@ -122,7 +122,10 @@ def test_a_person_approves_with_her_key(call, asked, sato, tmp_path, language: s
 def test_approving_as_json(call, asked, sato, tmp_path) -> None:
     key = write_key(tmp_path / "sato", sato.private)
     said = call("approval", "approve", "1", "--key", str(key), "--json", *root(asked))
-    assert said.document == {
+    document = said.document
+    following = document.pop("next_run")
+    assert (following["job"], following["due"]) == ("ask_identity", True)
+    assert document == {
         "schema": "koukan.approval.v1",
         "exit": 0,
         "approval": 1,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from koukan.cli import output, render, shape
+from koukan.cli import output, render_approvals, shape
 from koukan.cli.settings import Settings
 from koukan.errors import Exit, SecretError, UsageError
 
@@ -26,20 +26,30 @@ def list_(settings: Settings) -> int:
     """What waits for persons."""
     with settings.desk() as desk:
         from koukan.reports import pending
+        from koukan.reports.approvals import unsigned
 
         found = pending(desk)
     if settings.json:
         for item in found:
             for one in item["signatures"]:
-                told = one["reason"] and render.refusal(settings, item["approval"], one)
+                told = one["reason"] and render_approvals.refusal(settings, item["approval"], one)
                 one["sentence"] = told
         output.document("approval_list", {"approvals": found})
         return Exit.DONE
-    if not found:
+    waiting = [item for item in found if unsigned(item)]
+    whole = [item for item in found if item["given"] >= item["needed"] and not item["expired"]]
+    if not waiting:
         output.show(settings.text("cli.no_approvals"))
-        return Exit.DONE
-    output.show(*render.approvals(settings, found))
-    output.suggest(settings, f"koukan approval approve {found[0]['approval']} --key …")
+    else:
+        output.show(settings.text("cli.signatures_waiting", count=len(waiting)))
+        output.show(*render_approvals.approvals(settings, waiting))
+    if whole:
+        output.show("", settings.text("cli.signatures_whole", count=len(whole)))
+    for item in whole:
+        output.show(*render_approvals.approvals(settings, [item]))
+        output.show(f"  {render_approvals.used(settings, item['next_run'])}")
+    if waiting:
+        output.suggest(settings, f"koukan approval approve {waiting[0]['approval']} --key …")
     return Exit.DONE
 
 
@@ -52,16 +62,24 @@ def approve(settings: Settings, number: int, key_file: Path | None, signature: P
     if (key_file is None) == (signature is None):
         raise UsageError("cli.key_or_signature")
     with settings.desk() as desk:
+        from koukan.reports.approvals import USED_BY
+        from koukan.reports.due import next_run
+
         given = _given(settings, desk, number, key_file, signature)
+        following = next_run(desk, USED_BY[given.operation])
+    enough = given.given >= given.needed
     if settings.json:
-        output.document("approval", given._asdict())
+        content = {**given._asdict(), "next_run": following if enough else None}
+        output.document("approval", content)
         return Exit.DONE
     operation = settings.text(f"approvals.operation.{given.operation}")
     where = {"approval": number, "actor": given.person, "code": operation}
     counts = {"count": given.given, "total": given.needed}
     output.show(settings.text("cli.approved", **where, **counts))
-    enough = given.given >= given.needed
-    output.suggest(settings, "koukan tick" if enough else "koukan approval list")
+    if enough:
+        output.say(render_approvals.used(settings, following))
+    else:
+        output.suggest(settings, "koukan approval list")
     return Exit.DONE
 
 

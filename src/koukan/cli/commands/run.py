@@ -25,8 +25,10 @@ def run(settings: Settings, job: str, expect_input: bool) -> int:
         from koukan.engine.run import run_job
 
         ran = run_job(centre, job)
-        nothing = expect_input and not ran.receptions
-        return report(settings, centre, "run", [ran], Exit.NO_INPUT if nothing else Exit.DONE)
+        if expect_input and not ran.receptions and ran.exit < Exit.HELD:
+            # It was asked whether anything came: that questions wait is no answer to it.
+            ran = ran._replace(exit=Exit.NO_INPUT)
+        return report(settings, centre, "run", [ran], Exit.DONE)
 
 
 @shape.command("tick", site=True, json=True)
@@ -59,6 +61,8 @@ def report(settings: Settings, centre: Centre, name: str, done: list[Ran], least
         output.show(*render.summary(settings, found))
     if code >= Exit.HELD:
         output.suggest(settings, "koukan status")
+    elif any(counts.get("waiting") for ran in done for counts in (ran.work or {}).values()):
+        output.suggest(settings, "koukan approval list")
     elif numbers:
         output.suggest(settings, f"koukan show {numbers[-1]}")
     return code
