@@ -59,6 +59,8 @@ def right(check: str, value: str) -> bool:
     """Whether a value that is well formed passes a check of its content."""
     if check == "no_delimiter":
         return not set(value) & set(',"')
+    if check == "package_name":
+        return len(value) > len("PK_.age") and value[:3] == "PK_" and value[-4:] == ".age"
     body, digit = value[:-1], int(value[-1])
     if check == "my_number_check_digit":
         weights = (6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2)
@@ -79,6 +81,7 @@ CODES = {
     "public_payer_check_digit": "R204",
     "recipient_check_digit": "R205",
     "no_delimiter": "R109",
+    "package_name": "R110",
 }
 
 

@@ -44,6 +44,7 @@ from koukan.sites.publickey import PublicKey
 
 PACKAGE, SIGNED = ".age", ".sig"  # ends of the two names
 BLOCK = 1 << 20  # bytes
+_AGE = b"age-encryption.org/v1\n"  # how a file of age begins
 
 
 class Hash(Protocol):
@@ -155,10 +156,16 @@ def open_package(
     """
     _require_new(into)
     with _file(path) as file:
+        begins = file.read(len(_AGE))
         digest, again = hashlib.sha512(), hashlib.sha512()
         for _ in _through(_blocks(file), digest):
             pass
-        signed = _signature(signature or signature_path(path))
+        try:
+            signed = _signature(signature or signature_path(path))
+        except SignatureRefused:
+            if begins != _AGE:  # nobody signs what is no package: its archive, a signature
+                raise SealBroken("package.not_age", path=path.name) from None
+            raise
         _require_signed(signed, digest.digest(), signer, path.name)
         sealed = _through(_blocks(file), again)
         with _new_folder(into) as folder, closing(identity.decrypted(sealed, path.name)) as blocks:

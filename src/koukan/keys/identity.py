@@ -12,6 +12,7 @@ from koukan.errors import SealBroken, SecretError
 from koukan.keys.secret import Secret, open_regular
 
 _LARGEST = 4096  # bytes; an identity file has some 150
+_PUBLIC = (b"ssh-", b"sk-ssh-", b"ecdsa-", b"age1", b"-----BEGIN PUBLIC KEY")
 # The one text by which pyrage says that a file is sealed to somebody else; a test pins it.
 _NOT_OURS = "No matching keys found"
 
@@ -84,8 +85,8 @@ def read_key_file(path: Path, *, outside: Path | None, largest: int) -> bytes:
         outside: a folder in which no key may lie; None where there is no site.
 
     Raises:
-        SecretError: it is missing, inside `outside` by its name or by what its name leads to, open
-            to group or others, or no file.
+        SecretError: it is missing, inside `outside` by its name or by what its name leads to, a
+            public key, open to group or others, or no file.
     """
     for place in (path.resolve(), Path(os.path.abspath(path))):  # noqa: PTH100  (keeps symlinks)
         if outside is not None and place.is_relative_to(outside.resolve()):
@@ -99,10 +100,13 @@ def read_key_file(path: Path, *, outside: Path | None, largest: int) -> bytes:
     if handle is None:
         raise SecretError("keys.identity_unreadable", path=path.name)
     with os.fdopen(handle, "rb") as file:
+        content = file.read(largest + 1)
+        if content.startswith(_PUBLIC):  # before the mode: everybody may read a public key
+            raise SecretError("keys.public_given", path=path.name)
         # The mode of what was opened, not of what the name leads to by now.
         if os.fstat(handle).st_mode & 0o077:
             raise SecretError("keys.identity_open", path=path.name)
-        return file.read(largest + 1)
+        return content
 
 
 def parse_identity(content: bytes, name: str) -> pyrage.x25519.Identity:

@@ -94,14 +94,17 @@ def load_package_identity(path: Path) -> PackageIdentity:
     """
     content = read_key_file(path, outside=None, largest=_LARGEST)
     if not re.match(rb"\s*-----BEGIN ", content):
-        return PackageIdentity(parse_identity(content, path.name))
+        try:
+            return PackageIdentity(parse_identity(content, path.name))
+        except SecretError:
+            raise SecretError("keys.package_no_private", path=path.name) from None
     if len(content) <= _LARGEST:
         try:
             return PackageIdentity(pyrage.ssh.Identity.from_buffer(content))
         except pyrage.IdentityError as error:
             if str(error) == _LOCKED:
                 raise SecretError("keys.package_locked", path=path.name) from None
-    raise SecretError("keys.identity_unreadable", path=path.name)
+    raise SecretError("keys.package_no_private", path=path.name)
 
 
 def encrypted(blocks: Iterable[bytes], recipients: Sequence[Recipient]) -> Blocks:

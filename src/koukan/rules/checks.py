@@ -115,6 +115,11 @@ def _no_delimiter(value: pl.Expr) -> pl.Expr:
     return ~value.str.contains(r'[,"]')
 
 
+def _package_name(value: pl.Expr) -> pl.Expr:
+    """The name of the file that lies in the outbox: neither its signature's nor the archive's."""
+    return value.str.contains(r"^PK_[!-~]+\.age$")
+
+
 CHECK_KINDS = {  # whose numbers `koukan.rules.checkdigits` knows
     "my_number_check_digit": "my_number",
     "insurer_check_digit": "insurer_number",
@@ -128,6 +133,7 @@ CHECKS: dict[str, tuple[str, Callable[[pl.Expr], pl.Expr]]] = {
     "municipality_check_digit": ("R203", lambda number: valid("municipality_code", number)),
     "public_payer_check_digit": ("R204", _local_public_payer),
     "no_delimiter": ("R109", _no_delimiter),
+    "package_name": ("R110", _package_name),
     "recipient_check_digit": ("R205", lambda number: valid("recipient_number", number)),
 }
 

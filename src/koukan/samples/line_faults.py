@@ -148,7 +148,10 @@ LINE_FAULTS: Mapping[str, Mapping[str, LineFault]] = {
         "R101": LineFault(_set(archive_sha256=None)),
         "R102": LineFault(_set(archive_sha256=pl.col("archive_sha256").str.head(-1))),
         "R103": LineFault(_set(package_name="ＰＫ" + pl.col("package_name").str.slice(2))),
-        "R501": LineFault(_set(package_name="PK_" + pl.col("archive_sha256").str.head(40))),
+        "R110": LineFault(_set(package_name=pl.col("package_name").str.strip_suffix(".age"))),
+        "R501": LineFault(
+            _set(package_name="PK_" + pl.col("archive_sha256").str.head(40) + ".age")
+        ),
         "R502": LineFault(_set(archive_sha256=pl.col("archive_sha256").str.reverse())),
         **QUESTION,
     },

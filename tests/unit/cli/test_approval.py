@@ -192,6 +192,8 @@ def test_what_cannot_be_approved_is_told(call, asked, sato, tmp_path) -> None:
     (tmp_path / "bad.sig").write_bytes(b"garbage")
     open_ = write_key(tmp_path / "open", sato.private)
     open_.chmod(0o644)
+    public = tmp_path / "sato.pub"
+    public.write_text(f"{sato.signing.public}\n")
     inside = write_key(asked.root / "key", sato.private)
     for arguments, code, name in (
         (["9", "--key", str(key)], 64, "approvals.no_approval"),
@@ -199,6 +201,7 @@ def test_what_cannot_be_approved_is_told(call, asked, sato, tmp_path) -> None:
         (["1", "--key", str(key), "--signature", str(key)], 64, "cli.key_or_signature"),
         (["1", "--key", str(stranger)], 64, "approvals.nobody"),
         (["1", "--key", str(open_)], 40, "keys.identity_open"),
+        (["1", "--key", str(public)], 40, "keys.public_given"),
         (["1", "--key", str(inside)], 40, "keys.identity_inside"),
         (["1", "--key", str(tmp_path / "none")], 40, "keys.identity_missing"),
         (["1", "--key", str(asked.key)], 40, "keys.person_unreadable"),

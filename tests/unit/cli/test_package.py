@@ -70,6 +70,7 @@ def test_from_the_site_to_the_insurers_folder(call, fresh, tmp_path, kind) -> No
         "schema": "koukan.package_open.v1",
         "exit": 0,
         "package": NAME.removesuffix(".age"),
+        "package_name": NAME,
         "insurer": code,
         "reception": 12,
         "kind": "query_result",
@@ -98,9 +99,11 @@ def test_a_person_reads_counts_files_and_the_packages_identity(call, folder) -> 
         ["行数", "回答あり", "複数該当", "未回答"]
     ]
     assert ["3", "2", "1", "4"] in [line.split() for line in lines]
-    assert ["QR_1.csv", "3,500"] in [line.split() for line in lines]
-    assert lines[-2:] == [
-        "書庫の SHA-256（受領確認に書く値）：",
+    assert "  QR_1.csv  3,500 バイト" in lines
+    assert lines[-4:] == [
+        "受領確認に書くパッケージ名：",
+        f"  {NAME}",
+        "受領確認に書く書庫ハッシュ値（SHA-256）：",
         f"  {laid(folder).archive_sha256}",
     ]
     assert said.err == "フォルダー out に取り出しました。個人の情報が暗号化されずに入っています。\n"
@@ -147,6 +150,26 @@ def test_what_is_refused_is_told_and_nothing_is_left(call, folder, tmp_path) -> 
     assert (said.code, said.out) == (50, "")
     assert f"{NAME} の署名が正しくありません" in said.err
     assert names(folder) == [NAME, f"{NAME}.sig"]
+
+
+def test_what_is_no_package_is_told_so(call, folder, tmp_path) -> None:
+    key = str(pair().file(folder.parent))
+    for name in (f"{NAME}.sig", "answers.tar"):
+        path = folder / name
+        path.touch()
+        options = ("--key", key, "--signer", str(SIGNER.ssh), "--json")
+        said = call("package", "open", str(path), *options)
+        assert (said.code, said.error["key"]) == (50, "package.not_age")
+        assert name in said.error["sentence"] and ".age" in said.error["next"]
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_a_public_key_in_the_place_of_the_private_one_is_told(call, folder, language) -> None:
+    path = folder.parent / "mine.pub"
+    path.write_text(f"{pair().public}\n")
+    said = call(*asked(folder, "--key", str(path), "--lang", language))
+    assert said.code == 40
+    assert "mine.pub" in said.err and ".pub" in said.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -131,12 +131,21 @@ def test_a_private_key_that_is_none_is_refused(tmp_path: Path) -> None:
     for content in (b"", b"\xff" * 50, good[:200], ec, good + good * 60, b"AGE-SECRET-KEY-1QQ\n"):
         path.write_bytes(content)
         path.chmod(0o600)
-        assert unreadable(path) == "keys.identity_unreadable"
+        assert unreadable(path) == "keys.package_no_private"
     assert unreadable(tmp_path / "none") == "keys.identity_missing"
     assert unreadable(tmp_path) == "keys.identity_unreadable"
     path.write_bytes(good)
     path.chmod(0o640)
     assert unreadable(path) == "keys.identity_open"
+
+
+def test_a_public_key_is_told_as_that_whoever_may_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "key.pub"
+    for kind in ("age", "ed25519", "rsa"):
+        for mode in (0o644, 0o600):
+            path.write_text(f"{pair(kind).public}\n")
+            path.chmod(mode)
+            assert unreadable(path) == "keys.public_given"
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "rsa"])

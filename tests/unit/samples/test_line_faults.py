@@ -94,7 +94,8 @@ class LineJudge:
             codes.add("H201")
         known = dict(PACKAGES.iter_rows())
         name, digest = row.get("package_name"), row.get("archive_sha256")
-        if name and digest and name.isascii() and len(digest) == 64:
+        formed = name and name.isascii() and name.endswith(".age")
+        if formed and digest and len(digest) == 64:
             if name not in known:
                 codes.add("R501")
             elif known[name] != digest:

@@ -93,10 +93,18 @@ def public_key(given: str) -> PublicKey:
     return found
 
 
+def file_name(opened: Opened) -> str:
+    """The package's name as the centre knows it and as a receipt must give it."""
+    from koukan.engine.packages import PACKAGE
+
+    return opened.manifest.package + PACKAGE
+
+
 def _content(opened: Opened, into: Path | None) -> dict[str, object]:
     about = opened.manifest.about
     return {
         "package": opened.manifest.package,
+        "package_name": file_name(opened),
         "insurer": about.insurer,
         "reception": about.reception,
         "kind": about.kind,
@@ -119,9 +127,11 @@ def _print(settings: Settings, package: Path, opened: Opened, into: Path | None)
     ]
     headings = [settings.text(label) for label, _ in said]
     output.show(output.table(headings, [[count for _, count in said]], numbers=range(4)), "")
-    labels = ("cli.package_file", "cli.package_length")
-    rows = [(file.name, file.length) for file in opened.files]
-    output.show(output.table([settings.text(label) for label in labels], rows, numbers=[1]), "")
+    length = settings.text("cli.package_length")
+    output.show(f"{settings.text('cli.package_file')}:")
+    for file in opened.files:
+        output.show(f"  {file.name}  {file.length:,} {length}")
+    output.show("", settings.text("cli.package_name"), f"  {file_name(opened)}")
     output.show(settings.text("cli.package_identity"), f"  {opened.archive_sha256}")
     if into is None:
         output.say(settings.text("cli.package_only_checked"))
