@@ -31,12 +31,11 @@ class Exit(IntEnum):
     DONE = 0
     REJECTS = 3  # done; some records or files were rejected or refused, the sender was told
     NO_INPUT = 4  # nothing to do although --expect-input was given
-    UNANSWERED = 5
+    UNANSWERED = 5  # done; questions wait for answers within their time
     HELD = 10  # files wait for an operator, office hours
-    OVERDUE = 11
+    OVERDUE = 11  # questions or approvals have waited longer than the site allows
     BUSY = 20  # another run holds the lease
-    TRANSIENT = 21
-    TIME_UP = 22
+    TRANSIENT = 21  # a second try may do
     CONFIGURATION = 40  # configuration, key or disk needs a person, now
     INTEGRITY = 50
     USAGE = 64

@@ -125,7 +125,7 @@ def status(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[Ren
     if runs:
         running = f"{runs['lease']}  {runs['holder']}  {runs['since']}"
         yield from _section(settings, "reports.running", iter([running]))
-    yield from _section(settings, "reports.waiting", _waiting(settings, page))
+    yield from _section(settings, "reports.waiting", _waiting(settings, catalogue, page))
     tonight = page["tonight"]
     heading = settings.text("reports.tonight", night=tonight["night"])
     yield ""
@@ -187,7 +187,7 @@ def _failed(settings: Settings, jobs: Sequence[Page]) -> Iterator[str]:
             yield f"  {settings.text('reports.failed_retry', job=cause['job'])}"
 
 
-def _waiting(settings: Settings, page: Page) -> Iterator[RenderableType]:
+def _waiting(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[RenderableType]:
     found = page["waiting"]
     unsigned = {item["approval"] for item in page["needs_you"]["approvals"]}
     signed = [item for item in found["approvals"] if item["approval"] not in unsigned]
@@ -195,7 +195,7 @@ def _waiting(settings: Settings, page: Page) -> Iterator[RenderableType]:
         name = settings.text("approvals.line", approval=item["approval"])
         yield f"{name}: {used(settings, item['next_run'])}"
     for item in found["missing"]:
-        where = {"sender": item["sender"], "format": item["format"]}
+        where = {"sender": item["sender"], "format": format_name(catalogue, item["format"])}
         yield settings.text("reports.missing_number", key=f"{item['sequence']:06d}", **where)
     for item in found["inboxes"]:
         if item["files"]:
@@ -225,7 +225,7 @@ def reception(settings: Settings, catalogue: Catalogue, found: Page) -> Iterator
         "outcome": outcome,
         "sender": f"{found['sender']} / {found['door']}",
         "file": found["file"],
-        "format": _format(catalogue, found["format"]),
+        "format": format_name(catalogue, found["format"]),
         "received_at": found["received_at"],
         "lines": found["lines"],
     }
@@ -261,7 +261,8 @@ def reception(settings: Settings, catalogue: Catalogue, found: Page) -> Iterator
             yield f"{settings.text('reports.kind.' + item['kind'])}: {item['file']}"
 
 
-def _format(catalogue: Catalogue, name: str) -> str:
+def format_name(catalogue: Catalogue, name: str) -> str:
+    """A format's name with its title."""
     form = catalogue.formats.get(name)  # a site may have dropped it since
     return named(name, form.title if form else "")
 

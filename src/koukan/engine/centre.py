@@ -33,7 +33,7 @@ from koukan import durable, shipped
 from koukan.engine.memory import keep_blocks, set_aside
 from koukan.engine.stages import Kept
 from koukan.engine.workers import Workers
-from koukan.errors import EnvironmentRefused, SecretError, UsageError
+from koukan.errors import EnvironmentRefused, SecretError
 from koukan.exchange import Inbox, Outbox
 from koukan.flows import identity, registration
 from koukan.formats import Bundle, Catalogue, bundle, load_catalogue, require_catalogue, thaw
@@ -225,10 +225,14 @@ def initialise(root: Path, key_file: Path) -> list[str]:
 
     Returns:
         what was made.
+
+    Raises:
+        DefinitionError, EnvironmentRefused: with what to mend.
+        SecretError: the site is there already, and this is not its key: no second one is made.
     """
     os.umask(0o077)
     if not (root / "site.toml").is_file():
-        raise UsageError("engine.no_site_file", path=root.name)
+        raise EnvironmentRefused("engine.no_site_file", path=root.name)
     catalogue = require_catalogue(*format_folders(root))
     site = require_site(root / "site.toml", catalogue)
     made = []
@@ -239,17 +243,20 @@ def initialise(root: Path, key_file: Path) -> list[str]:
     for sender in site.senders:
         for folder in [f"inbox/{door}" for door in sender.doors] + ["outbox", "taken"]:
             (root / "exchange" / sender.name / folder).mkdir(parents=True, exist_ok=True)
+    if not key_file.exists() and (root / "ledger" / "koukan.sqlite").is_file():
+        raise SecretError("keys.not_of_site", path=key_file.name)
     if not key_file.exists():
         key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         create_identity(key_file)
         made.append("batch key")
     identity = load_identity(key_file, outside=root)
     Keyring.create(root / "keyring", {site.actor: (identity.recipient, BATCH_PURPOSES)})
+    keyring = Keyring.open(root / "keyring", identity)
+    if not keyring.holds("signing"):
+        raise SecretError("keys.not_of_site", path=key_file.name)
     ledger = Ledger(root / "ledger" / "koukan.sqlite")
     ledger.create()
-    centre = Centre(
-        root, key_file, site, catalogue, {}, ledger, Keyring.open(root / "keyring", identity)
-    )
+    centre = Centre(root, key_file, site, catalogue, {}, ledger, keyring)
     known = ledger.table_versions()
     with centre.log.operation("init"):
         for name, table in centre.tables.items():

@@ -23,6 +23,7 @@ from koukan.engine.steps import acknowledge
 from koukan.engine.steps.admit import uncounted
 from koukan.engine.steps.gate import close
 from koukan.errors import UsageError
+from koukan.flows import identity
 from koukan.ledger import Ledger, Reception
 from koukan.oplog import OperationLog
 from koukan.sites import Job
@@ -112,7 +113,10 @@ def plan_rerun(centre: Centre, number: int) -> Plan:
     """
     reception = centre.ledger.reception(number)
     if reception.original_erased:
-        raise UsageError("operate.erased", reception=number)
+        # What was asked and answered goes when it is handed on, long before its time is over.
+        asked = reception.format in (*identity.QUESTIONS, identity.ANSWER)
+        key = "operate.erased_identity" if asked else "operate.erased"
+        raise UsageError(key, reception=number)
     job = job_of(centre, reception)
     if reception.state == "closed":
         if reception.outcome != "refused":

@@ -228,7 +228,7 @@ def test_exit_codes_are_explained_one_by_one_and_together(call) -> None:
     assert "終了コード 10" in one
     assert "koukan release" in one
     assert call("explain", "3").out == call("explain", "exit", "3").out
-    assert len(call("explain", "exit", "--json").document["codes"]) == 15
+    assert len(call("explain", "exit", "--json").document["codes"]) == 14
     assert call("explain", "r201").out.startswith("R201  個人番号の検査数字")
 
 

@@ -136,3 +136,18 @@ def test_what_registers_nothing_is_not_called_registered(call, site) -> None:
     said = call("show", "1", *site.options)
     assert "取込" in said.out and "登録" not in said.out
     assert "様式: my_number_query 個人番号照会要求ファイル" in said.out
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_of_what_was_answered_a_rerun_says_why_not(call, site, language: str) -> None:
+    call("run", ASK, *site.options)
+    approve(call, site, 1, "sato", "suzuki")
+    call("run", ASK, *site.options)
+    site.answered()
+    call("run", ANSWER, *site.options)
+    approve(call, site, 2, "sato")
+    call("run", ANSWER, *site.options)
+    for number in ("1", "3"):
+        said = call("rerun", number, "--plan", "--json", "--lang", language, *site.options)
+        assert (said.code, said.error["key"]) == (64, "operate.erased_identity")
+        assert f"koukan show {number}" in said.error["next"]

@@ -31,8 +31,22 @@ def test_init_makes_a_site_and_a_second_one_changes_nothing(call, fresh) -> None
 def test_init_without_a_site_file_says_how_to_get_one(call, tmp_path) -> None:
     said = call("init", "--root", str(tmp_path), "--key", str(tmp_path / "k"), "--json")
 
-    assert said.code == 64
+    assert said.code == 40
     assert "koukan sample site" in said.error["next"]
+
+
+def test_init_makes_no_second_key_for_a_site(call, fresh, tmp_path) -> None:
+    """With it nothing of the site could be opened; it would only look as if."""
+    other = tmp_path / "elsewhere" / "batch.key"
+    said = call("init", "--root", str(fresh.root), "--key", str(other), "--json")
+    assert (said.code, said.error["key"]) == (40, "keys.not_of_site")
+    assert not other.parent.exists()
+    (tmp_path / "stranger").mkdir()
+    shutil.copy(fresh.root / "site.toml", tmp_path / "stranger")
+    another = ("--key", str(tmp_path / "stranger.key"))
+    assert call("init", "--root", str(tmp_path / "stranger"), *another).code == 0
+    said = call("init", "--root", str(fresh.root), *another, "--json")
+    assert (said.code, said.error["key"]) == (40, "keys.not_of_site")
 
 
 def test_the_night_ends_as_it_was_laid(night) -> None:
@@ -117,6 +131,17 @@ def _numbers(night, outcome: str) -> list[int]:
     with contextlib.closing(sqlite3.connect(night.place.root / "ledger/koukan.sqlite")) as ledger:
         rows = ledger.execute("SELECT number FROM reception WHERE outcome = ?", [outcome])
         return [row[0] for row in rows]
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_of_a_held_file_both_decisions_are_named(call, night, language) -> None:
+    for number in _numbers(night, "held"):
+        said = call("show", str(number), "--lang", language, *night.place.options)
+        code = call("show", str(number), "--json", *night.place.options).document["code"]
+        assert f": koukan release {number} --reason" in said.err
+        assert f": koukan refuse {number} --reason" in said.err
+        waits = {"ja": "操作をしなくても受け付けます", "en": "taken up by itself"}[language]
+        assert (waits in said.err.replace("\n", " ").replace("  ", " ")) == (code == "H101")
 
 
 @pytest.mark.parametrize("outcome", ["accepted", "refused", "duplicate", "held"])
@@ -225,6 +250,19 @@ def test_history_shows_a_person_and_never_the_my_number(call, night) -> None:
     everybody = Population(SEED).people(0, night.expected.persons)
     assert event["name"] in set(everybody["name"])
     assert not [n for n in everybody["my_number"] if n in said.out or n in whole.out]
+
+
+def test_a_history_is_written_for_people(call, night) -> None:
+    insurer, member, _ = _members(night)
+
+    said = call("history", insurer, member, *night.place.options).out
+    (event, *_) = call("history", insurer, member, "--json", *night.place.options).document[
+        "sections"
+    ]["basic"]
+    born = event["birth_date"]
+    assert f"  生年月日: {born[:4]}-{born[4:6]}-{born[6:]}\n" in said
+    assert f"  性別1: {event['sex_1']} {'男' if event['sex_1'] == '1' else '女'}" in said
+    assert "  処理種別コード: 1 新規\n" in said
 
 
 def test_an_unknown_member_ends_in_64_and_is_not_repeated(call, night) -> None:

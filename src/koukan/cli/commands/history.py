@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     import polars as pl
 
     from koukan.formats import Catalogue
+    from koukan.formats.model import Field
+
+
+DAY = re.compile(r"[0-9]{8}")  # as a file has it
 
 
 @shape.command("history", site=True, json=True)
@@ -52,18 +57,33 @@ def _json(frame: pl.DataFrame) -> str:
 
 def _lines(catalogue: Catalogue, found: Mapping[str, pl.DataFrame]) -> Iterator[str]:
     """`label: value` of what is not empty, one event after another."""
+    from koukan.flows.registration import FORMAT
+
     labels = {term.name: term.label for term in catalogue.terms}
-    titles = {
-        record.section: record.title
-        for form in catalogue.formats.values()
-        for record in form.records
-    }
+    form = catalogue.formats[FORMAT]
     for section, frame in found.items():
+        record = form.section(section)
+        fields = {item.name: item for item in form.fields(record)}
         for place, event in enumerate(frame.iter_rows(named=True), 1):
-            yield f"■ {titles.get(section, section)} {place}/{frame.height}"
+            yield f"■ {record.title} {place}/{frame.height}"
             for name, value in event.items():
                 if value is not None and value != "":
-                    yield f"  {labels.get(name, name)}: {value}"
+                    yield f"  {labels.get(name, name)}: {told(value, fields.get(name), catalogue)}"
+
+
+def told(value: object, item: Field | None, catalogue: Catalogue) -> str:
+    """A value for people: days as days, and what a code means where its list says so.
+
+    Days that are not wholly known have zeros, and stand as text: 1975-00-00.
+    """
+    text = str(value)
+    if item is None:
+        return text
+    if item.codes is not None:
+        return f"{text} {catalogue.codes[item.codes].values.get(text, '')}".rstrip()
+    if item.type == "date" and DAY.fullmatch(text):
+        return f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    return text
 
 
 COMMANDS = {"history": history}

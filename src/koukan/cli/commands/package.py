@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from koukan.cli import output, render_identity, shape
+from koukan.cli import output, render, render_identity, shape
 from koukan.cli.settings import Settings
 from koukan.errors import Exit, UsageError
 
@@ -117,7 +117,8 @@ def _content(opened: Opened, into: Path | None) -> dict[str, object]:
 
 def _print(settings: Settings, package: Path, opened: Opened, into: Path | None) -> None:
     about, counts = opened.manifest.about, opened.manifest.about.counts
-    where = {"insurer": about.insurer, "reception": about.reception, "format": about.kind}
+    kind = render.format_name(settings.catalogue(), about.kind)
+    where = {"insurer": about.insurer, "reception": about.reception, "format": kind}
     output.show(settings.text("cli.package_good", file=package.name, **where), "")
     said = [
         ("cli.package_rows", counts.rows),

@@ -8,6 +8,8 @@ from koukan.cli import output, render, shape
 from koukan.cli.settings import Settings
 from koukan.errors import Exit
 
+GAP = "H101"
+
 
 @shape.command("show", site=True, json=True)
 @click.argument("reception", type=click.IntRange(min=1))
@@ -25,7 +27,10 @@ def show(settings: Settings, reception: int) -> int:
             return Exit.DONE
         output.show(*render.reception(settings, centre.catalogue, found))
     if found["outcome"] == "held":
-        output.suggest(settings, f"koukan release {reception} --reason '…'")
+        if found["code"] == GAP:  # the rule is to wait; both commands are for when it never comes
+            output.say(settings.text("cli.held_gap"))
+        for decision in ("release", "refuse"):
+            output.suggest(settings, f"koukan {decision} {reception} --reason '…'")
     elif found["outcome"] == "open":
         output.suggest(settings, f"koukan rerun {reception} --plan")
     return Exit.DONE

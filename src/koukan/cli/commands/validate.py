@@ -77,7 +77,8 @@ def _print(
     report: Report,
     shown: list[dict[str, Any]],
 ) -> None:
-    where = {"file": file.name, "format": report.form, "count": f"{report.rows:,}"}
+    form = render.format_name(catalogue, report.form or "")
+    where = {"file": file.name, "format": form, "count": f"{report.rows:,}"}
     if report.code:
         told = render.meaning(settings, catalogue.reasons[report.code], report.line)
         output.show(settings.text("cli.file_refused", file=file.name))
