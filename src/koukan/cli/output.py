@@ -77,6 +77,13 @@ def say(*lines: str) -> None:
         return  # stderr is closed: results and exit codes must do
 
 
+def tell(*sentences: str) -> None:
+    """Talk in sentences, as wide as the screen."""
+    width = console(sys.stderr).width
+    for one in sentences:
+        say(*wrap(one, width))
+
+
 def suggest(settings: Settings, command: str) -> None:
     """Name the command to try next."""
     if not settings.json:
@@ -99,10 +106,9 @@ def complain(settings: Settings, error: KoukanError) -> None:
         }
         say(json.dumps(content, ensure_ascii=False))
         return
-    width = console(sys.stderr).width
-    say(*wrap(f"koukan: {settings.text('cli.error')}: {told}", width))
+    tell(f"koukan: {settings.text('cli.error')}: {told}")
     if following:
-        say(*wrap(f"koukan: {following}", width))
+        tell(f"koukan: {following}")
 
 
 def table(

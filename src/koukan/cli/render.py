@@ -59,7 +59,7 @@ def problems(settings: Settings, name: str, found: Sequence[Problem], sound: str
     else:
         for item in told:
             output.show(str(item["sentence"]), f"  {item['next']}")
-        output.say(settings.text("cli.problems", count=len(told)))
+        output.tell(settings.text("cli.problems", count=len(told)))
     return code
 
 

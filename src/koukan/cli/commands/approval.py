@@ -77,7 +77,7 @@ def approve(settings: Settings, number: int, key_file: Path | None, signature: P
     counts = {"count": given.given, "total": given.needed}
     output.show(settings.text("cli.approved", **where, **counts))
     if enough:
-        output.say(render_approvals.used(settings, following))
+        output.tell(render_approvals.used(settings, following))
     else:
         output.suggest(settings, "koukan approval list")
     return Exit.DONE

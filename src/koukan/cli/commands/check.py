@@ -18,7 +18,7 @@ def check(settings: Settings) -> int:
         output.document("check", {"problems": problems}, code)
     elif problems:
         output.show(*problems)
-        output.say(settings.text("cli.problems", count=len(problems)))
+        output.tell(settings.text("cli.problems", count=len(problems)))
     else:
         output.show(settings.text("cli.definitions_good"))
     return code

@@ -20,7 +20,7 @@ def init(settings: Settings) -> int:
         return Exit.DONE
     output.show(settings.text("cli.made" if made else "cli.made_nothing", count=len(made)))
     if made:
-        output.say(settings.text("cli.key_apart", path=key.name))
+        output.tell(settings.text("cli.key_apart", path=key.name))
     output.suggest(settings, "koukan check")
     return Exit.DONE
 

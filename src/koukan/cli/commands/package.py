@@ -73,7 +73,7 @@ def key(settings: Settings) -> int:
         output.document("package_key", {"key": str(found), "fingerprint": found.fingerprint})
         return Exit.DONE
     output.raw(f"{found}\n")  # one line, however wide the terminal is
-    output.say(settings.text("cli.package_key", key=found.fingerprint))
+    output.tell(settings.text("cli.package_key", key=found.fingerprint))
     return Exit.DONE
 
 
@@ -135,9 +135,9 @@ def _print(settings: Settings, package: Path, opened: Opened, into: Path | None)
     output.show("", settings.text("cli.package_name"), f"  {file_name(opened)}")
     output.show(settings.text("cli.package_identity"), f"  {opened.archive_sha256}")
     if into is None:
-        output.say(settings.text("cli.package_only_checked"))
+        output.tell(settings.text("cli.package_only_checked"))
     else:
-        output.say(settings.text("cli.package_into", path=into.name))
+        output.tell(settings.text("cli.package_into", path=into.name))
 
 
 package = shape.family("package", list_, open_, key)

@@ -28,7 +28,7 @@ def show(settings: Settings, reception: int) -> int:
         output.show(*render.reception(settings, centre.catalogue, found))
     if found["outcome"] == "held":
         if found["code"] == GAP:  # the rule is to wait; both commands are for when it never comes
-            output.say(settings.text("cli.held_gap"))
+            output.tell(settings.text("cli.held_gap"))
         for decision in ("release", "refuse"):
             output.suggest(settings, f"koukan {decision} {reception} --reason '…'")
     elif found["outcome"] == "open":

@@ -97,7 +97,7 @@ def _print(
     more = len(report.findings) - len(shown)
     if more:
         output.show(settings.text("cli.more", count=f"{more:,}"))
-    output.say(settings.text("cli.offline"))
+    output.tell(settings.text("cli.offline"))
 
 
 COMMANDS = {"validate": validate}
