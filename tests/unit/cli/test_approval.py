@@ -9,7 +9,7 @@ import pty
 import select
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -221,6 +221,19 @@ def test_the_batch_key_is_never_taken_for_a_persons(call, asked, monkeypatch) ->
     monkeypatch.setenv("KOUKAN_KEY_FILE", str(asked.key))
     said = call("--key", str(asked.key), "approval", "approve", "1", "--json", *root(asked))
     assert said.error["key"] == "cli.key_or_signature"
+
+
+def test_one_that_has_expired_is_said_to_be_asked_for_anew(call, fresh, sato) -> None:
+    employ(fresh.root, sato)
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    centre = open_centre(fresh.root, fresh.key, clock=lambda: long_ago)
+    ask(centre, "send", REQUEST, HASHES, PARAMETERS)
+    centre.close()
+    said = call("approval", "list", *root(fresh))
+    assert said.out.startswith("承認を待っているものはありません。\n")
+    assert "期限が切れたもの：1 件" in said.out
+    assert said.err == ""
+    assert call("status", "--json", *fresh.options).document["needs_you"]["approvals"] == []
 
 
 def test_no_batch_key_is_needed(call, asked, sato, tmp_path) -> None:

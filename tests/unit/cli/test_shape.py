@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from koukan.cli.settings import Settings
 from koukan.cli.shape import ASK_HELP
 from koukan.cli.text import wrap
 from koukan.errors import Exit
+from koukan.formats import require_catalogue
+from koukan.shipped import formats_folder, jobs_folder
 
 
 def _paths() -> Iterator[tuple[str, ...]]:
@@ -89,6 +92,32 @@ def test_a_sites_language_counts_after_the_environment(call, tmp_path: Path, mon
     (tmp_path / "site.toml").write_bytes(b"\xff = broken")
     monkeypatch.delenv("KOUKAN_LANG")
     assert call("status", "-h").out.startswith("例：")
+
+
+def test_names_in_the_examples_exist() -> None:
+    catalogue = require_catalogue(formats_folder())
+    jobs = {path.stem for path in jobs_folder().glob("*.toml")}
+    seen = set()
+    for key in (key for key in words.catalogue() if key.startswith("help.")):
+        for line in words.catalogue()[key].get("example", "").replace("\\\n", " ").splitlines():
+            match line.split():
+                case ["koukan", "run", job, *_]:
+                    assert job in jobs
+                case ["koukan", "sample", form, *_]:
+                    assert form in (*catalogue.formats, "site")
+                case ["koukan", "package", "open", name, *_]:
+                    own = re.fullmatch(
+                        r"PK_(\w+_[a-z-]+_[0-9]{6})_[0-9]{10}_[0-9]{3}\.tar\.age", name
+                    )
+                    assert own and catalogue.formats["my_number_query"].file.expression.match(
+                        f"{own[1]}.csv"
+                    )
+                case ["koukan", "validate", name, *_]:
+                    assert catalogue.formats["member_registration"].file.expression.match(name)
+                case _:
+                    continue
+            seen.add(key)
+    assert {"help.run", "help.sample", "help.validate", "help.package_open"} <= seen
 
 
 def test_the_exit_codes_are_told_in_the_help(call) -> None:

@@ -48,6 +48,9 @@ def list_(settings: Settings) -> int:
     for item in whole:
         output.show(*render_approvals.approvals(settings, [item]))
         output.show(f"  {render_approvals.used(settings, item['next_run'])}")
+    expired = sum(item["expired"] for item in found)
+    if expired:
+        output.show("", settings.text("cli.approvals_expired", count=expired))
     if waiting:
         output.suggest(settings, f"koukan approval approve {waiting[0]['approval']} --key …")
     return Exit.DONE
