@@ -707,6 +707,7 @@ def test_what_waits_is_reported_with_its_age(place: Place) -> None:
         "subject": {"kind": "request", "number": 12},
         "parameters": COUNTS,
         "hashes": HASHES,
+        "file": None,  # a request that was never cut: only its number is known
         "asked_at": "2026-04-01 10:00",
         "age_seconds": 18_000,
         "expires_at": "2026-04-04 10:00",
@@ -714,6 +715,7 @@ def test_what_waits_is_reported_with_its_age(place: Place) -> None:
         "overdue": False,
         "needed": 1,
         "given": 0,
+        "next_run": {"job": "ask_identity", "at": "2026-04-01 15:10", "due": True},
         "signatures": [],
     }
     place.now += timedelta(days=3)

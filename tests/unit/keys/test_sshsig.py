@@ -388,6 +388,14 @@ def test_other_kinds_of_private_key_are_refused(tmp_path: Path, root: Path, kind
     assert refused_key(tmp_path / "key", root) == "keys.person_kind"
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_public_key_is_told_as_that(tmp_path: Path, root: Path, mode: int) -> None:
+    path = tmp_path / "key.pub"
+    path.write_text(f"{public(PRIVATE)}\n")
+    path.chmod(mode)
+    assert refused_key(path, root) == "keys.public_given"
+
+
 def test_what_is_no_private_key_is_refused_without_its_text(tmp_path: Path, root: Path) -> None:
     good = write_key(tmp_path / "good", PRIVATE).read_text()
     private = PRIVATE.private_bytes_raw()
