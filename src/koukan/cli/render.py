@@ -212,7 +212,8 @@ def _waiting(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[R
         if item["missed"]:
             name = named(item["job"], item["title"])
             yield settings.text("reports.due_job", job=name, at=item["due"])
-    if never := sum(not item["missed"] for item in due):
+    never = sum(not item["missed"] for item in due)
+    if never and not failed:  # else what failed comes first
         yield settings.text("reports.never_run", count=never)
     yield from render_identity.waiting(settings, page["identity"])
 

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from koukan.errors import Exit
 from koukan.exchange import Inbox
 from koukan.ledger import schema as s
-from koukan.ledger.failures import failures
+from koukan.ledger.failures import Failure, failures
 from koukan.reports.approvals import pending, unsigned
 from koukan.reports.due import due_jobs
 from koukan.reports.identity import clock, identity
@@ -61,7 +61,7 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
 
 def standing(source: Source) -> Exit:
     """The exit code that all that is known calls for, whatever ran last."""
-    codes = [clock(source), *(Exit(item.exit) for item in failures(source.ledger))]
+    codes = [clock(source), *(Exit(item.exit) for item in standing_failures(source))]
     table = s.receptions
     held = select(table.c.number).where(table.c.outcome == "held").limit(1)
     if rows(source, held):
@@ -128,19 +128,19 @@ def failed_jobs(source: Source) -> list[dict[str, Any]]:
     return [
         {
             "job": item.job,
-            "title": title_of(source, item.job),
+            "title": source.jobs[item.job].title,
             "exit": item.exit,
             "finished_at": local(item.failed_at),
             "key": item.key,
             "where": dict(item.where),
         }
-        for item in failures(source.ledger)
+        for item in standing_failures(source)
     ]
 
 
-def title_of(source: Source, job: str) -> str:
-    """A job's title; its name where a site has dropped it since."""
-    return source.jobs[job].title if job in source.jobs else job
+def standing_failures(source: Source) -> list[Failure]:
+    """Of the jobs that there are: one that the site has dropped is nobody's concern."""
+    return [item for item in failures(source.ledger) if item.job in source.jobs]
 
 
 def running(source: Source) -> dict[str, Any] | None:

@@ -115,6 +115,8 @@ def test_tables_that_do_not_fit_the_ledger_stop_the_line(call, fresh) -> None:
     plain = call("tick", *fresh.options)
     assert "処理できませんでした（終了コード50）" in plain.out.replace(" ", "").replace("\n", "")
     assert "koukan tick" not in plain.out + plain.err
+    status = call("status", *fresh.options)
+    assert "koukan tick" not in status.out + status.err
     assert call("status", "--json", *fresh.options).document["verdict"]["code"] == 50
 
 

@@ -406,7 +406,6 @@ def test_what_is_no_private_key_is_refused_without_its_text(tmp_path: Path, root
             good[:-80],
             good.replace("OPENSSH", "RSA"),
             good + "\n" * 20_000,
-            f"{public(PRIVATE)}\n",
             "-----BEGIN OPENSSH PRIVATE KEY-----\n!\n-----END OPENSSH PRIVATE KEY-----\n",
         ]
     ):

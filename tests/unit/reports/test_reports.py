@@ -262,7 +262,9 @@ def test_when_all_ran_and_nothing_waits_it_is_quiet(place: Place) -> None:
     assert reports.status(place)["verdict"] == {"state": "quiet", "count": 0, "code": 0}
     assert reports.standing(place) == 0
     failed(place, "register_members", 21)
+    failed(place, "a_job_of_yesteryear", 40)  # which the site has dropped
     assert reports.standing(place) == 21
+    assert len(reports.status(place)["needs_you"]["failed_jobs"]) == 1
     with place.ledger.begin() as transaction:
         forget_failure(transaction, "register_members")
     assert reports.status(place)["verdict"]["state"] == "quiet"
