@@ -58,7 +58,11 @@ def _cpu_of(pid: str) -> float:
 def _descendants(pid: str) -> list[str]:
     found = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
+        try:
+            children = (task / "children").read_text().split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # a thread that has just ended; its children are another thread's now
+        for child in children:
             found += [child, *_descendants(child)]
     return found
 
