@@ -87,7 +87,7 @@ def write(centre: Centre, share: Share) -> Iterator[Written]:
     """Write the accepted lines of a share into 委託区画 and 資格履歴."""
     first = share.chunks[0]
     events = events_of(centre, share)
-    if events.is_empty():
+    if events is None or events.is_empty():
         return
     name = file_name(first.group, first.attempt, share.number)
     for insurer, frame in registration.partition_frames(events).items():
@@ -98,9 +98,19 @@ def write(centre: Centre, share: Share) -> Iterator[Written]:
         yield Written(HISTORY, centre.tables[HISTORY].write(where, frame, name))
 
 
-def events_of(centre: Centre, share: Share) -> pl.DataFrame:
-    """Accepted lines of a share. The parts are gone when it returns: they are as large again."""
-    parts = [accepted_events(centre, chunk, share.section) for chunk in share.chunks]
+def events_of(centre: Centre, share: Share) -> pl.DataFrame | None:
+    """Accepted lines of a share; None where no chunk has a line of the section.
+
+    The parts are gone when it returns: they are as large again.
+    """
+    found = [
+        chunk
+        for chunk in share.chunks
+        if stage_of(centre, chunk.group, chunk.attempt).holds(f"{chunk.number:05d}.{share.section}")
+    ]
+    if not found:
+        return None
+    parts = [accepted_events(centre, chunk, share.section) for chunk in found]
     # A chunk lacks the columns that it has no value of; in one piece, rows are gathered cheaply.
     return pl.concat(parts, how="diagonal", rechunk=True)
 
