@@ -67,9 +67,16 @@ GOOD = {
     "insurer_number": ["06130488", "138016", "01130012"],
     "public_payer_number": ["12010013", "80136712", "54016027", "12010014"],
     "recipient_number": ["1234566", "0000018", "0000002"],
+    "institution_code": ["1311234569", "0110110016"],
+    "treatment_month": ["202605", "186801", "186712"],
     "municipality_code": ["131016", "012131", "012050", "999999"],
     "member_id": ["1234567890", "0000000000"],
     "new_my_number": ["123456789069", "123456789060"],
     "insurer_code": ["06130488"],
 }
-WRONG_DIGITS = {"my_number": ["621498320258"], "insurer_number": ["06130480", "0613048"]}
+WRONG_DIGITS = {
+    "institution_code": ["1311234560"],
+    "treatment_month": ["202613", "202600"],
+    "my_number": ["621498320258"],
+    "insurer_number": ["06130480", "0613048"],
+}

@@ -46,7 +46,8 @@ def samples(form: Format, section: str, **values: str) -> dict[str, str]:
     """A good record of a section: the samples of the definition, some fields replaced."""
     record = form.section(section)
     good = {item.name: item.sample for item in form.fields(record)}
-    unused = {"public_payer_number": "", "recipient_number": "", "welfare_office_name": ""}
+    welfare = ("public_payer_number", "recipient_number", "welfare_office_name")
+    unused = dict.fromkeys(welfare, "") if section == "qualification" else {}
     return {**good, **unused, "record_type_code": record.code, **values}
 
 
@@ -96,8 +97,8 @@ def together(lines: Iterable[bytes], form: Format) -> bytes:
     return b"".join(line + form.file.line_end for line in lines)
 
 
-def persons(form: Format, count: int, **values: str) -> Plain:
-    """Newly registered persons with three lines each."""
+def persons(form: Format, count: int, *, whole: bool = False, **values: str) -> Plain:
+    """Newly registered persons with a line of each required section, or of every section."""
     return Plain(
         form,
         tuple(
@@ -106,6 +107,6 @@ def persons(form: Format, count: int, **values: str) -> Plain:
                 samples(form, record.section, record_number=f"{number:010d}", **values),
             )
             for number in range(1, count + 1)
-            for record in form.records
+            for record in (form.records if whole else form.required)
         ),
     )

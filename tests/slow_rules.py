@@ -55,12 +55,7 @@ def luhn(body: str) -> int:
     return -total % 10
 
 
-def right(check: str, value: str) -> bool:
-    """Whether a value that is well formed passes a check of its content."""
-    if check == "no_delimiter":
-        return not set(value) & set(',"')
-    if check == "package_name":
-        return len(value) > len("PK_.age") and value[:3] == "PK_" and value[-4:] == ".age"
+def right_digit(check: str, value: str) -> bool:
     body, digit = value[:-1], int(value[-1])
     if check == "my_number_check_digit":
         weights = (6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2)
@@ -74,12 +69,26 @@ def right(check: str, value: str) -> bool:
     return digit == luhn(body)
 
 
+def right(check: str, value: str) -> bool:
+    """Whether a value that is well formed passes a check of its content."""
+    if check.endswith("_check_digit"):
+        return right_digit(check, value)
+    if check == "no_delimiter":
+        return not set(value) & set(',"')
+    if check == "package_name":
+        return len(value) > len("PK_.age") and value[:3] == "PK_" and value[-4:] == ".age"
+    assert check == "year_month"
+    return day(f"{value}01") is not None
+
+
 CODES = {
     "my_number_check_digit": "R201",
     "insurer_check_digit": "R202",
     "municipality_check_digit": "R203",
     "public_payer_check_digit": "R204",
     "recipient_check_digit": "R205",
+    "institution_check_digit": "R206",
+    "year_month": "R105",
     "no_delimiter": "R109",
     "package_name": "R110",
 }

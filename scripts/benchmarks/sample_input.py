@@ -42,7 +42,7 @@ def main() -> None:
     if catalogue is None:
         raise SystemExit("\n".join(problems))
     form = catalogue.formats[FORMAT]
-    persons = given.rows // len(form.records)
+    persons = given.rows // len(form.required)
     bulk = write_bulk(
         given.folder,
         form,
@@ -60,7 +60,7 @@ def main() -> None:
         "file": file.name,
         "bytes": bulk.file.length,
         "sha256": bulk.file.sha256,
-        "sections": [f"{record.code}.csv" for record in form.records],
+        "sections": [f"{record.code}.csv" for record in form.required],
         "expected": asdict(bulk.counts),
         "faults": dict(bulk.faults),
         "sender": SENDER,
@@ -71,13 +71,13 @@ def main() -> None:
 
 
 def codes(*, every: bool) -> list[str]:
-    """Faults of single files: R4xx asks the tables, which peers do not have.
+    """Faults of single files: R4xx asks the tables, R222 the site, which peers do not have.
 
     Args:
         every: those too that give a person a line more or less, so the thirds are not quite equal.
     """
     found = codes_without_history(INSURER, equal_sections=not every)
-    return [code for code in found if not code.startswith("R4")]
+    return [code for code in found if code != "R222" and not code.startswith("R4")]
 
 
 def split(file: Path, form: Format) -> None:
@@ -87,7 +87,7 @@ def split(file: Path, form: Format) -> None:
             record.code.encode(): stack.enter_context(
                 file.with_name(f"{record.code}.csv").open("wb")
             )
-            for record in form.records
+            for record in form.required
         }
         for line in stack.enter_context(file.open("rb")):
             target = targets.get(line[11:13])

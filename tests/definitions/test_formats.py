@@ -71,7 +71,7 @@ def test_every_sample_satisfies_its_own_field(catalogue: Catalogue, name: str) -
 @inbound
 def test_a_file_of_samples_passes_gate_decoder_and_rules(catalogue: Catalogue, name: str) -> None:
     form = catalogue.formats[name]
-    content = persons(form, 3).content()
+    content = persons(form, 3, whole=True).content()
     verdict = Gate(form).read([content])
     assert verdict.code is None
     data = content[verdict.cuts[0].offset : verdict.cuts[-1].offset]
@@ -229,6 +229,7 @@ def test_the_three_branch_numbers_are_told_apart(catalogue: Catalogue) -> None:
     names = {term.label: term.name for term in catalogue.terms}
     assert names["被保険者枝番"] == "member_id"
     assert names["枝番"] == "insured_branch_number"
+    assert names["被保険者枝番（医療券・調剤券）"] == "ticket_branch_number"
 
 
 @pytest.mark.requirement("R033")
@@ -248,11 +249,46 @@ def test_a_welfare_qualification_has_its_office_and_numbers(catalogue: Catalogue
     assert {"welfare_office_name", "public_payer_number", "recipient_number"} <= names
 
 
+SECTIONS = {  # of the 資格履歴ファイル that insurers register, in the source's words
+    "information_control": (
+        "オプトアウト 自己情報提供不可フラグ 特定健診情報提供に係る本人同意フラグ"
+    ),
+    "elderly_certificate": "交付年月日 有効開始年月日 有効終了年月日 一部負担金割合 回収年月日",
+    "limit_certificate": (
+        "証区分（限度額適用認定証関連） 交付年月日 有効開始年月日 有効終了年月日 適用区分 "
+        "長期入院該当年月日 回収年月日"
+    ),
+    "specific_disease_certificate": (
+        "交付年月日 有効開始年月日 有効終了年月日 認定疾病区分 自己負担限度額 回収年月日"
+    ),
+}
+
+
+@pytest.mark.requirement("R032", "R034")
+@pytest.mark.parametrize("section", sorted(SECTIONS))
+def test_a_section_has_the_items_of_the_source_in_its_order(
+    catalogue: Catalogue, section: str
+) -> None:
+    record = catalogue.formats["member_registration"].section(section)
+    assert [item.label for item in record.own] == SECTIONS[section].split()
+    assert not record.required
+
+
+@pytest.mark.requirement("R037")
+def test_a_medical_ticket_has_35_items_of_one_month_and_is_for_welfare_alone(
+    catalogue: Catalogue,
+) -> None:
+    record = catalogue.formats["member_registration"].section("medical_ticket")
+    assert len(record.own) == 35
+    assert "treatment_month" in {item.name for item in record.own if item.required}
+    assert record.kinds == ("welfare",)
+
+
 def test_what_tells_about_a_person_is_marked_sensitive(catalogue: Catalogue) -> None:
     open_fields = {
         "record_number", "record_type_code", "process_type_code", "insurer_code", "member_id",
         "access_group_code", "member_class_code", "insurer_number", "welfare_office_name",
-        "public_payer_number", "certificate_class",
+        "public_payer_number", "certificate_class", "limit_certificate_class",
     }  # fmt: skip
     form = catalogue.formats["member_registration"]
     for record in form.records:

@@ -123,6 +123,10 @@ def _format(form: Format) -> Iterator[str]:
 
 def _record(form: Format, record: Record) -> Iterator[str]:
     yield f"### {record.code} {record.title} `{record.section}`\n"
+    if not record.required:
+        yield "任意：該当する人だけ / optional: of whom there is something to say\n"
+    if record.kinds:
+        yield f"登録できる保険者の種別 / registered by kinds: {_names(record.kinds)}\n"
     if record.key:
         yield f"一人の中でのキー / key within a person: {_names(record.key)}\n"
     yield _fields(form, record.own)

@@ -168,6 +168,8 @@ def _check_fields(form: Format, catalogue: Catalogue, names: dict[str, str]) -> 
             meant = names.get(field.label)
             problems.append(f"{where}: glossary.toml says {meant!r} for {field.label}")
     for record in form.records:
+        for kind in sorted(set(record.kinds) - set(catalogue.kinds)):
+            problems.append(f"{form.name}.toml {record.section}: kind {kind!r} is not known")
         for check in record.checks:
             if check.code not in catalogue.reasons:
                 problems.append(f"{form.name}.toml: code {check.code} is not in rejects.toml")

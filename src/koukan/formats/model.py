@@ -115,6 +115,8 @@ class Record(Definition):
     code: Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$")]
     section: Identifier
     title: str
+    required: bool = True  # every person has a line of it
+    kinds: tuple[str, ...] = ()  # of insurers that may register it; empty: all
     key: tuple[Identifier, ...] = ()  # beside insurer and number; the same key twice is a duplicate
     own: tuple[Field, ...]
     checks: tuple[Check, ...] = ()
@@ -216,6 +218,11 @@ class Format(Definition):
 
     def section(self, section: str) -> Record:
         return next(record for record in self.records if record.section == section)
+
+    @cached_property
+    def required(self) -> tuple[Record, ...]:
+        """The record types of which every person has a line."""
+        return tuple(record for record in self.records if record.required)
 
     @cached_property
     def names_insurers(self) -> bool:

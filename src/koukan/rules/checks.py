@@ -110,6 +110,11 @@ def _local_public_payer(number: pl.Expr) -> pl.Expr:
     return (number >= "80") | valid("public_payer_number", number)
 
 
+def _year_month(value: pl.Expr) -> pl.Expr:
+    """YYYYMM of any month since 明治."""
+    return value.str.contains("^[0-9]{4}(0[1-9]|1[0-2])$") & (value >= EARLIEST[:6])
+
+
 def _no_delimiter(value: pl.Expr) -> pl.Expr:
     """What is handed on in a CSV file may not shift its fields."""
     return ~value.str.contains(r'[,"]')
@@ -122,6 +127,7 @@ def _package_name(value: pl.Expr) -> pl.Expr:
 
 CHECK_KINDS = {  # whose numbers `koukan.rules.checkdigits` knows
     "my_number_check_digit": "my_number",
+    "institution_check_digit": "institution_code",
     "insurer_check_digit": "insurer_number",
     "municipality_check_digit": "municipality_code",
     "public_payer_check_digit": "public_payer_number",
@@ -135,6 +141,8 @@ CHECKS: dict[str, tuple[str, Callable[[pl.Expr], pl.Expr]]] = {
     "no_delimiter": ("R109", _no_delimiter),
     "package_name": ("R110", _package_name),
     "recipient_check_digit": ("R205", lambda number: valid("recipient_number", number)),
+    "institution_check_digit": ("R206", lambda number: valid("institution_code", number)),
+    "year_month": ("R105", _year_month),
 }
 
 

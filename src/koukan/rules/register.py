@@ -8,8 +8,9 @@ step 1-1: the whole 基本4情報, 資格情報, 各種証情報), and they stan
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -262,12 +263,56 @@ class Judgement:
     persons: Persons
 
 
+def barred_types(form: Format, kinds: Mapping[int, str]) -> dict[int, int]:
+    """保険者コード -> record types that an insurer of its kind may not register, a bit for each."""
+    return {
+        insurer: sum(
+            1 << int(record.code)
+            for record in form.records
+            if record.kinds and kind not in record.kinds
+        )
+        for insurer, kind in kinds.items()
+    }
+
+
+def _barred_lines(lines: Lines, barred: Mapping[int, int]) -> Ints:
+    """Lines of a record type that their insurer may not register."""
+    every = 0
+    for mask in barred.values():
+        every |= mask
+    kinds = [code for code in range(every.bit_length()) if every >> code & 1]
+    rows = np.flatnonzero(np.isin(lines.type, kinds)) if kinds else np.zeros(0, np.int64)
+    if not rows.size:
+        return rows
+    insurers = np.array(sorted(barred), np.int64)
+    masks = np.array([barred[int(insurer)] for insurer in insurers], np.int64)
+    place = np.minimum(np.searchsorted(insurers, lines.insurer[rows]), len(insurers) - 1)
+    known = insurers[place] == lines.insurer[rows]
+    barred_here: Mask = known & (masks[place] >> lines.type[rows] & 1 == 1)
+    return np.asarray(rows[barred_here], np.int64)
+
+
 def judge(
-    form: Format, lines: Lines, repeated: Ints, originals: Ints, contradicting: Ints
+    form: Format,
+    lines: Lines,
+    repeated: Ints,
+    originals: Ints,
+    contradicting: Ints,
+    *,
+    barred: Mapping[int, int] = MappingProxyType({}),
 ) -> Judgement:
-    """Apply the rules over lines; the last three come from `duplicates`."""
+    """Apply the rules over lines.
+
+    Args:
+        repeated, originals, contradicting: as `duplicates` gives them.
+        barred: as `barred_types` gives it; insurers that are not in it may register everything.
+    """
     persons, grouping = persons_of(lines)
-    parts = [_findings(contradicting, "my_number", "R301")]
+    foreign = _barred_lines(lines, barred)
+    parts = [
+        _findings(contradicting, "my_number", "R301"),
+        _findings(foreign, "record_type_code", "R222"),
+    ]
     # A line with a finding of its own may hold anything: it makes nobody a stranger.
     usable = ~lines.bad
     strangers = _differs(lines.insurer, None, persons.of_line, grouping)
@@ -277,14 +322,15 @@ def judge(
     parts.append(_findings(np.flatnonzero(strangers[persons.of_line]), "record_number", "R303"))
     parts.append(_findings(np.flatnonzero(mixed[persons.of_line]), "process_type_code", "R305"))
     wanted = 0
-    for record in form.records:
+    for record in form.required:
         wanted |= 1 << int(record.code)
     kinds = grouping.line_up(np.left_shift(np.int64(1), lines.type))
-    missing = np.bitwise_or.reduceat(kinds, grouping.starts) != wanted
+    missing = np.bitwise_or.reduceat(kinds, grouping.starts) & wanted != wanted
     parts.append(_findings(persons.first[missing], "record_type_code", "R304"))
     rejected = strangers | mixed | missing
     rejected[persons.of_line[np.flatnonzero(lines.bad)]] = True
     rejected[persons.of_line[contradicting]] = True
+    rejected[persons.of_line[foreign]] = True
     shared = persons.of_line[repeated] != persons.of_line[originals]
     rejected |= _fallen_together(lines, persons, rejected, repeated[shared], originals[shared])
     duplicate = np.zeros(len(lines), np.bool_)

@@ -113,12 +113,14 @@ def write_bulk(
     first_person: int = 0,
     bad_persons: int = 0,
     codes: Sequence[str] | None = None,
+    whole_record: bool = False,
 ) -> Bulk:
     """Write a file of newly registered persons, `bad_persons` of them with a fault.
 
     Args:
         bad_persons: R303 takes two for one.
         codes: the faults, in turns; all that need no history when absent.
+        whole_record: with lines of the sections that not every person has.
 
     Raises:
         UsageError: a code is not one of those that new persons can have.
@@ -136,6 +138,7 @@ def write_bulk(
                 insurer=insurer,
                 as_of=as_of,
                 first_record_number=start + 1,
+                whole_record=whole_record,
             )
             # Bad ones up to a person are in proportion: their number does not depend on PIECE.
             bad = [bad_persons * bound // persons for bound in (start, stop)]

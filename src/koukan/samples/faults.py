@@ -36,8 +36,19 @@ __all__ = [
 # changes or losses of persons whom the insurer has registered.
 Needs = Literal["new", "welfare", "insured", "change", "loss"]
 Persons = Sequence[int] | Ints
-SECTIONS = ("basic", "qualification", "certificate")
+SECTIONS = ("basic", "qualification", "certificate")  # of which everybody has a line
+EVERY = ()  # what a person's lines have in common is set in all of them
 PUBLIC_PAYER = text(complete("public_payer_number", np.array([1299999])), 8).item()
+TICKET = {
+    "record_type_code": "05",
+    "ticket_number": "999999999999",
+    "ticket_type": "1",
+    "public_payer_number": "12131231",
+    "recipient_number": "0000018",
+    "treatment_month": "202604",
+    "start_date": "20260401",
+    "end_date": "20260430",
+}
 RECIPIENT = text(complete("recipient_number", np.array([999_999])), 7).item()
 
 
@@ -76,7 +87,10 @@ Apply = Callable[[dict[str, pl.DataFrame], pl.Series, History], dict[str, pl.Dat
 
 @dataclass(frozen=True)
 class RowFault:
-    """One injector; `added`, `rejected` and `duplicate` are lines of each person taken."""
+    """One injector; `added`, `rejected` and `duplicate` are lines of each person taken.
+
+    Whoever has lines of further sections loses them, too.
+    """
 
     apply: Apply
     needs: Needs = "new"
@@ -121,9 +135,15 @@ def inject_all(
             raise UsageError("samples.history", code=code)
         chosen = numbers.gather(np.asarray(persons, np.int64))
         _require(changed, code, fault.needs, chosen)
+        further = sum(
+            frame.filter(of(chosen)).height
+            for name, frame in changed.items()
+            if name not in SECTIONS
+        )
         changed = fault.apply(changed, chosen, history or _NO_HISTORY)
         count = chosen.len()
-        counts = (fault.added * count, fault.rejected * count, fault.duplicate * count)
+        rejected = fault.rejected * count + (further if fault.rejected else 0)
+        counts = (fault.added * count, rejected, fault.duplicate * count)
         expectations.append(Expectation(code, count, *counts))
     return changed, expectations
 
@@ -147,12 +167,13 @@ def _require(frames: Frames, code: str, needs: Needs, chosen: pl.Series) -> None
 
 
 def _changed(sections: Sequence[str], **values: pl.Expr | str | None) -> Apply:
-    """Sets fields in the lines of the chosen persons; a number of values goes by expression."""
+    """Sets fields in these lines of the chosen persons; a number of values goes by expression."""
 
     def apply(
         frames: dict[str, pl.DataFrame], chosen: pl.Series, _: History
     ) -> dict[str, pl.DataFrame]:
-        return frames | {name: with_fields(frames[name], chosen, **values) for name in sections}
+        names = sections or frames
+        return frames | {name: with_fields(frames[name], chosen, **values) for name in names}
 
     return apply
 
@@ -164,6 +185,28 @@ def _added(section: str, **values: pl.Expr) -> Apply:
         frames: dict[str, pl.DataFrame], chosen: pl.Series, _: History
     ) -> dict[str, pl.DataFrame]:
         return frames | {section: with_repeated(frames[section], chosen, **values)}
+
+    return apply
+
+
+def _with_ticket(**values: str) -> Apply:
+    """A 医療券 of each chosen person, for whoever may have one."""
+
+    def apply(
+        frames: dict[str, pl.DataFrame], chosen: pl.Series, _: History
+    ) -> dict[str, pl.DataFrame]:
+        empty = frames["medical_ticket"].clear()
+        given = {**TICKET, **values}
+        rows = frames["basic"].filter(of(chosen))
+        lines = rows.select(
+            pl.lit(given[name]).alias(name)
+            if name in given
+            else pl.col(name)
+            if name in rows.columns
+            else pl.lit(None, pl.String).alias(name)
+            for name in empty.columns
+        )
+        return frames | {"medical_ticket": pl.concat([frames["medical_ticket"], lines])}
 
     return apply
 
@@ -209,7 +252,7 @@ def _registered_as_new(
     frames: dict[str, pl.DataFrame], chosen: pl.Series, history: History
 ) -> dict[str, pl.DataFrame]:
     common = {"process_type_code": NEW, "member_id": None, "new_my_number": None}
-    frames = _changed(SECTIONS, **common)(frames, chosen, history)
+    frames = _changed(EVERY, **common)(frames, chosen, history)
     dates = {name: None for name in frames["basic"].columns if name.endswith("_change_date")}
     return _changed(("basic",), **dates)(frames, chosen, history)
 
@@ -226,7 +269,7 @@ ROW_FAULTS: Mapping[str, RowFault] = {
     "R106": RowFault(_changed(_BASIC, name="\ue000" + _TAIL)),  # F040 in CP932: a 外字
     "R107": RowFault(_changed(_BASIC, name_kana="か" + pl.col("name_kana").str.slice(1))),
     "R108": RowFault(_changed(_BASIC, name="〓" + _TAIL)),
-    "R201": RowFault(_changed(SECTIONS, my_number=wrong_digit("my_number"))),
+    "R201": RowFault(_changed(EVERY, my_number=wrong_digit("my_number"))),
     "R202": RowFault(
         _changed(_QUALIFICATION, insurer_number=wrong_digit("insurer_number")), "insured"
     ),
@@ -238,6 +281,7 @@ ROW_FAULTS: Mapping[str, RowFault] = {
     "R205": RowFault(
         _changed(_QUALIFICATION, recipient_number=wrong_digit("recipient_number")), "welfare"
     ),
+    "R206": RowFault(_with_ticket(institution_code="1311234560"), "welfare", added=1, rejected=4),
     "R211": RowFault(
         _changed(
             _QUALIFICATION, disqualification_date=pl.col("qualification_date"), loss_reason="99"
@@ -248,14 +292,15 @@ ROW_FAULTS: Mapping[str, RowFault] = {
         _changed(_QUALIFICATION, disqualification_date=None, loss_reason=None), "loss"
     ),
     "R214": RowFault(_changed(_QUALIFICATION, loss_reason="99")),
-    "R215": RowFault(_changed(SECTIONS, member_id="9999999999")),
-    "R216": RowFault(_changed(SECTIONS, process_type_code=CHANGE)),
-    "R217": RowFault(_changed(SECTIONS, new_my_number=pl.col("my_number"))),
+    "R215": RowFault(_changed(EVERY, member_id="9999999999")),
+    "R216": RowFault(_changed(EVERY, process_type_code=CHANGE)),
+    "R217": RowFault(_changed(EVERY, new_my_number=pl.col("my_number"))),
     "R218": RowFault(
         _changed(_QUALIFICATION, public_payer_number=PUBLIC_PAYER, recipient_number=RECIPIENT),
         "insured",
     ),
     "R219": RowFault(_changed(_QUALIFICATION, recipient_number=RECIPIENT), "insured"),
+    "R222": RowFault(_with_ticket(), "insured", added=1, rejected=4),
     "R301": RowFault(_added("basic", address=pl.col("address") + "　別棟"), added=1, rejected=4),
     "R302": RowFault(_changed(_CERTIFICATE, issue_date=None)),
     "R303": RowFault(_one_number_for_two),
@@ -268,7 +313,7 @@ ROW_FAULTS: Mapping[str, RowFault] = {
         _from_history(CHANGE, "member_id", lambda history: history.members["member_id"]),
         history=True,
     ),
-    "R403": RowFault(_changed(SECTIONS, process_type_code=RE_ENTRY)),
+    "R403": RowFault(_changed(EVERY, process_type_code=RE_ENTRY)),
     "R404": RowFault(
         _from_history(None, "new_my_number", lambda history: history.members["my_number"]),
         "change",

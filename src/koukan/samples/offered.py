@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -63,6 +63,7 @@ class Wish:
         codes: faults of lines, each in one person or line.
         spoilt: the fault of the whole file.
         mode: 照会方式, for formats that have one.
+        whole_record: with lines of the sections that not every person has.
     """
 
     rows: int | None = None
@@ -70,6 +71,18 @@ class Wish:
     codes: tuple[str, ...] = ()
     spoilt: FileFault | None = None
     mode: str | None = None
+    whole_record: bool = False
+
+
+def with_whole_record(form: Format, wished: Wish) -> Wish:
+    """The same file with lines of every section.
+
+    Raises:
+        UsageError: a format whose records have no optional sections.
+    """
+    if form.required == form.records:
+        raise UsageError("samples.no_whole_record", format=form.name)
+    return replace(wished, whole_record=True)
 
 
 def wish(
@@ -125,6 +138,7 @@ def _written(target: Path | BinaryIO, form: Format, sender: SampleSender, wished
         as_of=NIGHT_DAY,
         bad_persons=len(wished.codes),
         codes=wished.codes,
+        whole_record=wished.whole_record,
     )
     return bulk.file.lines
 

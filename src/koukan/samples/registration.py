@@ -16,6 +16,7 @@ import polars as pl
 from koukan.formats.model import Format, Record
 from koukan.rules.checkdigits import complete
 from koukan.samples.draws import Draws, day_number, day_text
+from koukan.samples.further import further_frames
 from koukan.samples.population import PERSON, text, wide
 from koukan.samples.writing import WrittenFile, write_file
 
@@ -60,6 +61,7 @@ def registration_frames(
     member_ids: pl.Series | None = None,
     new_my_numbers: pl.Series | None = None,
     first_record_number: int = 1,
+    whole_record: bool = False,
 ) -> dict[str, pl.DataFrame]:
     """The three sections of every person, row by row in the order of `people`.
 
@@ -69,6 +71,7 @@ def registration_frames(
         member_ids: 被保険者枝番 of each person; needed for changes and losses, null for new ones.
         new_my_numbers: 更新後個人番号 of each person, null for most.
         as_of: the day on which the insurer writes the file.
+        whole_record: some persons have lines of the other sections, too; else these are empty.
 
     Returns:
         section -> frame of strings with the format's fields in file order; null is empty.
@@ -92,7 +95,17 @@ def registration_frames(
     frame = _with_basic(frame, insurer)
     frame = _with_qualification(frame, insurer)
     frame = _with_certificate(frame, insurer)
-    return {record.section: _section(form, record, frame) for record in form.records}
+    further = (
+        further_frames(frame, kind=insurer.kind, insurer_code=insurer.code, as_of=as_of)
+        if whole_record
+        else {}
+    )
+    return {
+        record.section: _section(
+            form, record, frame if record.required else further.get(record.section, frame[:0])
+        )
+        for record in form.records
+    }
 
 
 def joined(parts: Iterable[Frames]) -> dict[str, pl.DataFrame]:

@@ -20,7 +20,9 @@ NAME = "MR_kenpo-a_000001.csv"
 OFFLINE = [
     code
     for code, fault in ROW_FAULTS.items()
-    if not fault.history and fault.needs in ("new", "insured") and not code.startswith("R4")
+    if not fault.history
+    and fault.needs in ("new", "insured")
+    and not code.startswith(("R4", "R222"))  # which need the tables or the site
 ]
 
 

@@ -49,6 +49,19 @@ def test_a_sample_has_its_agreed_name_and_passes_the_gate(
     assert f"koukan validate --format {name} {path.name}" in said.err
 
 
+def test_a_whole_record_has_lines_that_not_everybody_has(call, tmp_path, catalogue) -> None:
+    form = catalogue.formats["member_registration"]
+    content = sample(call, tmp_path, form.name, "--whole-record", "--rows", "3000")
+    types = {line[11:13].decode() for line in content.split(b"\r\n")[1:-2]}
+    options = ("--whole-record", "--output", str(tmp_path), "--json")
+    missing = call("sample", "my_number_query", *options)
+
+    # A health society issues no 医療券.
+    assert types == {record.code for record in form.records} - {"05"}
+    assert verdict(catalogue, form.name, content).code is None
+    assert (missing.code, missing.error["key"]) == (64, "samples.no_whole_record")
+
+
 @each
 def test_the_same_seed_gives_the_same_file_and_another_one_another(
     call, tmp_path, name: str

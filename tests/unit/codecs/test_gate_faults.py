@@ -87,7 +87,7 @@ LINE_FAULTS: dict[str, tuple[bytes, str, int]] = {
         "F118",
         7,
     ),
-    "unknown type": (mended(PLAIN, change(10, b",03,", b",04,")), "F111", 10),
+    "unknown type": (mended(PLAIN, change(10, b",03,", b",09,")), "F111", 10),
     "type of another format": (mended(PLAIN, change(10, b",03,", b",21,")), "F111", 10),
     "control record in the middle": (mended(PLAIN, insert(6, LINES[0])), "F111", 6),
     "header in the middle": (

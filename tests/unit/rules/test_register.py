@@ -18,6 +18,7 @@ from koukan.rules.register import (
     NONE,
     Judgement,
     Lines,
+    barred_types,
     companions,
     duplicate_candidates,
     duplicates,
@@ -28,7 +29,9 @@ from koukan.rules.register import (
 from koukan.rules.schema import FINDINGS
 
 FORM = shipped_format("csv")
-TYPES = [int(record.code) for record in FORM.records]
+TYPES = [int(record.code) for record in FORM.required]
+TICKET = int(FORM.section("medical_ticket").code)
+BARRED = {6990014: 1 << TICKET, 1130012: 0}  # the second one may register anything
 Found = set[tuple[int, str, str]]
 
 
@@ -61,7 +64,7 @@ def judged(lines: list[Line]) -> tuple[Judgement, Found]:
     whole = columns(lines)
     rows = duplicate_candidates(whole)
     digests = [np.array([lines[row].content for row in rows], np.uint64)] * 2
-    judgement = judge(FORM, whole, *duplicates(whole, rows, digests))
+    judgement = judge(FORM, whole, *duplicates(whole, rows, digests), barred=BARRED)
     return judgement, set(judgement.findings.rows())
 
 
@@ -107,7 +110,11 @@ def slow(lines: list[Line]) -> Slow:
             for name in ("my_number", "member_id", "new_my_number")
         )
         mixed = len({line.process for line in good}) > 1
-        missing = {lines[row].type for row in rows} != set(TYPES)
+        missing = not set(TYPES) <= {lines[row].type for row in rows}
+        foreign = [
+            row for row in rows if (lines[row].type, lines[row].insurer) == (TICKET, 6990014)
+        ]
+        findings |= {(row, "record_type_code", "R222") for row in foreign}
         if stranger:
             findings |= {(row, "record_number", "R303") for row in rows}
         if mixed:
@@ -115,7 +122,7 @@ def slow(lines: list[Line]) -> Slow:
         if missing:
             findings.add((rows[0], "record_type_code", "R304"))
         broken = any(lines[row].bad or row in contradicting for row in rows)
-        rejected[person] = stranger or mixed or missing or broken
+        rejected[person] = stranger or mixed or missing or broken or bool(foreign)
     fall_together(lines, same, duplicate, rejected)
     return Slow(findings, duplicate, rejected)
 
@@ -158,8 +165,9 @@ def random_lines(draws: random.Random) -> list[Line]:
                 "member_id": draws.choice([NONE, 7]),
                 "new_my_number": NONE,
             }
-            for kind in TYPES:
-                for _ in range(draws.choice([1, 1, 1, 1, 0, 2])):
+            for kind in (*TYPES, TICKET):
+                often = [0, 0, 0, 1] if kind == TICKET else [1, 1, 1, 1, 0, 2]
+                for _ in range(draws.choice(often)):
                     line = Line(
                         reception=reception,
                         record_number=record_number,
@@ -205,7 +213,7 @@ def test_the_rules_over_lines_agree_with_plain_python(long: bool) -> None:
             values = [getattr(lines[row], name) for row in persons.first]
             assert getattr(persons, name).tolist() == values
         codes.update(code for _, _, code in findings)
-    assert set(codes) == {"R301", "R303", "R304", "R305"}
+    assert set(codes) == {"R222", "R301", "R303", "R304", "R305"}
 
 
 def test_companions_fall_with_the_lines_of_their_person(long: bool) -> None:
@@ -300,6 +308,19 @@ def test_a_new_registration_needs_all_three_kinds_of_information() -> None:
         judgement, found = judged(lines)
         assert found == {(0, "record_type_code", "R304")}
         assert judgement.rejected.all()
+
+
+def test_types_are_barred_by_the_kind_of_their_insurer() -> None:
+    found = barred_types(FORM, {1: "welfare", 2: "health_society", 3: "elderly_union"})
+    codes = {
+        insurer: {record.section for record in FORM.records if mask >> int(record.code) & 1}
+        for insurer, mask in found.items()
+    }
+    assert codes[2] == {"medical_ticket"}
+    assert codes[3] == {"medical_ticket", "elderly_certificate"}
+    assert codes[1] == {record.section for record in FORM.records if not record.required} - {
+        "medical_ticket"
+    }
 
 
 def test_the_same_person_sent_twice_is_a_duplicate_once() -> None:

@@ -105,8 +105,17 @@ class Judge:
             repeated = sum(len(same) - 1 for same in by_key.values() if len(set(same)) == 1)
             if len({(row["insurer_code"], row["my_number"]) for _, row in lines}) > 1:
                 codes.add("R303")
-            if {section for section, _ in lines} != {item.section for item in form.records}:
+            found = {section for section, _ in lines}
+            if not {item.section for item in form.records if item.required} <= found:
                 codes.add("R304")
+            offices = {
+                row.get("public_payer_number")
+                for section, row in lines
+                if section == "qualification"
+            }
+            kind = "welfare" if any(offices) else "health_society"
+            if any(kind not in (form.section(name).kinds or [kind]) for name in found):
+                codes.add("R222")
             if len({row["process_type_code"] for _, row in lines}) > 1:
                 codes.add("R305")
             if not codes:

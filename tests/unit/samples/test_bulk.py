@@ -17,9 +17,16 @@ from koukan.samples.scenario import SCENARIO
 DAY = date(2026, 4, 1)
 
 
+@pytest.mark.parametrize("whole_record", [False, True])
 @pytest.mark.parametrize("place", [1, -1])
 def test_counts_are_what_the_lines_come_to(
-    form: Format, judge: Any, read: Callable[..., Any], place: int, monkeypatch: pytest.MonkeyPatch
+    form: Format,
+    judge: Any,
+    read: Callable[..., Any],
+    *,
+    place: int,
+    whole_record: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bulk, "PIECE", 300)
     content = io.BytesIO()
@@ -32,6 +39,7 @@ def test_counts_are_what_the_lines_come_to(
         sender="kenpo-a",
         as_of=DAY,
         bad_persons=60,
+        whole_record=whole_record,
     )
     judged = judge.judge(form, read(content.getvalue(), form).rows)
 

@@ -75,7 +75,7 @@ def test_every_fixed_record_has_the_length_of_its_type(catalogue: Any) -> None:
     _, content = _written(form, _frames(form, 0, 200))
     lines = content.split(b"\r\n")[1:-2]
 
-    for place, record in enumerate(form.records):
+    for place, record in enumerate(form.required):
         length = sum(item.slot for item in form.fields(record))
         assert {len(line) for line in lines[place::3]} == {length}
 

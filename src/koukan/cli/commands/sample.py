@@ -20,6 +20,7 @@ MODES = ("1", "2")
 @click.option("--rows", type=click.IntRange(min=1), metavar="N")
 @click.option("--seed", type=click.IntRange(min=0), default=1, metavar="N")
 @click.option("--mode", type=click.Choice(MODES))
+@click.option("--whole-record", is_flag=True)
 @click.option("--fault", "faults", multiple=True, metavar="CODE")
 @click.option("--sender", metavar="NAME")
 @click.option("--output", "target", type=click.Path(path_type=Path), metavar="FILE")
@@ -30,6 +31,7 @@ def sample(
     rows: int | None,
     seed: int,
     mode: str | None,
+    whole_record: bool,
     faults: tuple[str, ...],
     sender: str | None,
     target: Path | None,
@@ -52,6 +54,7 @@ def sample(
     if os.path.lexists(path):
         raise UsageError("cli.exists", path=path.name)
     wished = offered.wish(form, faults, rows=rows, seed=seed, mode=mode)
+    wished = offered.with_whole_record(form, wished) if whole_record else wished
     lines = offered.write_sample(path, form, one, wished)
     if settings.json:
         output.document("sample", {"path": str(path), "lines": lines})

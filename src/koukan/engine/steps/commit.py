@@ -195,7 +195,7 @@ def settled(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome)
 def plan(centre: Centre, receptions: list[Reception], chunks: list[Chunk]) -> list[Share]:
     """Shares of rows, each as large as the site allows, the widest section first."""
     form = centre.bundle_of(receptions[0]).form
-    limit = centre.site.limits.piece_rows * len(form.records)
+    limit = centre.site.limits.piece_rows * len(form.required)
     parts = min(-(-sum(chunk.rows for chunk in chunks) // limit), len(chunks))
     shares: list[list[Chunk]] = [[] for _ in range(parts)]
     for number, chunk in enumerate(chunks):  # evenly: the longest share is what is waited for

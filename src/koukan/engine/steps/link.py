@@ -32,6 +32,7 @@ from koukan.rules.register import (
     Mask,
     Persons,
     Small,
+    barred_types,
     companions,
     duplicate_candidates,
     duplicates,
@@ -145,7 +146,8 @@ def run(
         twice = duplicates(
             lines, rows, digests(centre, chunks, rows, 11 if form.file.syntax == "csv" else 10)
         )
-        judgement = judge(form, lines, *twice)
+        kinds = {int(insurer.code): insurer.kind for insurer in centre.site.insurers}
+        judgement = judge(form, lines, *twice, barred=barred_types(form, kinds))
         issuable = issue(centre, group, judgement.persons)
         refused, out = refusals(centre, content, judgement)
         linked = link_group(centre, judgement.persons, out, issuable)
