@@ -22,6 +22,7 @@ from koukan.tables.definition import TableDefinition, bucket_label, bucket_of_li
 VAULT, PARTITION, HISTORY = "vault", "entrusted_partition", "qualification_history"
 Number = TypeVar("Number", bound=np.generic)
 ROSTER = "roster"  # section of a partition: 紐付番号 <-> 被保険者枝番, one to one
+QUALIFICATION = "qualification"  # section of 加入者資格情報
 FORMAT, FIXED = FORMATS = "member_registration", "member_registration_fixed"
 LINK_DIGITS, MEMBER_DIGITS = 16, 10
 
