@@ -28,6 +28,7 @@ COMMANDS = {
     "validate": "validate",
     "package": "package",
     "history": "history",
+    "changes": "history",
     "ledger": "ledger",
     "verify": "verify",
     "check": "check",

@@ -1,39 +1,61 @@
-"""`koukan history`: what is registered of one person; its output is personal data."""
+"""`koukan history` and `koukan changes`; what they show of persons is personal data."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from koukan.cli import output, shape
+from koukan.cli import output, render_history, shape
 from koukan.cli.settings import Settings
-from koukan.errors import Exit
+from koukan.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from koukan.engine.history import Who
     from koukan.formats import Catalogue
     from koukan.formats.model import Field
 
 
-DAY = re.compile(r"[0-9]{8}")  # as a file has it
+DIGITS = re.compile(r"[0-9]{8}")  # a day as a file has it
+DAY = click.DateTime(["%Y-%m-%d"])
+FORM = "YYYY-MM-DD"
 
 
 @shape.command("history", site=True, json=True)
-@click.argument("insurer")
-@click.argument("member_id")
-def history(settings: Settings, insurer: str, member_id: str) -> int:
-    """All events of a person, section by section."""
+@click.argument("insurer", required=False)
+@click.argument("member_id", required=False)
+@click.option("--link-number", metavar="N")
+@click.option("--spells", is_flag=True)
+@click.option("--on", "day", type=DAY, metavar=FORM)
+@click.option("--known", type=DAY, metavar=FORM)
+def history(
+    settings: Settings,
+    *,
+    insurer: str | None,
+    member_id: str | None,
+    link_number: str | None,
+    spells: bool,
+    day: datetime | None,
+    known: datetime | None,
+) -> int:
+    """All events of a person, section by section; or its spells, or those of one day."""
     with settings.centre() as centre:
-        from koukan.engine.history import look_up
+        from koukan.engine import history as engine
 
-        found = {
-            name: written(frame) for name, frame in look_up(centre, insurer, member_id).items()
-        }
+        who = _who(insurer, member_id, link_number)
+        night = _text(known)
+        if spells or day is not None:
+            told = engine.spells(centre, who, on=day and day.date(), known=night)
+            _show_spells(settings, written(told), _text(day), night)
+            return Exit.DONE
+        events = engine.events(centre, who, known=night)
+        found = {name: written(frame) for name, frame in events.items()}
         if settings.json:
             sections = {name: json.loads(_json(frame)) for name, frame in found.items()}
             output.document("history", {"sections": sections})
@@ -42,6 +64,68 @@ def history(settings: Settings, insurer: str, member_id: str) -> int:
         else:
             output.show(settings.text("cli.nobody"))
     return Exit.DONE
+
+
+@shape.command("changes", site=True, json=True)
+@click.option("--since", required=True, type=DAY, metavar=FORM)
+@click.option("--until", required=True, type=DAY, metavar=FORM)
+@click.option("--insurer", metavar="CODE")
+@click.option("--events", is_flag=True)
+def changes(
+    settings: Settings, *, since: datetime, until: datetime, insurer: str | None, events: bool
+) -> int:
+    """What changed between the ends of two nights."""
+    if events and insurer is None:
+        raise UsageError("history.whose_events")
+    span = (since.strftime("%Y-%m-%d"), until.strftime("%Y-%m-%d"))
+    with settings.centre() as centre:
+        from koukan.engine import changes as engine
+
+        found = engine.changes(centre, *span, insurer=insurer)
+        head = {"since": span[0], "until": span[1], "insurers": found}
+        if not events or insurer is None:
+            if settings.json:
+                output.document("changes", head)
+            else:
+                output.show(*render_history.changes(settings, centre.catalogue, found, insurer))
+            return Exit.DONE
+        frames = engine.changed_events(centre, *span, insurer)
+        told = ((section, written(frame)) for section, frame in frames)
+        if settings.json:
+            for piece in render_history.streamed("changes", head, told):
+                output.raw(piece)
+            return Exit.DONE
+        output.show(*render_history.changes(settings, centre.catalogue, found, insurer))
+        for section, frame in told:
+            output.show(*_lines(centre.catalogue, {section: frame}))
+    return Exit.DONE
+
+
+def _who(insurer: str | None, member_id: str | None, link_number: str | None) -> Who:
+    """Either insurer and member, or the link number."""
+    from koukan.engine.history import Link, Member
+
+    if link_number is not None and insurer is None and member_id is None:
+        return Link(link_number)
+    if link_number is None and insurer is not None and member_id is not None:
+        return Member(insurer, member_id)
+    raise UsageError("history.who")
+
+
+def _text(day: datetime | None) -> str | None:
+    return None if day is None else day.strftime("%Y-%m-%d")
+
+
+def _show_spells(
+    settings: Settings, found: pl.DataFrame, day: str | None, night: str | None
+) -> None:
+    if settings.json:
+        spells = json.loads(_json(found))
+        output.document("history_spells", {"on": day, "known": night, "spells": spells})
+    elif found.height:
+        output.show(render_history.spells(settings, found))
+    else:
+        output.show(settings.text("cli.nobody"))
 
 
 def written(frame: pl.DataFrame) -> pl.DataFrame:
@@ -68,10 +152,10 @@ def _lines(catalogue: Catalogue, found: Mapping[str, pl.DataFrame]) -> Iterator[
             yield f"■ {record.title} {place}/{frame.height}"
             for name, value in event.items():
                 if value is not None and value != "":
-                    yield f"  {labels.get(name, name)}: {told(value, fields.get(name), catalogue)}"
+                    yield f"  {labels.get(name, name)}: {shown(value, fields.get(name), catalogue)}"
 
 
-def told(value: object, item: Field | None, catalogue: Catalogue) -> str:
+def shown(value: object, item: Field | None, catalogue: Catalogue) -> str:
     """A value for people: days as days, and what a code means where its list says so.
 
     Days that are not wholly known have zeros, and stand as text: 1975-00-00.
@@ -81,9 +165,9 @@ def told(value: object, item: Field | None, catalogue: Catalogue) -> str:
         return text
     if item.codes is not None:
         return f"{text} {catalogue.codes[item.codes].values.get(text, '')}".rstrip()
-    if item.type == "date" and DAY.fullmatch(text):
+    if item.type == "date" and DIGITS.fullmatch(text):
         return f"{text[:4]}-{text[4:6]}-{text[6:]}"
     return text
 
 
-COMMANDS = {"history": history}
+COMMANDS = {"history": history, "changes": changes}
