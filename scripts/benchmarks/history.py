@@ -1,0 +1,157 @@
+"""Measure the 資格履歴: a million persons and days at once, and one person alone.
+
+  scripts/bench history                              # 3 million persons, 3 spells each
+  scripts/bench history --persons 30000000 --folder /var/tmp/history
+  scripts/bench history --nights 300 --json          # the same rows in many small files
+
+The history is laid first, by the tables' own code; with --folder it stays there for the next run.
+Each round is a process of its own. `asof_s` is the first time that it asks, when every file's hash
+is compared as well; `asof_again_s` the second time; `asof_known_s` as known at the end of a night.
+Exit code 50: the answers are not those that were drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import measuring
+from ingest import WRONG, Parser
+
+PACKAGES = ("polars", "numpy", "pyarrow", "deltalake", "cryptography")
+MOST_SPELLS, MOST_NIGHTS = 15, 3000
+Result = dict[str, Any]
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    head, text = (__doc__ or "").split("\n", 1)
+    parser = Parser("scripts/bench history", description=head, epilog=text)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--persons", type=int, default=3_000_000)
+    parser.add_argument("--spells", type=int, default=3, help="of each person")
+    parser.add_argument("--nights", type=int, help="groups that brought them; as many as spells")
+    parser.add_argument("--questions", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="where the history is kept between runs")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args(arguments)
+    given.nights = given.nights or given.spells
+    if not 1 <= given.spells <= MOST_SPELLS or given.nights not in range(
+        given.spells, MOST_NIGHTS + 1, given.spells
+    ):
+        parser.error("--spells from 1 to 15, --nights a multiple of them up to 3,000")
+    if min(given.rounds, given.questions) < 1 or given.persons < 1_000:
+        parser.error("--rounds and --questions from 1, --persons from 1,000")
+    return given
+
+
+def main() -> int:
+    os.umask(0o077)
+    given = parse(sys.argv[1:])
+    with tempfile.TemporaryDirectory(prefix="koukan-bench-") as name:
+        try:
+            folder, made = laid(given, given.folder or Path(name))
+            rounds = [one_round(given, folder, at) for at in range(given.rounds)]
+        except measuring.Failed as problem:
+            print(f"scripts/bench: {problem}", file=sys.stderr)
+            return WRONG
+    wrong = [each for each in rounds if each["found"] != each["drawn"]]
+    if wrong or made["spells"] != given.persons * given.spells:
+        print("scripts/bench: the answers are not those that were drawn", file=sys.stderr)
+        return WRONG
+    found = summary(given, made, rounds)
+    print(json.dumps(found)) if given.json else show(found)
+    return 0
+
+
+def laid(given: argparse.Namespace, kept: Path) -> tuple[Path, Result]:
+    """The history in its folder: one that was laid whole has a note beside it."""
+    folder = kept / f"{given.persons}-{given.spells}-{given.nights}-{given.seed}"
+    note = folder / "made.json"
+    if note.is_file():
+        found: Result = json.loads(note.read_text(encoding="utf-8"))
+        return folder, found
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    print(f"laying the history of {given.persons:,} persons …", file=sys.stderr)
+    options = [
+        str(one)
+        for name in ("persons", "spells", "nights", "seed")
+        for one in (f"--{name}", getattr(given, name))
+    ]
+    made = measuring.run("history_site.py", folder, *options)
+    os.sync()
+    note.write_text(json.dumps(made), encoding="utf-8")
+    return folder, made
+
+
+def one_round(given: argparse.Namespace, folder: Path, at: int) -> Result:
+    """Ask once; the files are in the page cache."""
+    measuring.warm(sorted((folder / "site" / "tables").rglob("*.parquet")))
+    options = [
+        str(one)
+        for name in ("persons", "spells", "questions", "seed")
+        for one in (f"--{name}", getattr(given, name))
+    ]
+    found = measuring.run("koukan_history.py", folder, *options)
+    print(
+        f"round {at + 1} of {given.rounds}: {found['first']['seconds']:.2f} s, "
+        f"again {found['again']['seconds']:.2f} s, one {found['ones']['member_ms']:.1f} ms",
+        file=sys.stderr,
+    )
+    return found
+
+
+def summary(given: argparse.Namespace, made: Result, rounds: list[Result]) -> Result:
+    """Times are medians over the rounds, memory is the highest of all."""
+
+    def middle(*names: str) -> float:
+        return median(each[names[0]][names[1]] for each in rounds)
+
+    return {
+        "asof_s": round(middle("first", "seconds"), 3),
+        "asof_again_s": round(middle("again", "seconds"), 3),
+        "asof_known_s": round(middle("known", "seconds"), 3),
+        "asof_cpu_s": round(middle("first", "cpu_s"), 3),
+        "one_ms": round(middle("ones", "member_ms"), 1),
+        "one_link_ms": round(middle("ones", "link_ms"), 1),
+        "peak_rss_mib": round(max(each["rss_mib"] for each in rounds)),
+        "persons": given.persons,
+        "spells": made["spells"],
+        "questions": given.questions,
+        "answers": rounds[0]["found"]["answers"],
+        "files": made["files"],
+        "history_mib": round(made["bytes"] / 1024**2),
+        "versions": {"koukan": rounds[0]["version"], "python": platform.python_version()}
+        | {package: version(package) for package in PACKAGES},
+        "cores": len(os.sched_getaffinity(0)),
+    }
+
+
+def show(found: Result) -> None:
+    """The same for people."""
+    print(
+        f"\n{found['persons']:,} persons, {found['spells']:,} spells in {found['files']:,} files, "
+        f"{found['history_mib']:,} MiB, {found['cores']} cores\n"
+    )
+    print(
+        f"{found['questions']:,} persons and days: {found['asof_s']:.2f} s "
+        f"(again {found['asof_again_s']:.2f} s, as once known {found['asof_known_s']:.2f} s)"
+    )
+    print(f"one person: {found['one_ms']:.1f} ms (by link number {found['one_link_ms']:.1f} ms)")
+    print(f"memory: {found['peak_rss_mib']:,} MiB")
+    print(", ".join(f"{name} {number}" for name, number in found["versions"].items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,265 @@
+"""Make what `history.py` measures on: a site whose 資格履歴 holds the spells of many persons.
+
+  history_site.py FOLDER --persons N --spells K --nights G --seed S
+
+The rows are drawn here and written by the tables' own code under the site's own keys: G groups, a
+K-th of which bring everybody's first spell, the next ones everybody's second, and so on; and the
+rosters. Started as a process of its own, so that nothing of it is in anybody's time or memory.
+Prints one JSON document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import measuring
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from koukan.engine.centre import Centre, held_version, initialise, open_centre, version_of
+from koukan.engine.steps.commit import file_name
+from koukan.flows.registration import FORMAT, HISTORY, PARTITION, ROSTER
+from koukan.ledger import Ledger
+from koukan.rules.checkdigits import complete
+from koukan.samples.draws import Draws, day_number
+from koukan.samples.population import text, wide
+from koukan.samples.vocabulary import GIVEN_HEADS, SURNAME_HEADS
+from koukan.tables.definition import bucket_label, bucket_of_link
+from koukan.tables.table import DataFile
+
+Ints = npt.NDArray[np.int64]
+INSURERS, BUCKETS, SHARE = 20, 64, 16  # SHARE: buckets whose members go into one roster file
+SPELLS = 15  # at most: spells of one person are with as many insurers
+FIRST = day_number(date(2006, 4, 1))
+NIGHT = datetime(2026, 4, 1, 12, 0, tzinfo=UTC)  # of the first group; each has a night of its own
+NAMES = [f"{family}　{given}子" for family, _ in SURNAME_HEADS for given, _ in GIVEN_HEADS]
+SITE = """\
+buckets = {buckets}
+
+[[sender]]
+name = "kenpo"
+title = "架空健康保険組合連合"
+doors = ["dedicated_terminal"]
+insurers = {codes}
+"""
+INSURER = """
+[[insurer]]
+code = "{code}"
+kind = "health_society"
+title = "架空健康保険組合"
+"""
+
+
+class Shape(NamedTuple):
+    """How many spells everybody has, and how many groups bring them: a multiple."""
+
+    spells: int
+    nights: int
+
+
+class Lives(NamedTuple):
+    """Persons of one bucket in the order of their 紐付番号."""
+
+    draws: Draws
+    persons: Ints  # their counters
+    links: Ints
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--persons", type=int, required=True)
+    parser.add_argument("--spells", type=int, required=True)
+    parser.add_argument("--nights", type=int, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    given = parser.parse_args()
+    os.umask(0o077)
+    measuring.say(make(given.folder, given.persons, Shape(given.spells, given.nights), given.seed))
+
+
+def make(folder: Path, persons: int, shape: Shape, seed: int) -> dict[str, object]:
+    """The whole site."""
+    root, key = folder / "site", folder / "keys" / "batch.key"
+    root.mkdir(mode=0o700, parents=True)
+    codes = text(complete("insurer_number", 699_000 + np.arange(INSURERS, dtype=np.int64)), 8)
+    head = SITE.format(buckets=BUCKETS, codes=json.dumps(codes.to_list()))
+    whole = head + "".join(INSURER.format(code=code) for code in codes)
+    (root / "site.toml").write_text(whole, encoding="utf-8")
+    initialise(root, key)
+    centre = open_centre(root, key)
+    lives = list(everybody(centre, persons, seed))
+    for group in range(1, shape.nights + 1):
+        commit(centre, group, codes, lives, shape)
+    found = {
+        "persons": persons,
+        "spells": sum(file.rows for file in centre.snapshot(HISTORY).files()),
+        "files": len(centre.snapshot(HISTORY).files()),
+        "bytes": sum(file.size for file in centre.snapshot(HISTORY).files()),
+        "buckets": BUCKETS,
+    }
+    centre.close()
+    return found
+
+
+def everybody(centre: Centre, persons: int, seed: int) -> Iterator[Lives]:
+    """All persons by bucket."""
+    links = centre.link_issuer.issue(np.arange(persons, dtype=np.int64))
+    order = np.argsort(links)
+    links = links[order]
+    bounds = np.searchsorted(bucket_of_link(links, BUCKETS), np.arange(BUCKETS + 1))
+    for start, stop in pairwise(bounds.tolist()):
+        yield Lives(Draws(seed), order[start:stop], links[start:stop])
+
+
+class Spells(NamedTuple):
+    """One spell of each person."""
+
+    insurer: Ints  # by place in the list of codes
+    begin: Ints  # days since 1970-01-01
+    end: Ints
+    goes_on: npt.NDArray[np.bool_]  # there is no end yet
+
+
+def spell(draws: Draws, persons: Ints, place: int, spells: int) -> Spells:
+    """The spells of persons that stand at this place, from 0.
+
+    They follow one another with some days in between, each with another insurer; one in ten
+    overlaps the next by a month, and the last one goes on for three in four.
+    """
+    length = 365 * 20 // spells
+    begin = FIRST + draws.below("first", persons, 365) + place * length
+    gap = draws.below(f"gap {place}", persons, 60) - 31 * (draws.below("over", persons, 10) == 0)
+    last = place == spells - 1
+    goes_on = draws.below("goes on", persons, 4) > 0 if last else np.zeros(len(persons), np.bool_)
+    insurer = (draws.below("insurer", persons, INSURERS) + 7 * place) % INSURERS
+    return Spells(insurer, begin, begin + length - gap, goes_on)
+
+
+def events(
+    centre: Centre, codes: pl.Series, group: int, shape: Shape, lives: Lives
+) -> tuple[Ints, pl.DataFrame]:
+    """What a group brings of one bucket's persons, with the number of each line's insurer."""
+    place, part = divmod(group - 1, shape.nights // shape.spells)
+    drawn = lives.draws.below("night", lives.persons, shape.nights // shape.spells)
+    persons, links = lives.persons[drawn == part], lives.links[drawn == part]
+    found = spell(lives.draws, persons, place, shape.spells)
+    household = persons // 3
+    ends = pl.Series(found.end.astype(np.int32)).set(pl.Series(found.goes_on), None)
+    open_ended = found.goes_on.astype(np.int64)
+    return found.insurer, pl.DataFrame({"link_number": links}).select(
+        "link_number",
+        member_id=pl.Series(centre.member_issuer.issue(persons * SPELLS + place)),
+        process_type_code=pl.lit("1" if place == 0 else "2"),
+        access_group_code=pl.lit("A0000001"),
+        reception=pl.lit(group, pl.Int64),
+        line_number=pl.Series(persons + 2),
+        group_number=pl.lit(group, pl.Int64),
+        insurer_code=codes.gather(found.insurer),
+        insurer_number=codes.gather(found.insurer),
+        insured_symbol="架空" + wide(household // 10**8 + 1),
+        insured_number=wide(household // 10_000 % 10_000, 4) + wide(household % 10_000, 4),
+        insured_branch_number=text(persons % 3 + 1, 2),
+        qualification_date=pl.Series(found.begin.astype(np.int32)).cast(pl.Date),
+        disqualification_date=ends.cast(pl.Date),
+        personal_family_type=pl.Series(["1", "2"]).gather((persons % 3 > 0).astype(np.int64)),
+        insured_name=pl.Series(NAMES).gather(household % len(NAMES)),
+        loss_reason=pl.Series(["03", None]).gather(open_ended),
+    )
+
+
+def commit(centre: Centre, group: int, codes: pl.Series, lives: list[Lives], shape: Shape) -> None:
+    """One group: its data files, its reception in the ledger, its commits."""
+    shares = [lives[start : start + SHARE] for start in range(0, len(lives), SHARE)]
+    named = list(enumerate(shares))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        task = partial(write, centre, group, codes, shape)
+        files = [file for found in pool.map(task, named) for file in found]
+    number = centre.ledger.add_reception(reception(centre, group))
+    form = centre.ledger.form_group(FORMAT, [centre.ledger.reception(number)], centre.now())
+    assert number == form == group
+    held = centre.ledger.table_versions()
+    versions = []
+    for name in (PARTITION, HISTORY):
+        added = [file for table, file in files if table == name]
+        version = centre.tables[name].commit(
+            added, [], transaction=group, expected=version_of(held[name])
+        )
+        versions.append(held_version(name, version))
+    with centre.ledger.begin() as transaction:
+        Ledger.put_group_files(transaction, group, [row(*item) for item in files])
+        for version in versions:
+            Ledger.put_table_version(transaction, version)
+        Ledger.set_group(transaction, group, "committed")
+
+
+def write(
+    centre: Centre, group: int, codes: pl.Series, shape: Shape, item: tuple[int, list[Lives]]
+) -> list[tuple[str, DataFile]]:
+    """Data files of some buckets, and of their persons' members."""
+    share, lives = item
+    files, members = [], []
+    for place, one in enumerate(lives):
+        number, frame = events(centre, codes, group, shape, one)
+        if frame.is_empty():
+            continue
+        bucket = bucket_label(share * SHARE + place, BUCKETS)
+        where = {"bucket": bucket, "section": "qualification"}
+        name = file_name(group, 1, 1)
+        files.append((HISTORY, centre.tables[HISTORY].write(where, frame, name)))
+        columns = ["link_number", "member_id", "reception", "group_number"]
+        members.append(frame.select(*columns, insurer=pl.Series(number)))
+    by = (
+        pl.concat(members).partition_by("insurer", as_dict=True, include_key=False)
+        if members
+        else {}
+    )
+    for (number,), frame in by.items():
+        where = {"insurer": str(codes[int(number)]), "section": ROSTER}
+        file = centre.tables[PARTITION].write(where, frame, file_name(group, 1, share))
+        files.append((PARTITION, file))
+    return files
+
+
+def reception(centre: Centre, group: int) -> dict[str, object]:
+    """An accepted reception as the ledger has it; its original was erased long ago."""
+    at = (NIGHT + timedelta(days=group)).isoformat(timespec="seconds")
+    return {
+        "job": "register_members",
+        "format": FORMAT,
+        "definition": centre.bundle(FORMAT).digest,
+        "rights": "",
+        "sender": "kenpo",
+        "door": "dedicated_terminal",
+        "file_name": f"MR_kenpo_{group:06d}.csv",
+        "sequence": group,
+        "sha256": f"{group:064x}",
+        "length": 1,
+        "original": f"bench-{group}",
+        "received_at": at,
+        "state": "closed",
+        "outcome": "accepted",
+        "told": "accepted",
+        "closed_at": at,
+        "original_erased": True,
+    }
+
+
+def row(name: str, file: DataFile) -> dict[str, object]:
+    """A data file as a group names it."""
+    partition = json.dumps(dict(file.partition), sort_keys=True)
+    numbers = {"rows": file.rows, "size": file.size, "sha256": file.sha256}
+    return {"name": name, "path": file.path, "partition": partition, **numbers}
+
+
+if __name__ == "__main__":
+    main()
