@@ -27,9 +27,7 @@ from koukan.flows.registration import (
 )
 from koukan.oplog import Operation
 from koukan.rules import spells as rule
-from koukan.tables import encrypted
 from koukan.tables.definition import BUCKET, SECTION, bucket_label, bucket_of_link
-from koukan.tables.table import DataFile, Snapshot
 
 _INSURER = re.compile(r"[0-9]{8}")
 _MEMBER = re.compile(f"[0-9]{{{MEMBER_DIGITS}}}")
@@ -134,11 +132,12 @@ def _looking(centre: Centre, who: Who) -> Iterator[tuple[int, Operation]]:
 def link_of(centre: Centre, insurer: str, member_id: int) -> int:
     """The 紐付番号 in the insurer's roster."""
     roster = centre.snapshot(PARTITION)
-    for file in roster.files(insurer=insurer, section=ROSTER):
-        found = _rows(roster, file, pl.col("member_id") == member_id)
-        if found.height:
-            return int(found["link_number"][0])
-    raise UsageError("history.unknown", insurer=insurer)
+    files = roster.files(insurer=insurer, section=ROSTER)
+    mine = pl.col("member_id") == member_id
+    found = roster.read(files, ["link_number"], section=ROSTER, where=mine)
+    if found.is_empty():
+        raise UsageError("history.unknown", insurer=insurer)
+    return int(found["link_number"][0])
 
 
 def events_of(
@@ -166,12 +165,5 @@ def section_of(
     wanted = pl.col("link_number") == link
     if groups is not None:
         wanted &= pl.col("group_number").is_in(list(groups))
-    parts = [pl.DataFrame(schema=dict(history.table.definition.sections[section]))]
-    for file in history.files(**{BUCKET: bucket, SECTION: section}):
-        parts.append(_rows(history, file, wanted))
-    return pl.concat(parts)
-
-
-def _rows(snapshot: Snapshot, file: DataFile, wanted: pl.Expr) -> pl.DataFrame:
-    path = snapshot.table.folder / file.path
-    return encrypted.collect(snapshot.scan(file).filter(wanted), path=path)
+    files = history.files(**{BUCKET: bucket, SECTION: section})
+    return history.read(files, section=section, where=wanted)

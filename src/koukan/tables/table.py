@@ -380,11 +380,13 @@ class Snapshot:
         columns: Sequence[str] | None = None,
         *,
         section: str | None = None,
+        where: pl.Expr | None = None,
     ) -> pl.DataFrame:
         """Files of one section, one after another in the order given, each in its own order.
 
         Args:
             columns: only these, in this order.
+            where: only rows that this holds of; it may ask for any of the section's columns.
             section: needed when `files` may be empty and the table has sections.
 
         Raises:
@@ -399,7 +401,8 @@ class Snapshot:
         types = self.table.definition.sections[sections.pop()]
         chosen = list(types) if columns is None else list(columns)
         empty = pl.DataFrame(schema={name: types[name] for name in chosen})
-        lazies = [self.scan(file).select(chosen) for file in files]
+        scans = (self.scan(file) for file in files)
+        lazies = [(scan if where is None else scan.filter(where)).select(chosen) for scan in scans]
         return pl.concat([empty, *self._collect(files, lazies)])
 
     def rows(self) -> int:

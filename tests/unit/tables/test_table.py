@@ -177,6 +177,16 @@ def test_another_definition_is_refused(
     assert refused(lambda: opened.snapshot(version)) == "tables.other_definition"
 
 
+def test_rows_are_chosen_by_any_column_of_the_section(table: Table) -> None:
+    version = add(table, table.create(), 1, rows=10)
+    snapshot = table.snapshot(add(table, version, 2, rows=10))
+    link = 2003  # of the second file
+    chosen = snapshot.read(snapshot.files(), ["name"], where=pl.col("link_number") == link)
+    whole = snapshot.read(snapshot.files())
+    assert chosen.equals(whole.filter(pl.col("link_number") == link).select("name"))
+    assert 0 < chosen.height < whole.height
+
+
 def test_columns_without_values_are_not_written_and_read_as_empty(table: Table) -> None:
     version = table.create()
     frame = people(5)

@@ -1,0 +1,71 @@
+"""scripts/bench history: the answers are those that were drawn. No time is judged."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "scripts" / "benchmarks"
+
+
+def bench(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / "history.py"), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("histories")
+
+
+def options(kept: Path) -> list[str]:
+    shape = ["--persons", "1500", "--spells", "2", "--nights", "4", "--questions", "3000"]
+    return [*shape, "--rounds", "1", "--folder", str(kept), "--json"]
+
+
+@pytest.fixture(scope="module")
+def report(kept: Path) -> dict[str, Any]:
+    ended = bench(*options(kept))
+    assert ended.returncode == 0, ended.stderr
+    found: dict[str, Any] = json.loads(ended.stdout)  # one document and nothing else
+    return found
+
+
+def test_the_report_has_the_agreed_figures(report: dict[str, Any]) -> None:
+    for name in ("asof_s", "asof_again_s", "asof_known_s", "one_ms", "one_link_ms", "peak_rss_mib"):
+        assert report[name] > 0
+    assert (report["persons"], report["spells"], report["questions"]) == (1500, 3000, 3000)
+    assert 64 < report["files"] <= 4 * 64  # some of the buckets' shares of a night are empty
+    assert 0 < report["answers"] < report["questions"] * 2
+    assert {"koukan", "python", "polars"} <= report["versions"].keys()
+
+
+def test_a_history_that_was_laid_is_asked_again(kept: Path, report: dict[str, Any]) -> None:
+    (folder,) = kept.iterdir()
+    before = (folder / "made.json").stat().st_mtime_ns
+    ended = bench(*options(kept))
+    assert "laying" not in ended.stderr
+    assert json.loads(ended.stdout)["answers"] == report["answers"]
+    assert (folder / "made.json").stat().st_mtime_ns == before
+
+
+def test_answers_that_were_not_drawn_end_in_50(kept: Path, report: dict[str, Any]) -> None:
+    """The same persons and questions, but another seed than the history was laid with."""
+    (folder,) = kept.iterdir()
+    folder.rename(folder.with_name("1500-2-4-9"))
+    ended = bench(*options(kept), "--seed", "9")
+    folder.with_name("1500-2-4-9").rename(folder)
+    assert ended.returncode == 50
+    assert not ended.stdout
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--spells", "16"], ["--nights", "4"], ["--rounds", "0"], ["--no-such-option"]]
+)
+def test_a_wrong_call_ends_in_64(wrong: list[str]) -> None:
+    assert bench(*wrong).returncode == 64
