@@ -29,6 +29,7 @@ from koukan.errors import TableRefused, TransientError
 MAGIC = b"PARE"  # an encrypted footer; a plaintext file says PAR1
 KEY_BYTES = 32
 COMPRESSION_LEVEL = 1
+TOGETHER = 16  # files in one query: polars starts threads for each of them, without a bound
 
 # What polars raises for a damaged or foreign file. A panic is not an Exception.
 _DAMAGE = (pl.exceptions.ComputeError, pl.exceptions.PanicException, OSError)
@@ -113,14 +114,15 @@ def collect(lazy: pl.LazyFrame, *, path: Path) -> pl.DataFrame:
 
 
 def collect_all(lazies: Sequence[pl.LazyFrame], *, path: Path) -> list[pl.DataFrame]:
-    """Run queries over files of `scan` at once; `path` is what an error names (file or folder).
+    """Run queries over files of `scan`, some at once; `path` is what an error names.
 
     Raises:
         TableRefused: one of the files was altered.
         RuntimeError: a query is wrong; without the library's text, which may quote values.
     """
     try:
-        return pl.collect_all(lazies)
+        parts = range(0, len(lazies), TOGETHER)
+        return [one for at in parts for one in pl.collect_all(lazies[at : at + TOGETHER])]
     except _DAMAGE:
         _unreadable(path)
     except _QUERY as error:
