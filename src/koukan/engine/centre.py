@@ -36,7 +36,17 @@ from koukan.engine.workers import Workers
 from koukan.errors import EnvironmentRefused, SecretError
 from koukan.exchange import Inbox, Outbox
 from koukan.flows import identity, registration
-from koukan.formats import Bundle, Catalogue, bundle, load_catalogue, require_catalogue, thaw
+from koukan.formats import (
+    Bundle,
+    Catalogue,
+    Problem,
+    bundle,
+    gaps,
+    load_catalogue,
+    require_catalogue,
+    thaw,
+)
+from koukan.formats.problems import places, problem
 from koukan.keys.identity import create_identity, load_identity
 from koukan.keys.issued import Issuer
 from koukan.keys.keyring import PURPOSES, Keyring
@@ -46,7 +56,7 @@ from koukan.keys.tokens import Tokeniser
 from koukan.ledger import Ledger, Reception, TableVersion
 from koukan.oplog import OperationLog
 from koukan.rules.checks import unknown_checks
-from koukan.sites import Job, Site, load_jobs, load_site, require_site
+from koukan.sites import Job, Site, job_gaps, load_jobs, load_site, require_site
 from koukan.sites.schedule import JST
 from koukan.tables.table import Snapshot, Table, Version
 
@@ -59,6 +69,7 @@ STEPS = (
     *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),
     *("ask", "request", "send", "split", "package", "confirm", "deliver", "expire"),
 )
+SITE = "site.toml"
 FORMATS_WITH_TABLES = registration.FORMAT
 
 
@@ -231,10 +242,10 @@ def initialise(root: Path, key_file: Path) -> list[str]:
         SecretError: the site is there already, and this is not its key: no second one is made.
     """
     os.umask(0o077)
-    if not (root / "site.toml").is_file():
+    if not (root / SITE).is_file():
         raise EnvironmentRefused("engine.no_site_file", path=root.name)
     catalogue = require_catalogue(*format_folders(root))
-    site = require_site(root / "site.toml", catalogue)
+    site = require_site(root / SITE, catalogue)
     made = []
     for name in FOLDERS:
         if not (root / name).is_dir():
@@ -301,40 +312,42 @@ def require_definitions(root: Path) -> tuple[Path, Site, Catalogue, dict[str, Jo
     if not (root / "ledger" / "koukan.sqlite").is_file():
         raise EnvironmentRefused("engine.not_initialised", path=root.name)
     catalogue = require_catalogue(*format_folders(root))
-    site = require_site(root / "site.toml", catalogue)
+    site = require_site(root / SITE, catalogue)
     jobs, problems = load_jobs(job_folders(root), catalogue, STEPS)
     if problems:
-        raise EnvironmentRefused("sites.wrong", known="; ".join(problems[:3]))
+        raise EnvironmentRefused("sites.wrong", known=places(problems))
     return root, site, catalogue, jobs
 
 
-def definition_problems(root: Path | None) -> list[str]:
+def definition_problems(root: Path | None) -> list[Problem]:
     """Everything wrong with formats, site and jobs: what `koukan check` prints."""
     catalogue, problems = load_catalogue(*format_folders(root))
     if catalogue is None:
         return problems
     for form in catalogue.formats.values():
-        problems += [f"{form.name}.toml: nobody wrote {name}" for name in unknown_checks(form)]
+        file = f"formats/{form.name}.toml"
+        for name in unknown_checks(form):
+            problems.append(problem(file, "checks", "definitions.check_unknown", key=name))
+    problems += gaps(catalogue)
     jobs, found = load_jobs(job_folders(root), catalogue, STEPS)
-    problems += found
+    problems += found or job_gaps(jobs, catalogue)
     if root is not None:
-        site, found = load_site(root / "site.toml", catalogue)
+        site, found = load_site(root / SITE, catalogue)
         problems += found if site is None else site_problems(site, jobs)
     return problems
 
 
-def site_problems(site: Site, jobs: Mapping[str, Job]) -> list[str]:
+def site_problems(site: Site, jobs: Mapping[str, Job]) -> list[Problem]:
     """What cannot be known from site.toml alone."""
     problems = package_key_problems(site)
     asking = [job.name for job in jobs.values() if "request" in job.steps]
     if asking and site.partner(identity.SYSTEM) is None:
-        problems.append(
-            f"site.toml: no sender is the system {identity.SYSTEM}, which {asking[0]} asks"
-        )
+        where = {"key": identity.SYSTEM, "job": asking[0]}
+        problems.append(problem(SITE, "sender", "definitions.no_partner", **where))
     return problems
 
 
-def package_key_problems(site: Site) -> list[str]:
+def package_key_problems(site: Site) -> list[Problem]:
     """Keys that look right and are none: one letter was copied wrongly, or RSA is too short."""
     problems = []
     for insurer in site.insurers:
@@ -342,7 +355,8 @@ def package_key_problems(site: Site) -> list[str]:
             if insurer.package_key:
                 recipient(insurer.package_key, insurer.code)
         except SecretError:
-            problems.append(f"site.toml insurer {insurer.code}: package_key is not a right key")
+            place = f"insurer[{insurer.code}].package_key"
+            problems.append(problem(SITE, place, "definitions.package_key"))
     return problems
 
 

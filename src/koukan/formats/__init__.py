@@ -1,8 +1,10 @@
 """Formats as data: what is agreed with others, read from `formats/*.toml`."""
 
 from koukan.formats.bundle import Bundle, bundle, thaw
+from koukan.formats.cross import gaps
 from koukan.formats.load import load_catalogue, require_catalogue
 from koukan.formats.model import Catalogue, Check, CodeList, Field, Format, Reason, Record
+from koukan.formats.problems import Problem
 
 __all__ = [
     "Bundle",
@@ -11,9 +13,11 @@ __all__ = [
     "CodeList",
     "Field",
     "Format",
+    "Problem",
     "Reason",
     "Record",
     "bundle",
+    "gaps",
     "load_catalogue",
     "require_catalogue",
     "thaw",

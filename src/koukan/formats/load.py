@@ -6,6 +6,7 @@ lists them all with the names that would have been known.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,42 +15,54 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from koukan.errors import DefinitionError
+from koukan.formats.cross import cross_check
 from koukan.formats.model import Catalogue, CodeList, Format, Reason, Rights, Term, Variants
+from koukan.formats.problems import Problem, found_by_pydantic, listed, places, problem
 
 M = TypeVar("M", bound=BaseModel)
+AT_LINE = re.compile(r"at line ([0-9]+)")
 REGISTERS = ("glossary", "rejects", "rights", "variants")
 
 
-def explain(error: ValidationError) -> list[str]:
-    """pydantic's findings as `place: what`, one each."""
-    return [
-        f"{'.'.join(str(part) for part in item['loc']) or '-'}: {item['msg']}"
-        for item in error.errors(include_url=False, include_input=False)
-    ]
-
-
-class Problems(list[str]):
+class Problems(list[Problem]):
     """Findings while reading definitions; one bad file does not hide the next."""
 
-    def read(self, path: Path) -> dict[str, Any]:
-        try:
-            return tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            self.append(f"{path.name}: {error}")
-            return {}
+    def add(self, file: str, place: str, key: str, /, **where: object) -> None:
+        self.append(problem(file, place, key, **where))
 
-    def build(self, where: str, model: type[M], values: object, **given: str) -> M | None:
-        """The model of a table; `given` are its values that stand outside the table."""
-        if not isinstance(values, dict):
-            self.append(f"{where}: a table is needed here")
+    def read(self, path: Path, file: str) -> dict[str, Any] | None:
+        """The file as TOML, or None where it is none; `file` is what problems call it."""
+        content = path.read_bytes()
+        try:
+            return tomllib.loads(content.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+            self.add(file, "", "definitions.no_utf8", line=line)
+        except tomllib.TOMLDecodeError as error:
+            told = AT_LINE.search(str(error))  # else it is at the end of the document
+            line = int(told[1]) if told else content.count(b"\n") + 1
+            self.add(file, "", "definitions.no_toml", line=line)
+        return None
+
+    def build(
+        self, file: str, model: type[M], values: object, *, place: str = "", **given: str
+    ) -> M | None:
+        """The model of a table; `given` are its values that stand outside the table.
+
+        None for what is wrong, and for what could not be read, which was told then.
+        """
+        if values is None:
             return None
-        if twice := sorted(set(values) & set(given)):
-            self.append(f"{where}: {twice} is given by its place and does not stand in the table")
+        if not isinstance(values, dict):
+            self.add(file, place, "definitions.table")
+            return None
+        if twice := set(values) & set(given):
+            self.add(file, place, "definitions.given", key=listed(twice))
             return None
         try:
             return model.model_validate({**values, **given})
         except ValidationError as error:
-            self.extend(f"{where}: {line}" for line in explain(error))
+            self.extend(found_by_pydantic(file, place, error, values))
             return None
 
 
@@ -72,30 +85,30 @@ def merged(raw: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def load_catalogue(*folders: Path) -> tuple[Catalogue | None, list[str]]:
+def load_catalogue(*folders: Path) -> tuple[Catalogue | None, list[Problem]]:
     """Read all definitions; the catalogue is None when anything is wrong."""
     problems = Problems()
     files = definition_files(folders)
-    raw = {name: problems.read(path) for name, path in sorted(files.items())}
+    raw = {name: problems.read(path, at(name)) for name, path in sorted(files.items())}
     formats = _formats(raw, problems)
     codes = {}
     for name, values in raw.items():
         if name.startswith("codes/"):
             stem = name.removeprefix("codes/").removesuffix(".toml")
-            if listed := problems.build(name, CodeList, values, name=stem):
-                codes[stem] = listed
+            if found := problems.build(at(name), CodeList, values, name=stem):
+                codes[stem] = found
     reasons = {
         code: built
-        for code, values in raw.get("rejects.toml", {}).items()
-        if (built := problems.build(f"rejects.toml {code}", Reason, values, code=code))
+        for code, values in (raw.get("rejects.toml") or {}).items()
+        if (built := problems.build(at("rejects.toml"), Reason, values, place=code, code=code))
     }
     terms = [
-        problems.build("glossary.toml", Term, _term(value), label=label)
-        for label, value in raw.get("glossary.toml", {}).items()
+        problems.build(at("glossary.toml"), Term, _term(value), place=label, label=label)
+        for label, value in (raw.get("glossary.toml") or {}).items()
     ]
-    rights = problems.build("rights.toml", Rights, raw.get("rights.toml", {}))
-    table = {"variants": raw.get("variants.toml", {})}
-    variants = problems.build("variants.toml", Variants, table)
+    rights = problems.build(at("rights.toml"), Rights, raw.get("rights.toml") or {})
+    table = {"variants": raw.get("variants.toml") or {}}
+    variants = problems.build(at("variants.toml"), Variants, table)
     if problems or rights is None or variants is None:
         return None, problems
     catalogue = Catalogue(
@@ -117,68 +130,45 @@ def _term(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
-def _formats(raw: dict[str, dict[str, Any]], problems: Problems) -> dict[str, Format]:
+def is_format(name: str) -> bool:
+    """Whether a file below formats/ is a format: those in folders and the registers are not."""
+    return "/" not in name and name.removesuffix(".toml") not in REGISTERS
+
+
+def at(name: str) -> str:
+    """What problems call a file below formats/."""
+    return f"formats/{name}"
+
+
+def _formats(raw: dict[str, dict[str, Any] | None], problems: Problems) -> dict[str, Format]:
     formats = {}
     for name, values in raw.items():
-        stem = name.removesuffix(".toml")
-        if "/" in name or stem in REGISTERS:
+        if values is None or not is_format(name):
             continue
+        stem = name.removesuffix(".toml")
         resolved = dict(values)
         base = resolved.pop("base", None)
         if base is not None:
             if f"{base}.toml" not in raw:
-                problems.append(f"{name}: base {base!r} is not known")
+                known = listed({one.removesuffix(".toml") for one in raw if is_format(one)})
+                problems.add(at(name), "base", "definitions.unknown", key=base, known=known)
                 continue
-            resolved = merged(resolved, raw[f"{base}.toml"])
-        built = problems.build(name, Format, resolved, name=stem)
+            under = raw[f"{base}.toml"]
+            if under is None:  # told already
+                continue
+            if "base" in under:
+                problems.add(at(name), "base", "definitions.base_chain", format=base)
+                continue
+            resolved = merged(resolved, under)
+        built = problems.build(at(name), Format, resolved, name=stem)
         if built:
             formats[stem] = built
     return formats
 
 
-def cross_check(catalogue: Catalogue) -> list[str]:
-    """What no single file can know: code lists, glossary names, codes, kinds and doors exist."""
-    names = {term.label: term.name for term in catalogue.terms}
-    problems = []
-    for form in catalogue.formats.values():
-        problems += _check_fields(form, catalogue, names)
-    for right in catalogue.rights:
-        for what, used, known in (
-            ("format", right.formats, set(catalogue.formats)),
-            ("kind", right.kinds, {*catalogue.kinds, *catalogue.systems}),
-            ("door", right.doors, set(catalogue.doors)),
-        ):
-            for name in sorted(set(used) - known):
-                problems.append(f"rights.toml {right.function}: {what} {name!r} is not known")
-    seen: dict[str, str] = {}
-    for term in catalogue.terms:
-        if seen.setdefault(term.name, term.label) != term.label:
-            problems.append(f"glossary.toml: {term.name} names {term.label} and {seen[term.name]}")
-    return problems
-
-
-def _check_fields(form: Format, catalogue: Catalogue, names: dict[str, str]) -> list[str]:
-    problems = []
-    for field in form.all_fields:
-        where = f"{form.name}.toml {field.name}"
-        if field.codes and field.codes not in catalogue.codes:
-            known = ", ".join(sorted(catalogue.codes))
-            problems.append(f"{where}: code list {field.codes!r} is not one of {known}")
-        if names.get(field.label) != field.name:
-            meant = names.get(field.label)
-            problems.append(f"{where}: glossary.toml says {meant!r} for {field.label}")
-    for record in form.records:
-        for kind in sorted(set(record.kinds) - set(catalogue.kinds)):
-            problems.append(f"{form.name}.toml {record.section}: kind {kind!r} is not known")
-        for check in record.checks:
-            if check.code not in catalogue.reasons:
-                problems.append(f"{form.name}.toml: code {check.code} is not in rejects.toml")
-    return problems
-
-
 def require_catalogue(*folders: Path) -> Catalogue:
-    """The catalogue, or a DefinitionError for the first problem and the way to see them all."""
+    """The catalogue, or a DefinitionError with the first places and the way to see all problems."""
     catalogue, problems = load_catalogue(*folders)
     if catalogue is None:
-        raise DefinitionError("formats.wrong", known="; ".join(problems[:3]))
+        raise DefinitionError("formats.wrong", known=places(problems))
     return catalogue

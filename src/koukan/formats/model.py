@@ -15,6 +15,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
+from koukan.formats.problems import Mistake, listed
+
 FieldType = Literal["digits", "ascii", "text", "kana", "code", "date", "datetime"]
 Syntax = Literal["csv", "fixed"]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -23,6 +25,7 @@ Character = Annotated[str, StringConstraints(min_length=1, max_length=1)]
 # The byte gate reads these at fixed offsets: every record's number and type, and the insurer where
 # records speak for one. Nothing of variable length stands before the last of them.
 NUMBER, TYPE, INSURER = ("record_number", 10), ("record_type_code", 2), ("insurer_code", 8)
+GIVEN = ("record_number", "layout_code")  # of a control record; their samples are what it must say
 CONTROL = {"record_number", "record_type_code", "layout_code", "sender", "file_sequence"}
 KANJI = ("CJK UNIFIED IDEOGRAPH", "CJK COMPATIBILITY IDEOGRAPH")  # names that Unicode gives them
 ASCII_TYPES = frozenset({"digits", "ascii", "code", "date", "datetime"})
@@ -54,13 +57,13 @@ class Field(Definition):
     @model_validator(mode="after")
     def _consistent(self) -> Field:
         if (self.type == "code") != (self.codes is not None):
-            raise ValueError(f"{self.name}: `codes` belongs to type code, and only to it")
+            raise Mistake("definitions.codes_of_code", field=self.name)
         if self.min_length is not None and self.type not in ("digits", "ascii"):
-            raise ValueError(f"{self.name}: `min_length` belongs to types digits and ascii")
+            raise Mistake("definitions.min_length", field=self.name)
         if self.type == "date" and self.length != 8:
-            raise ValueError(f"{self.name}: a date is eight digits")
+            raise Mistake("definitions.date_length", field=self.name)
         if self.uncertain and self.type != "date":
-            raise ValueError(f"{self.name}: only a date can be uncertain")
+            raise Mistake("definitions.uncertain", field=self.name)
         return self
 
     @property
@@ -97,11 +100,11 @@ class Check(Definition):
     @model_validator(mode="after")
     def _consistent(self) -> Check:
         if (self.use == "search_items") != bool(self.sets):
-            raise ValueError("`sets` belongs to search_items, and only to it")
+            raise Mistake("definitions.sets")
         if not all(self.sets):
-            raise ValueError("a set of `sets` names no field: every line would pass")
+            raise Mistake("definitions.empty_set")
         if self.valid_from and self.valid_to and self.valid_from > self.valid_to:
-            raise ValueError("`valid_from` is later than `valid_to`")
+            raise Mistake("definitions.valid_order")
         return self
 
     def valid_on(self, day: str) -> bool:
@@ -137,10 +140,10 @@ class File(Definition):
     def _consistent(self) -> File:
         try:
             expression = re.compile(self.pattern)
-        except re.error as error:
-            raise ValueError(f"the pattern is not an expression: {error}") from None
+        except re.error:
+            raise Mistake("definitions.no_expression") from None
         if not expression.fullmatch(self.example):
-            raise ValueError("the example name does not match the pattern")
+            raise Mistake("definitions.example")
         return self
 
     @cached_property
@@ -176,29 +179,38 @@ class Format(Definition):
     def _consistent(self) -> Format:
         for record in self.records:
             names = [field.name for field in self.fields(record)]
-            if len(set(names)) != len(names):
-                raise ValueError(f"{self.name}/{record.section}: a field name stands twice")
+            if twice := {name for name in names if names.count(name) > 1}:
+                raise Mistake("definitions.field_twice", field=listed(twice), known=record.section)
             for check in record.checks:
                 named = {*check.fields, *check.when}.union(*check.sets)
                 unknown = named - set(names)
                 if unknown:
-                    raise ValueError(f"{self.name}/{record.section}: unknown {sorted(unknown)}")
-            if set(record.key) - set(names):
-                raise ValueError(f"{self.name}/{record.section}: the key names unknown fields")
+                    raise Mistake(
+                        "definitions.check_field", field=listed(unknown), known=record.section
+                    )
+            if unknown := set(record.key) - set(names):
+                raise Mistake("definitions.key_field", field=listed(unknown), known=record.section)
         if len({record.code for record in self.records}) != len(self.records):
-            raise ValueError(f"{self.name}: a record type code stands twice")
-        if self.direction == "inbound" and (missing := self._not_for_the_gate()):
-            raise ValueError(f"{self.name}: a format that comes in has {missing}")
+            raise Mistake("definitions.record_code_twice")
+        if self.direction == "inbound":
+            self._fit_for_the_gate()
         return self
 
-    def _not_for_the_gate(self) -> str | None:
-        """What the byte gate relies on and this definition has not."""
+    def _fit_for_the_gate(self) -> None:
+        """Raises Mistake for what the byte gate relies on and this definition has not."""
         leading = [(field.name, field.length) for field in self.leading]
         if leading[:2] != [NUMBER, TYPE] or (self.names_insurers and leading[-1] != INSURER):
-            return f"the leading fields {[NUMBER, TYPE, INSURER]}"
+            known = listed([f"{name} ({length})" for name, length in (NUMBER, TYPE, INSURER)])
+            raise Mistake("definitions.leading", known=known)
         fixed = all(item.type == "code" or item.shortest == item.length for item in self.leading)
         if not fixed or not all(item.required for item in self.leading):
-            return f"only required fields of fixed length up to {self.leading[-1].name}"
+            raise Mistake("definitions.leading_fixed", field=self.leading[-1].name)
+        samples = {field.name: field.sample for field in self.control}
+        for name in GIVEN:
+            if samples.get(name) == "":
+                raise Mistake("definitions.no_sample", field=name)
+        if "sequence" not in self.file.expression.groupindex:
+            raise Mistake("definitions.no_sequence")
         counts = {f"{record.section}_count" for record in self.records}
         for where, fields, needed in (
             ("control", self.control, CONTROL),
@@ -206,8 +218,9 @@ class Format(Definition):
         ):
             required = {field.name for field in fields if field.required}
             if needed - required:
-                return f"{sorted(needed - required)} as required fields of [[{where}]]"
-        return None
+                raise Mistake(
+                    "definitions.required", field=listed(needed - required), known=f"[[{where}]]"
+                )
 
     def fields(self, record: Record) -> tuple[Field, ...]:
         """All fields of a record type in file order."""
@@ -306,9 +319,9 @@ class Variants(Definition):
         for variant, stands_for in self.variants.items():
             for character in (variant, stands_for):
                 if not unicodedata.name(character, "").startswith(KANJI):
-                    raise ValueError(f"{character} is no kanji")
+                    raise Mistake("definitions.no_kanji", known=character)
             if stands_for in self.variants:  # of itself, in a chain or in a circle
-                raise ValueError(f"{variant} stands for {stands_for}, which is a variant itself")
+                raise Mistake("definitions.variant", key=variant, known=stands_for)
         return self
 
 

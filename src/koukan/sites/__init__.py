@@ -1,6 +1,6 @@
 """What a site decides: its senders and insurers, limits, and the jobs with their schedules."""
 
-from koukan.sites.load import load_jobs, load_site, require_site
+from koukan.sites.load import job_gaps, load_jobs, load_site, require_site
 from koukan.sites.model import Insurer, Job, Operation, Person, Sender, Site
 from koukan.sites.publickey import PublicKey
 
@@ -12,6 +12,7 @@ __all__ = [
     "PublicKey",
     "Sender",
     "Site",
+    "job_gaps",
     "load_jobs",
     "load_site",
     "require_site",

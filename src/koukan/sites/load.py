@@ -2,62 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from koukan.errors import DefinitionError
 from koukan.formats.load import Problems, definition_files
 from koukan.formats.model import Catalogue
+from koukan.formats.problems import Problem, listed, places
 from koukan.sites.model import Job, Site
 
+TAKES = "pick_up"  # the step that looks into inboxes
 
-def load_site(path: Path, catalogue: Catalogue) -> tuple[Site | None, list[str]]:
+
+def load_site(path: Path, catalogue: Catalogue) -> tuple[Site | None, list[Problem]]:
     """The site, or every problem of it."""
-    problems = Problems()
+    problems, file = Problems(), path.name
     if not path.is_file():
-        return None, [f"{path.name}: there is no such file"]
-    site = problems.build(path.name, Site, problems.read(path))
+        problems.add(file, "", "definitions.no_file")
+        return None, problems
+    site = problems.build(file, Site, problems.read(path, file))
     if site is None:
         return None, problems
     for insurer in site.insurers:
         if insurer.kind not in catalogue.kinds:
-            known = ", ".join(sorted(catalogue.kinds))
-            problems.append(f"{path.name} insurer {insurer.code}: kind is not one of {known}")
+            where = {"key": insurer.kind, "known": listed(set(catalogue.kinds))}
+            problems.add(file, f"insurer[{insurer.code}].kind", "definitions.unknown", **where)
     for sender in site.senders:
+        place = f"sender[{sender.name}]"
         if sender.system is not None and sender.system not in catalogue.systems:
-            known = ", ".join(sorted(catalogue.systems))
-            problems.append(f"{path.name} sender {sender.name}: system is not one of {known}")
+            where = {"key": sender.system, "known": listed(set(catalogue.systems))}
+            problems.add(file, f"{place}.system", "definitions.unknown", **where)
         for door in sorted(set(sender.doors) - set(catalogue.doors)):
-            known = ", ".join(sorted(catalogue.doors))
-            problems.append(f"{path.name} sender {sender.name}: {door!r} is not one of {known}")
+            where = {"key": door, "known": listed(set(catalogue.doors))}
+            problems.add(file, f"{place}.doors", "definitions.unknown", **where)
     return (None if problems else site), problems
 
 
 def load_jobs(
     folders: Collection[Path], catalogue: Catalogue, steps: Collection[str]
-) -> tuple[dict[str, Job], list[str]]:
+) -> tuple[dict[str, Job], list[Problem]]:
     """Jobs by name; later folders override earlier ones file by file."""
     problems = Problems()
     jobs = {}
     for name, path in sorted(definition_files(folders).items()):
-        stem = name.removesuffix(".toml")
-        job = problems.build(name, Job, problems.read(path), name=stem)
+        stem, file = name.removesuffix(".toml"), f"jobs/{name}"
+        job = problems.build(file, Job, problems.read(path, file), name=stem)
         if job is None:
             continue
         jobs[stem] = job
-        for what, used, known in (
-            ("step", job.steps, set(steps)),
-            ("format", job.formats, set(catalogue.formats)),
+        for place, used, known in (
+            ("steps", job.steps, set(steps)),
+            ("formats", job.formats, set(catalogue.formats)),
         ):
             for item in sorted(set(used) - known):
-                names = ", ".join(sorted(known))
-                problems.append(f"{name}: {what} {item!r} is not one of {names}")
+                where = {"key": item, "known": listed(known)}
+                problems.add(file, place, "definitions.unknown", **where)
     return jobs, problems
 
 
+def job_gaps(jobs: Mapping[str, Job], catalogue: Catalogue) -> list[Problem]:
+    """Files that no job would take up, or more than one."""
+    problems = Problems()
+    takers: dict[str, list[str]] = {}
+    for job in jobs.values():
+        file = f"jobs/{job.name}.toml"
+        if TAKES in job.steps and not job.formats:
+            problems.add(file, "formats", "definitions.job_without_formats", step=TAKES)
+        if job.formats and TAKES not in job.steps:
+            problems.add(file, "steps", "definitions.job_without_step", step=TAKES)
+        for name in job.formats:
+            form = catalogue.formats.get(name)
+            if form is not None and form.direction != "inbound":
+                problems.add(file, "formats", "definitions.job_outbound", format=name)
+            takers.setdefault(name, []).append(job.name)
+    for name, form in catalogue.formats.items():
+        found = takers.get(name, [])
+        if form.direction == "inbound" and not found:
+            problems.add(f"formats/{name}.toml", "", "definitions.no_job", format=name)
+        if len(found) > 1:
+            where = {"format": name, "known": listed(found)}
+            problems.add(f"jobs/{found[-1]}.toml", "formats", "definitions.two_jobs", **where)
+    return problems
+
+
 def require_site(path: Path, catalogue: Catalogue) -> Site:
-    """The site, or a DefinitionError that names the first problems."""
+    """The site, or a DefinitionError that names the first problems' places."""
     site, problems = load_site(path, catalogue)
     if site is None:
-        raise DefinitionError("sites.wrong", known="; ".join(problems[:3]))
+        raise DefinitionError("sites.wrong", known=places(problems))
     return site

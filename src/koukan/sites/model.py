@@ -12,6 +12,7 @@ from pydantic import Field as Setting
 
 from koukan.errors import DefinitionError
 from koukan.formats.model import Definition, Identifier
+from koukan.formats.problems import Mistake, listed
 from koukan.sites.publickey import PublicKey
 from koukan.sites.schedule import Schedule
 
@@ -31,12 +32,13 @@ PACKAGE_KEY = re.compile(
 
 
 def public_key(value: object) -> PublicKey:
-    """A key as it stands in site.toml; pydantic tells the ValueError of any other text."""
+    """A key as it stands in site.toml; pydantic tells the Mistake of any other text."""
     if isinstance(value, PublicKey):
         return value
-    if not isinstance(value, str):
-        raise ValueError("a key is the one line of a .pub file")
-    return PublicKey.parse(value)
+    try:
+        return PublicKey.parse(value if isinstance(value, str) else "")
+    except ValueError:  # without the text in the message: see below
+        raise Mistake("definitions.person_key") from None
 
 
 class Insurer(Definition):
@@ -52,7 +54,7 @@ class Insurer(Definition):
     def _public(cls, text: str) -> str:
         # Without the text in the message: it may be a private key, pasted by mistake.
         if text and not PACKAGE_KEY.fullmatch(text):
-            raise ValueError("one line `age1…`, `ssh-ed25519 AAAA…` or `ssh-rsa AAAA…` is needed")
+            raise Mistake("definitions.package_key")
         return text
 
 
@@ -109,7 +111,7 @@ class Person(Definition):
     @model_validator(mode="after")
     def _consistent(self) -> Person:
         if self.valid_to is not None and self.valid_to < self.valid_from:
-            raise ValueError(f"person {self.name}: valid_to is before valid_from")
+            raise Mistake("definitions.valid_order")
         return self
 
 
@@ -149,28 +151,30 @@ class Site(Definition):
     @model_validator(mode="after")
     def _consistent(self) -> Site:
         if self.buckets & (self.buckets - 1):
-            raise ValueError("buckets is a power of two")
+            raise Mistake("definitions.buckets")
         codes = [insurer.code for insurer in self.insurers]
         names = [sender.name for sender in self.senders]
         persons = [person.name.casefold() for person in self.persons]
         keys = [person.key.fingerprint for person in self.persons]
         for what, values in (
-            ("insurer", codes),
-            ("sender", names),
-            ("person", persons),
-            ("person's key", keys),
+            ("[[insurer]] code", codes),
+            ("[[sender]] name", names),
+            ("[[person]] name", persons),
+            ("[[person]] key", keys),
         ):
-            twice = sorted({value for value in values if values.count(value) > 1})
+            twice = {value for value in values if values.count(value) > 1}
             if twice:
-                raise ValueError(f"{what} {twice} stands twice")
+                raise Mistake("definitions.twice", field=what, known=listed(twice))
         if self.actor.casefold() in persons:
-            raise ValueError(f"person {self.actor}: this is the name of the batch actor")
+            raise Mistake("definitions.person_is_actor", actor=self.actor)
         for sender in self.senders:
-            unknown = sorted(set(sender.insurers) - set(codes))
+            unknown = set(sender.insurers) - set(codes)
             if unknown:
-                raise ValueError(f"sender {sender.name}: insurer {unknown} is not known")
+                raise Mistake(
+                    "definitions.sender_insurer", sender=sender.name, insurer=listed(unknown)
+                )
             if bool(sender.insurers) == (sender.system is not None):
-                raise ValueError(f"sender {sender.name}: it has insurers, or is a system")
+                raise Mistake("definitions.sender_speaks", sender=sender.name)
         return self
 
     def sender(self, name: str) -> Sender:
@@ -231,5 +235,8 @@ class Job(Definition):
 
     @model_validator(mode="after")
     def _consistent(self) -> Job:
-        Schedule.parse(self.schedule)
+        try:
+            Schedule.parse(self.schedule)
+        except ValueError:
+            raise Mistake("definitions.schedule") from None
         return self

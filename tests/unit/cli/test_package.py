@@ -244,5 +244,5 @@ def test_a_key_that_only_looks_like_one_is_found_by_check(call, fresh) -> None:
     )
     said = call("check", "--root", str(fresh.root))
     assert said.code == 40
-    assert f"site.toml insurer {code}: package_key is not a right key" in said.out + said.err
+    assert f"site.toml insurer[{code}].package_key\n  package_key が、正しい公開鍵では" in said.out
     assert wrong not in said.out + said.err

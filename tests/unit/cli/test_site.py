@@ -14,6 +14,7 @@ import pytest
 from koukan.engine.faults import foreseen
 from koukan.errors import Exit
 from koukan.samples.population import Population
+from koukan.shipped import formats_folder
 
 SEED = 7  # of the site in conftest
 SENSITIVE = ("my_number", "name", "name_kana", "address", "household_number", "birth_date")
@@ -299,8 +300,39 @@ def test_a_wrong_definition_is_told_by_check_and_stops_the_rest_with_40(call, co
     assert len(said.document["problems"]) > 3
     plain = call("check", "--root", str(copy.root))
     assert "titel" in plain.out
-    assert "件あります" in plain.err
+    assert "誤りが" in plain.err
     assert call("status", *copy.options).code == 40
+
+
+def test_check_tells_where_each_problem_is_and_what_to_do(call, tmp_path) -> None:
+    formats = tmp_path / "formats"
+    formats.mkdir()
+    text = (formats_folder() / "my_number_query.toml").read_text("utf-8")
+    text = text.replace("NQ_", "OQ_")
+    (formats / "own_query.toml").write_text(text, "utf-8")
+    text = (formats_folder() / "basic_four_query.toml").read_text("utf-8")
+    text = text.replace("BQ_", "XQ_").replace("my_number_check_digit", "parity")
+    (formats / "odd_query.toml").write_text(text, "utf-8")
+
+    said = call("check", "--root", str(tmp_path))
+    assert said.code == 40
+    for line in (
+        "formats/rights.toml right",
+        "  受信する様式 own_query を送信できる保険者の種類がなく、",
+        "formats/own_query.toml\n  受信する様式 own_query を受け取るジョブがありません。",
+        "  → jobs のいずれかのファイルの formats に",
+        "formats/odd_query.toml checks\n  検査 parity はありません。",
+        "site.toml\n  ファイルがありません。",
+    ):
+        assert line in said.out
+    english = call("check", "--root", str(tmp_path), "--lang", "en", "--json")
+    details = english.document["details"]
+    assert {"file": "site.toml", "place": "", "key": "definitions.no_file"}.items() <= (
+        details[-1].items()
+    )
+    assert details[-1]["sentence"] == "There is no such file."
+    assert len(details) == len(english.document["problems"]) == 6
+    assert not re.search("[ぁ-ん]", english.out)
 
 
 def test_sound_definitions_are_said_to_be_so(call, night) -> None:

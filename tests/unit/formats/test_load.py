@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from told import told
 
 from koukan.errors import DefinitionError, Exit
 from koukan.formats import bundle, load_catalogue, require_catalogue, thaw
@@ -35,7 +36,7 @@ def edit(folder: Path) -> Edit:
         path.write_text(new, encoding="utf-8")
         catalogue, problems = load_catalogue(folder)
         assert (catalogue is None) == bool(problems)
-        return problems
+        return told(problems)
 
     return change
 
@@ -49,46 +50,61 @@ def test_the_shipped_definitions_are_right(folder: Path) -> None:
 
 REG = "member_registration.toml"
 WRONG: dict[str, tuple[str, str, str, str]] = {
-    "no TOML": (REG, 'syntax = "csv"', 'syntax = "csv', "member_registration.toml: "),
+    "no TOML": (
+        REG,
+        'syntax = "csv"',
+        'syntax = "csv',
+        "TOML (line 16)",
+    ),
     "unknown key": (
         REG,
         'syntax = "csv"',
         'syntaxx = "csv"',
-        "syntaxx: Extra inputs are not permitted",
+        "file.syntaxx: There is no entry of this name",
     ),
     "unknown type": (
         REG,
         'type = "kana"',
         'type = "hiragana"',
-        "type: Input should be 'digits', 'ascii'",
+        "It is none of the values that are possible. Write one of: digits, ascii",
     ),
     "unknown syntax": (
         REG,
         'syntax = "csv"',
         'syntax = "xml"',
-        "syntax: Input should be 'csv' or 'fixed'",
+        "file.syntax: It is none of the values that are possible. Write one of: csv, fixed",
     ),
-    "unknown encoding": (REG, '"cp932"', '"sjis"', "encoding: Input should be 'cp932' or 'utf-8'"),
+    "unknown encoding": (REG, '"cp932"', '"sjis"', "Write one of: cp932, utf-8"),
     "unknown direction": (
         REG,
         '"inbound"',
         '"in"',
-        "direction: Input should be 'inbound' or 'outbound'",
+        "Write one of: inbound, outbound",
     ),
-    "no version": (REG, '"20260401"', '"2026-04"', "version: String should match"),
+    "no version": (
+        REG,
+        '"20260401"',
+        '"2026-04"',
+        "version: It is not written as it must be",
+    ),
     "length is no number": (
         REG,
         "length = 10",
         'length = "ten"',
-        "length: Input should be a valid integer",
+        "control[record_number].length: It is no whole number.",
     ),
     "pattern is no expression": (
         REG,
         "(?P<sender>",
         "(?P<sender",
-        "the pattern is not an expression",
+        "file: The pattern cannot be read as an expression.",
     ),
-    "example is none": (REG, "MR_kenpo-a_000001.csv", "MR.csv", "the example name does not match"),
+    "example is none": (
+        REG,
+        "MR_kenpo-a_000001.csv",
+        "MR.csv",
+        "The name in `example` does",
+    ),
     "codes without the type": (
         REG,
         'type = "code"',
@@ -106,7 +122,7 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
         REG,
         "length = 8\nrequired = true\nuncertain",
         "length = 6\nuncertain",
-        "a date is eight digits",
+        "Field birth_date: a date has eight digits",
     ),
     "uncertain text": (
         REG,
@@ -118,195 +134,200 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
         REG,
         'name = "post_number"\nlabel = "郵便番号"',
         'name = "address"\nlabel = "住所"',
-        "a field name stands twice",
+        "The record basic has two fields of one name (address)",
     ),
-    "type code twice": (REG, 'code = "02"', 'code = "01"', "a record type code stands twice"),
+    "type code twice": (
+        REG,
+        'code = "02"',
+        'code = "01"',
+        "Two records have the same",
+    ),
     "check of an unknown field": (
         REG,
         'fields = ["member_id"]',
         'fields = ["memberid"]',
-        "unknown ['memberid']",
+        "names fields that it has not (memberid)",
     ),
     "condition on an unknown field": (
         REG,
         "when = { process_type_code",
         "when = { process_code",
-        "unknown ['process_code']",
+        "names fields that it has not (process_code)",
     ),
     "key of an unknown field": (
         REG,
         'key = ["qualification_date"]',
         'key = ["day"]',
-        "the key names unknown fields",
+        "The key of the record qualification names fields that it has not (day)",
     ),
-    "unknown code": (REG, 'code = "R215"', 'code = "R299"', "code R299 is not in rejects.toml"),
+    "unknown code": (REG, 'code = "R215"', 'code = "R299"', "The reject code R299 is not defined"),
     "unknown code list": (
         REG,
         'codes = "sex"',
         'codes = "gender"',
-        "code list 'gender' is not one of alive_status, answer_class,",
+        "sex_1.codes: gender is not defined. Mend its spelling or define it first. ",
     ),
     "unknown label": (
         REG,
         'label = "性別2"',
         'label = "性別二"',
-        "glossary.toml says None for 性別二",
+        'The label 性別二 is not in the glossary. Add "性別二" = "sex_2" to',
     ),
     "another name for a label": (
         REG,
         'name = "sex_2"',
         'name = "second_sex"',
-        "glossary.toml says 'sex_2' for 性別2",
+        "The glossary's name for the label 性別2 is sex_2",
     ),
     "leading fields": (
         REG,
         'label = "保険者コード"\ntype = "digits"\nlength = 8',
         'label = "保険者コード"\ntype = "digits"\nlength = 9',
-        "has the leading fields",
+        "begin with the fields record_number (10), record_type_code (2), insurer_code (8)",
     ),
     "leading field that may be empty": (
         REG,
         'label = "処理種別コード"\ntype = "code"\nlength = 1\nrequired = true',
         'label = "処理種別コード"\ntype = "code"\nlength = 1',
-        "has only required fields of fixed length up to insurer_code",
+        "All fields up to insurer_code must be required",
     ),
     "leading field of any length": (
         REG,
         'label = "保険者コード"\ntype = "digits"\nlength = 8',
         'label = "保険者コード"\ntype = "digits"\nlength = 8\nmin_length = 6',
-        "has only required fields of fixed length up to insurer_code",
+        "All fields up to insurer_code must be required",
     ),
     "no total": (
         REG,
         'name = "control_total"\nlabel = "照合合計"',
         'name = "finding_count"\nlabel = "件数"',
-        "['control_total'] as required fields of [[end]]",
+        "[[end]] has no required field control_total",
     ),
     "no layout": (
         REG,
         'name = "layout_code"\nlabel = "様式識別子"',
         'name = "finding_count"\nlabel = "件数"',
-        "['layout_code'] as required fields of [[control]]",
+        "[[control]] has no required field layout_code",
     ),
     "name in the file": (
         REG,
         'title = "加入者情報登録ファイル"',
         'name = "x"\ntitle = "x"',
-        "['name'] is given by its place",
+        "name follows from the name of the file",
     ),
     "unknown base": (
         "member_registration_fixed.toml",
         '"member_registration"',
         '"nothing"',
-        "base 'nothing' is not known",
+        "base: nothing is not defined",
     ),
     "base of itself": (
         "member_registration_fixed.toml",
         '"member_registration"',
         '"member_registration_fixed"',
-        "base: Extra inputs",
+        "base: The format member_registration_fixed, on which this one is based",
     ),
     "list without values": (
         "codes/sex.toml",
         "[values]",
         "[entries]",
-        "codes/sex.toml: values: Field required",
+        "codes/sex.toml values: This entry is missing",
     ),
     "file that is no format": (
         "notes.toml",
         "",
         'title = "x"',
-        "notes.toml: purpose: Field required",
+        "notes.toml purpose: This entry is missing",
     ),
     "reason without text": (
         "rejects.toml",
         "[F103]\ntitle",
         "[F103]\nname",
-        "rejects.toml F103: title: Field required",
+        "rejects.toml F103.title: This entry is missing",
     ),
     "reason of no kind": (
         "rejects.toml",
         "[F103]",
         "[X103]",
-        "rejects.toml X103: code: String should match",
+        "rejects.toml X103.code: It is not written as it must be",
     ),
     "reason that is no table": (
         "rejects.toml",
         "",
         'F101 = "no"',
-        "rejects.toml F101: a table is needed here",
+        "rejects.toml F101: It is no table",
     ),
     "term that is a number": (
         "glossary.toml",
         "",
         '"受付" = 3',
-        "glossary.toml: a table is needed here",
+        "glossary.toml 受付: It is no table",
     ),
     "name of two labels": (
         "glossary.toml",
         '"address"',
         '"name"',
-        "name names 住所 and 氏名（券面記載）",
+        "The name name belongs to two labels (住所, 氏名（券面記載）)",
     ),
     "right to an unknown format": (
         "rights.toml",
         '"member_registration",',
         '"registration",',
-        "rights.toml register_qualifications: format 'registration' is not known",
+        "rights.toml right[register_qualifications].formats: registration is not defined",
     ),
     "right of an unknown kind": (
         "rights.toml",
         '"association",',
         '"club",',
-        "kind 'club' is not known",
+        "kinds: club is not defined",
     ),
     "right through an unknown door": (
         "rights.toml",
         '"server_link"]',
         '"window"]',
-        "door 'window' is not known",
+        "doors: window is not defined",
     ),
     "rights that are no list": (
         "rights.toml",
         "",
         "right = 3",
-        "rights.toml: right: Input should be a valid tuple",
+        "rights.toml right: It is no list",
     ),
     "check of sets of unknown fields": (
         REG,
         'use = "empty_when"',
         'use = "search_items"\nsets = [["address"], ["address", "birthday"]]',
-        "unknown ['birthday']",
+        "names fields that it has not (birthday)",
     ),
     "sets of another check": (
         REG,
         'use = "empty_when"',
         'use = "empty_when"\nsets = [["address"]]',
-        "`sets` belongs to search_items, and only to it",
+        "`sets` belongs to the check search_items, and only to it",
     ),
     "variant of two characters": (
         "variants.toml",
         '"髙" = "高"',
         '"髙高" = "高"',
-        "variants.toml: variants.髙高.[key]: String should have at most 1 character",
+        "variants.toml variants.髙高.[key]: It is too long. Write at most 1 characters",
     ),
     "variant of nothing": (
         "variants.toml",
         '"髙" = "高"',
         '"髙" = ""',
-        "variants.toml: variants.髙: String should have at least 1 character",
+        "variants.toml variants.髙: It is too short. Write at least 1 characters",
     ),
     "variant that is no text": (
         "variants.toml",
         '"髙" = "高"',
         '"髙" = 3',
-        "variants.toml: variants.髙: Input should be a valid string",
+        "variants.toml variants.髙: It is no text",
     ),
     "variant that is no kanji": (
         "variants.toml",
         '"髙" = "高"',
         '"ア" = "亜"',
-        "variants.toml: -: Value error, ア is no kanji",
+        "variants.toml: ア is no kanji",
     ),
     "variant of what is no kanji": (
         "variants.toml",
@@ -318,25 +339,25 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
         "variants.toml",
         '"髙" = "高"',
         '"髙" = "髙"',
-        "髙 stands for 髙, which is a variant itself",
+        "髙, for which 髙 stands, stands on the left as a variant itself",
     ),
     "chain of variants": (
         "variants.toml",
         '"髙" = "高"',
         '"髙" = "邊"',
-        "髙 stands for 邊, which is a variant itself",
+        "邊, for which 髙 stands, stands on the left as a variant itself",
     ),
     "circle of variants": (
         "variants.toml",
         '"髙" = "高"',
         '"髙" = "高"\n"高" = "髙"',
-        "髙 stands for 高, which is a variant itself",
+        "高, for which 髙 stands, stands on the left as a variant itself",
     ),
     "kinds that are no table": (
         "rights.toml",
         "",
         'kinds = "all"',
-        "rights.toml: kinds: Input should be a valid dictionary",
+        "rights.toml kinds: It is no table",
     ),
 }
 
@@ -354,14 +375,14 @@ def test_every_problem_is_told_not_only_the_first(edit: Edit) -> None:
     edit("rejects.toml", "[F103]", "[X103]")
     problems = edit(REG, 'syntax = "csv"', 'syntax = "xml"')
     for name in ("codes/sex.toml", "rejects.toml X103", REG):
-        assert any(problem.startswith(name) for problem in problems)
+        assert any(problem.startswith(f"formats/{name}") for problem in problems)
 
 
 def test_bytes_that_are_no_text_are_told(folder: Path) -> None:
     (folder / "codes/sex.toml").write_bytes("title = 性別".encode("cp932"))
     catalogue, problems = load_catalogue(folder)
     assert catalogue is None
-    assert problems[0].startswith("sex.toml: 'utf-8' codec can't decode")
+    assert told(problems)[0].startswith("formats/codes/sex.toml: It is not in UTF-8 (line 1).")
 
 
 def test_a_term_may_carry_a_note(edit: Edit, folder: Path) -> None:
@@ -377,11 +398,12 @@ def test_a_folder_that_is_not_there_holds_no_definition(tmp_path: Path) -> None:
 
 
 def test_the_error_names_the_first_problems_and_the_exit(edit: Edit, folder: Path) -> None:
-    problems = edit(REG, 'syntax = "csv"', 'syntax = "xml"')
+    edit(REG, 'syntax = "csv"', 'syntax = "xml"')
     with pytest.raises(DefinitionError) as found:
         require_catalogue(folder)
     assert found.value.key == "formats.wrong"
-    assert problems[0] in found.value.where["known"]
+    known = "formats/member_registration.toml file.syntax"
+    assert found.value.where["known"] == known
     assert found.value.exit_code == Exit.CONFIGURATION
 
 

@@ -130,10 +130,10 @@ def test_both_days_belong_to_the_policy(
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"sets": ()}, "`sets` belongs to search_items, and only to it"),
-        ({"use": "exactly_one"}, "`sets` belongs to search_items, and only to it"),
-        ({"sets": (("name",), ())}, "a set of `sets` names no field"),
-        ({"valid_to": "20231130"}, "`valid_from` is later than `valid_to`"),
+        ({"sets": ()}, "definitions.sets"),
+        ({"use": "exactly_one"}, "definitions.sets"),
+        ({"sets": (("name",), ())}, "definitions.empty_set"),
+        ({"valid_to": "20231130"}, "definitions.valid_order"),
         ({"valid_from": "2023-12"}, "String should match pattern"),
     ],
 )
