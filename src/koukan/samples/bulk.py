@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -179,8 +180,7 @@ def write_lines(
     tally = _Tally()
     paired = {code for code, fault in line_faults(form).items() if fault.pairs}
 
-    def inject(frames: Frames, plan: Plan) -> tuple[Frames, list[Expectation]]:
-        return inject_lines(form, frames, plan)
+    inject = partial(inject_lines, form)
 
     def pieces() -> Iterator[Frames]:
         number = 1

@@ -12,7 +12,7 @@ import numpy as np
 
 from koukan import durable
 from koukan.errors import UsageError
-from koukan.formats.model import Format
+from koukan.formats.model import Catalogue, Format
 from koukan.samples.answers import answer_frames, invented_packages, receipt_frames
 from koukan.samples.bulk import PAIRS, Make, write_bulk, write_lines
 from koukan.samples.draws import Ints
@@ -21,13 +21,18 @@ from koukan.samples.file_faults import FILE_FAULTS, QUESTION_FAULTS, FileFault, 
 from koukan.samples.laying import NIGHT_DAY
 from koukan.samples.line_faults import line_faults
 from koukan.samples.population import Population
-from koukan.samples.questions import IMMEDIATE, KINDS, MOST_IMMEDIATE, question_frames
-from koukan.samples.scenario import JUKI_NET, SCENARIO, SampleSender
+from koukan.samples.questions import BULK, IMMEDIATE, KINDS, MOST_IMMEDIATE, question_frames
+from koukan.samples.registration import SampleInsurer
+from koukan.samples.scenario import JUKI_NET, SCENARIO, SampleSender, Scenario
 from koukan.samples.writing import PART
+from koukan.sites import Site
 
 RECEIPT = "package_receipt"
 USUAL = "kenpo-a"  # the sender when none is named and the format is its
 ROWS, LINES_OF_A_PERSON = 300, 3
+MODES = (IMMEDIATE, BULK)
+# 保険者番号 of 国保 has six digits and stands padded in the eight of 保険者コード.
+KOKUHO, SIX_OF_EIGHT = ("municipal_nhi", "nhi_society"), 2
 
 
 def formats_offered() -> list[str]:
@@ -35,23 +40,51 @@ def formats_offered() -> list[str]:
     return sorted({one.format for one in (*SCENARIO.senders, JUKI_NET)} | {*KINDS, RECEIPT})
 
 
-def sender_of(format_name: str, name: str | None) -> SampleSender:
-    """The sender of that name, or one that may send this format by its first door.
+def scenario_of(site: Site) -> Scenario:
+    """The insurers and senders of a site, so that samples fit it."""
+    own = [
+        SampleInsurer(one.code, one.kind, one.code[SIX_OF_EIGHT if one.kind in KOKUHO else 0 :])
+        for one in site.insurers
+    ]
+    senders = [
+        SampleSender(one.name, one.title, one.doors, one.insurers, "")
+        for one in site.senders
+        if one.insurers
+    ]
+    return Scenario(tuple(own), (), tuple(senders))
+
+
+def sender_of(
+    format_name: str, name: str | None, catalogue: Catalogue, scenario: Scenario = SCENARIO
+) -> SampleSender:
+    """The sender of that name, or one that may send this format; its first door is the right one.
 
     Raises:
-        UsageError: the named one does not send this format.
+        UsageError: the named one, or everybody, may not send this format.
     """
     if format_name == JUKI_NET.format:
         fitting = [JUKI_NET]
-    elif format_name in (*KINDS, RECEIPT):
-        fitting = SCENARIO.asking(format_name)
     else:
-        fitting = [one for one in SCENARIO.senders if one.format == format_name]
-    found = [one for one in fitting if one.name == (name or USUAL)]
-    if name and not found:
-        known = ", ".join(one.name for one in fitting)
-        raise UsageError("cli.bad_choice", key="--sender", known=known)
-    return found[0] if found else fitting[0]
+        entitled = (_entitled(one, format_name, catalogue, scenario) for one in scenario.senders)
+        fitting = [one for one in entitled if one is not None]
+    usual = [one for one in fitting if one.format == format_name] or fitting
+    found = [one for one in fitting if one.name == name] if name else usual
+    if not found:
+        known = ", ".join(one.name for one in fitting) or "–"
+        raise UsageError("samples.no_sender", format=format_name, known=known)
+    return next((one for one in found if one.name == USUAL), found[0])
+
+
+def _entitled(
+    sender: SampleSender, format_name: str, catalogue: Catalogue, scenario: Scenario
+) -> SampleSender | None:
+    """The sender with the one door through which this format may come from it."""
+    kind = scenario.insurer(sender.insurers[0]).kind
+    for door in sender.doors:
+        for mode in MODES:
+            if catalogue.allowed(format_name, kind, door, {"query_mode": mode}) is None:
+                return replace(sender, doors=(door,))
+    return None
 
 
 @dataclass(frozen=True)
@@ -63,6 +96,7 @@ class Wish:
         codes: faults of lines, each in one person or line.
         spoilt: the fault of the whole file.
         mode: 照会方式, for formats that have one.
+        sequence: 送信通番.
         whole_record: with lines of the sections that not every person has.
     """
 
@@ -71,6 +105,7 @@ class Wish:
     codes: tuple[str, ...] = ()
     spoilt: FileFault | None = None
     mode: str | None = None
+    sequence: int = 1
     whole_record: bool = False
 
 
@@ -86,7 +121,13 @@ def with_whole_record(form: Format, wished: Wish) -> Wish:
 
 
 def wish(
-    form: Format, faults: Sequence[str], *, rows: int | None, seed: int, mode: str | None
+    form: Format,
+    faults: Sequence[str],
+    *,
+    rows: int | None,
+    seed: int,
+    mode: str | None,
+    sequence: int = 1,
 ) -> Wish:
     """Sort the faults into those of lines and that of the whole file.
 
@@ -105,36 +146,46 @@ def wish(
     if len(spoilt) > 1:
         raise UsageError("cli.one_file_fault")
     codes = tuple(one for one in faults if one in in_lines)
-    return Wish(rows, seed, codes, whole[spoilt[0]] if spoilt else None, mode)
+    return Wish(rows, seed, codes, whole[spoilt[0]] if spoilt else None, mode, sequence)
 
 
-def write_sample(path: Path, form: Format, sender: SampleSender, wished: Wish) -> int:
+def write_sample(
+    path: Path, form: Format, sender: SampleSender, wished: Wish, scenario: Scenario = SCENARIO
+) -> int:
     """Write the file under its final name; returns its data lines."""
+    insurer = scenario.insurer(sender.insurers[0]) if sender.insurers else None
     if wished.spoilt is None:  # written piece by piece: memory does not grow with the file
         try:
-            return _written(path, form, sender, wished)
+            return _written(path, form, sender, insurer, wished)
         except BaseException:
             path.with_name(path.name + PART).unlink(missing_ok=True)
             raise
     content = io.BytesIO()
-    lines = _written(content, form, sender, wished)
+    lines = _written(content, form, sender, insurer, wished)
     _, whole = wished.spoilt(path.name, content.getvalue(), form)
     durable.write(path, whole)
     return lines
 
 
-def _written(target: Path | BinaryIO, form: Format, sender: SampleSender, wished: Wish) -> int:
+def _written(
+    target: Path | BinaryIO,
+    form: Format,
+    sender: SampleSender,
+    insurer: SampleInsurer | None,
+    wished: Wish,
+) -> int:
     """Write a file with nothing wrong but the codes; returns its data lines."""
-    if line_faults(form):
-        return _lines(target, form, sender, wished)
+    if insurer is None or line_faults(form):
+        return _lines(target, form, sender.name, _maker(form, sender, insurer, wished), wished)
     needed = sum(2 if code == PAIRS else 1 for code in wished.codes)
     bulk = write_bulk(
         target,
         form,
         seed=wished.seed,
-        insurer=SCENARIO.insurer(sender.insurers[0]),
+        insurer=insurer,
         persons=max(-(-(wished.rows or ROWS) // LINES_OF_A_PERSON), needed),
         sender=sender.name,
+        sequence=wished.sequence,
         as_of=NIGHT_DAY,
         bad_persons=len(wished.codes),
         codes=wished.codes,
@@ -143,17 +194,18 @@ def _written(target: Path | BinaryIO, form: Format, sender: SampleSender, wished
     return bulk.file.lines
 
 
-def _lines(target: Path | BinaryIO, form: Format, sender: SampleSender, wished: Wish) -> int:
+def _lines(target: Path | BinaryIO, form: Format, sender: str, make: Make, wished: Wish) -> int:
     immediate = wished.mode == IMMEDIATE
     usual = MOST_IMMEDIATE if immediate else ROWS
     pairs = sum(line_faults(form)[code].pairs for code in wished.codes)
     bulk = write_lines(
         target,
         form,
-        _maker(form, sender, wished.seed),
+        make,
         seed=wished.seed,
         rows=max(wished.rows or usual, len(wished.codes) + pairs),
-        sender=sender.name,
+        sender=sender,
+        sequence=wished.sequence,
         as_of=NIGHT_DAY,
         control=_control(wished),
         bad_rows=len(wished.codes),
@@ -166,18 +218,17 @@ def _control(wished: Wish) -> Mapping[str, str]:
     return {} if wished.mode is None else {"query_mode": wished.mode}
 
 
-def _maker(form: Format, sender: SampleSender, seed: int) -> Make:
-    """What makes the lines about persons of the seed's population."""
-    population = Population(seed)
-    if form.name == JUKI_NET.format:
+def _maker(form: Format, sender: SampleSender, insurer: SampleInsurer | None, wished: Wish) -> Make:
+    """What makes the lines about persons of the seed's population; 住基ネット is no insurer's."""
+    population = Population(wished.seed)
+    if insurer is None:
         return lambda persons, first: answer_frames(
             form, population, _numbers(persons), first_record_number=first
         )
-    insurer = SCENARIO.insurer(sender.insurers[0])
     if form.name == RECEIPT:
         return lambda persons, first: receipt_frames(
             form,
-            invented_packages(sender.name, seed, _numbers(persons) + 1),
+            invented_packages(sender.name, wished.seed, _numbers(persons) + 1),
             insurer=insurer,
             first_record_number=first,
         )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from package_support import pair
 
 from koukan.codecs.gate import Gate, Verdict
 from koukan.formats import Catalogue
 from koukan.samples.file_faults import QUESTION_FAULTS
 from koukan.samples.line_faults import LINE_FAULTS
+from koukan.sites import PublicKey
 
 NAMES = {
     "my_number_query": "NQ_kenpo-a_000001.csv",
@@ -46,7 +49,8 @@ def test_a_sample_has_its_agreed_name_and_passes_the_gate(
     assert (found.code, found.rows) == (None, 31)
     assert path.read_bytes().count(b"\r\n") == 31 + 2
     assert f"{path.name}：31 行" in said.out
-    assert f"koukan validate --format {name} {path.name}" in said.err
+    assert f"koukan validate --format {name} {path}\n" in said.err  # as it stands, it can be typed
+    assert call("validate", "--format", name, str(path)).code == 0
 
 
 def test_a_whole_record_has_lines_that_not_everybody_has(call, tmp_path, catalogue) -> None:
@@ -114,6 +118,58 @@ def test_a_spoilt_file_is_refused_by_the_gate(
         assert verdict(catalogue, name, content).code == code
 
 
+@pytest.mark.parametrize(
+    ("options", "name", "control"),
+    [
+        (["--sender", "kyokai", "--sequence", "7"], "MR_kyokai_000007.csv", ("kyokai", "000007")),
+        ([], "MR_kyokai_000002.csv", ("kyokai", "000002")),  # as the name says
+        ([], "own.csv", ("kenpo-a", "000001")),
+    ],
+)
+def test_sender_and_number_are_those_that_were_asked_for(
+    call, tmp_path, catalogue: Catalogue, *, options, name: str, control
+) -> None:
+    target = tmp_path if options else tmp_path / name
+    options = [*options, "--rows", "3"]
+    said = call("sample", "member_registration", "--output", str(target), *options)
+    found = verdict(catalogue, "member_registration", (tmp_path / name).read_bytes())
+
+    assert (found.control["sender"], found.control["file_sequence"]) == control
+    number = int(control[1])
+    assert f"exchange/{control[0]}/inbox/" in said.err
+    assert f"--sender {control[0]} --sequence {number + 1} --seed 2" in said.err
+
+
+SATO = PublicKey(bytes(range(32)))
+NOTE = re.compile(r"^# ?", re.MULTILINE)
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_the_example_site_shows_how_to_add_somebody(
+    call, tmp_path, catalogue: Catalogue, language: str
+) -> None:
+    text = call("sample", "site", "--lang", language).out
+    path = tmp_path / "site.toml"
+    path.write_text(text, "utf-8")
+    assert call("check", "--root", str(tmp_path)).code == 0
+    lines = [line for line in text.splitlines() if not line.startswith("##")]
+    more = NOTE.sub("", "\n".join(lines))
+    more = more.replace("age1…", pair().public).replace("ssh-ed25519 AAAA…", str(SATO))
+    path.write_text(more, "utf-8")
+
+    assert call("check", "--root", str(tmp_path)).code == 0
+    # and its sender can be given a sample at once
+    options = ("--root", str(tmp_path), "--sender", "kenpo-c", "--rows", "6")
+    for name in ("member_registration", "my_number_query"):
+        said = call("sample", name, "--output", str(tmp_path), *options, "--json")
+        found = Path(said.document["path"])
+        verdict_of_it = verdict(catalogue, name, found.read_bytes())
+        assert (verdict_of_it.code, list(verdict_of_it.insurers)) == (None, ["06990030"])
+        assert call("validate", str(found)).code == 0
+    said = call("sample", "member_registration_fixed", "--output", str(tmp_path), *options[:2])
+    assert (tmp_path / "MF_kenpo-a_000001.dat").is_file()
+
+
 def test_a_welfare_office_can_ask_in_bulk(call, tmp_path, catalogue: Catalogue) -> None:
     content = sample(call, tmp_path, "basic_four_query", "--sender", "fukushi", "--rows", "3")
 
@@ -130,8 +186,9 @@ def test_a_welfare_office_can_ask_in_bulk(call, tmp_path, catalogue: Catalogue) 
         (["member_registration", "--mode", "2"], "samples.no_mode"),
         (["package_receipt", "--mode", "1"], "samples.no_mode"),
         (["my_number_query", "--mode", "3"], "cli.bad_choice"),
-        (["my_number_query", "--sender", "nhi-aggregation"], "cli.bad_choice"),
-        (["juki_net_answer", "--sender", "kenpo-a"], "cli.bad_choice"),
+        (["my_number_query", "--sender", "nhi-aggregation"], "samples.no_sender"),
+        (["juki_net_answer", "--sender", "kenpo-a"], "samples.no_sender"),
+        (["member_registration", "--sequence", "0"], "cli.bad_value"),
         (["basic_four_query", "--fault", "torn", "--fault", "F114"], "cli.one_file_fault"),
     ],
 )

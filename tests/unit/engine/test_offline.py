@@ -13,7 +13,7 @@ from plain_files import Plain, persons, samples, shipped_format
 from koukan.codecs import gate
 from koukan.engine.offline import Finding, Report, check_file
 from koukan.errors import TransientError, UsageError
-from koukan.formats import Catalogue, Format
+from koukan.formats import Catalogue
 from koukan.ledger import Reception
 from koukan.samples.bulk import codes_without_history
 from koukan.samples.faults import FILE_FAULTS
@@ -87,11 +87,14 @@ def test_files_of_many_pieces_are_checked_as_in_one(empty: Place, catalogue: Cat
 QUESTIONS = ("my_number_query", "basic_four_query")
 
 
-def sample_of(folder: Path, form: Format, sender: str, codes: Sequence[str], rows: int) -> Path:
+def sample_of(
+    folder: Path, catalogue: Catalogue, name: str, sender: str, *, codes: Sequence[str], rows: int
+) -> Path:
     """A file of lines that stand alone, with these faults."""
+    form = catalogue.formats[name]
     path = folder / file_name(form, sender, 1)
     wished = wish(form, codes, rows=rows, seed=3, mode=None)
-    write_sample(path, form, sender_of(form.name, sender), wished)
+    write_sample(path, form, sender_of(form.name, sender, catalogue), wished)
     return path
 
 
@@ -107,7 +110,7 @@ def test_questions_are_checked_as_the_centre_checks_them(
     keys = {INSURERS["kenpo-a"][0].code: str(pyrage.x25519.Identity.generate().to_public())}
     empty.write_site(f"buckets = 4\n{site_toml(package_keys=keys)}{LIMITS}")
     place = empty.root / "exchange" / "kenpo-a" / "inbox" / "dedicated_terminal"
-    path = sample_of(place, form, "kenpo-a", codes, 400)
+    path = sample_of(place, catalogue, form.name, "kenpo-a", codes=codes, rows=400)
     report = check_file(path, catalogue, now=empty.now)
     empty.run("ask_identity")
     with empty.opened() as centre:
@@ -129,7 +132,7 @@ def test_answers_and_receipts_are_checked_as_far_as_they_tell(
 ) -> None:
     form = catalogue.formats[name]
     codes = [code for code in LINE_FAULTS[name] if code not in AGAINST_QUESTIONS]
-    path = sample_of(tmp_path, form, sender, codes, 300)
+    path = sample_of(tmp_path, catalogue, form.name, sender, codes=codes, rows=300)
     report = check_file(path, catalogue)
     assert (report.form, report.code) == (name, None)
     assert {item.code for item in report.findings} >= set(codes)
