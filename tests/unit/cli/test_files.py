@@ -148,7 +148,7 @@ def test_a_sample_is_never_written_over_a_file(call, tmp_path) -> None:
         ([FORM, "--fault", "R999"], "samples.fault"),
         ([FORM, "--fault", "torn", "--fault", "F104"], "cli.one_file_fault"),
         ([FORM, "--fault", "R401"], "samples.history"),
-        ([FORM, "--sender", "nobody"], "cli.bad_choice"),
+        ([FORM, "--sender", "nobody"], "samples.no_sender"),
         ([FORM, "--fault", "R204"], "samples.unfit"),
     ],
 )

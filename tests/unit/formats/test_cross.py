@@ -60,8 +60,8 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
     "a sample that is no code": (
         REG,
         'sample = "00"',
-        'sample = "07"',
-        "formats/member_registration.toml record_type_code.sample: The code 07 is not in its",
+        'sample = "09"',
+        "formats/member_registration.toml record_type_code.sample: The code 09 is not in its",
     ),
     "a layout that no file could name": (
         REG,
