@@ -23,7 +23,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -36,27 +36,16 @@ from koukan.engine.workers import Workers
 from koukan.errors import EnvironmentRefused, SecretError
 from koukan.exchange import Inbox, Outbox
 from koukan.flows import identity, registration
-from koukan.formats import (
-    Bundle,
-    Catalogue,
-    Problem,
-    bundle,
-    gaps,
-    load_catalogue,
-    require_catalogue,
-    thaw,
-)
-from koukan.formats.problems import places, problem
+from koukan.formats import Bundle, Catalogue, bundle, require_catalogue, thaw
+from koukan.formats.problems import places
 from koukan.keys.identity import create_identity, load_identity
 from koukan.keys.issued import Issuer
 from koukan.keys.keyring import PURPOSES, Keyring
-from koukan.keys.package import recipient
 from koukan.keys.signing import Signer
 from koukan.keys.tokens import Tokeniser
 from koukan.ledger import Ledger, Reception, TableVersion
 from koukan.oplog import OperationLog
-from koukan.rules.checks import unknown_checks
-from koukan.sites import Job, Site, job_gaps, load_jobs, load_site, require_site
+from koukan.sites import Job, Site, load_jobs, require_site
 from koukan.sites.schedule import JST
 from koukan.tables.table import Snapshot, Table, Version
 
@@ -317,47 +306,6 @@ def require_definitions(root: Path) -> tuple[Path, Site, Catalogue, dict[str, Jo
     if problems:
         raise EnvironmentRefused("sites.wrong", known=places(problems))
     return root, site, catalogue, jobs
-
-
-def definition_problems(root: Path | None) -> list[Problem]:
-    """Everything wrong with formats, site and jobs: what `koukan check` prints."""
-    catalogue, problems = load_catalogue(*format_folders(root))
-    if catalogue is None:
-        return problems
-    for form in catalogue.formats.values():
-        file = f"formats/{form.name}.toml"
-        for name in unknown_checks(form):
-            problems.append(problem(file, "checks", "definitions.check_unknown", key=name))
-    problems += gaps(catalogue)
-    jobs, found = load_jobs(job_folders(root), catalogue, STEPS)
-    problems += found or job_gaps(jobs, catalogue)
-    if root is not None:
-        site, found = load_site(root / SITE, catalogue)
-        problems += found if site is None else site_problems(site, jobs)
-    return problems
-
-
-def site_problems(site: Site, jobs: Mapping[str, Job]) -> list[Problem]:
-    """What cannot be known from site.toml alone."""
-    problems = package_key_problems(site)
-    asking = [job.name for job in jobs.values() if "request" in job.steps]
-    if asking and site.partner(identity.SYSTEM) is None:
-        where = {"key": identity.SYSTEM, "job": asking[0]}
-        problems.append(problem(SITE, "sender", "definitions.no_partner", **where))
-    return problems
-
-
-def package_key_problems(site: Site) -> list[Problem]:
-    """Keys that look right and are none: one letter was copied wrongly, or RSA is too short."""
-    problems = []
-    for insurer in site.insurers:
-        try:
-            if insurer.package_key:
-                recipient(insurer.package_key, insurer.code)
-        except SecretError:
-            place = f"insurer[{insurer.code}].package_key"
-            problems.append(problem(SITE, place, "definitions.package_key"))
-    return problems
 
 
 def wipe(folder: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from koukan.engine.faults import foreseen
 from koukan.errors import Exit
 from koukan.samples.population import Population
-from koukan.shipped import formats_folder
+from koukan.shipped import formats_folder, jobs_folder
 
 SEED = 7  # of the site in conftest
 SENSITIVE = ("my_number", "name", "name_kana", "address", "household_number", "birth_date")
@@ -325,7 +325,18 @@ def test_check_tells_where_each_problem_is_and_what_to_do(call, tmp_path) -> Non
         "site.toml\n  ファイルがありません。",
     ):
         assert line in said.out
+    (tmp_path / "jobs").mkdir()
+    job = (jobs_folder() / "ask_identity.toml").read_text("utf-8")
+    job = job.replace('"basic_four_query"', '"basic_four_query", "own_query", "odd_query"')
+    (tmp_path / "jobs" / "ask_identity.toml").write_text(job, "utf-8")
     english = call("check", "--root", str(tmp_path), "--lang", "en", "--json")
+    assert {
+        (item["file"], item["key"]) for item in english.document["details"] if item["place"]
+    } == {
+        ("formats/odd_query.toml", "definitions.check_unknown"),
+        ("formats/rights.toml", "definitions.no_right"),
+        ("jobs/ask_identity.toml", "definitions.no_flow"),
+    }
     details = english.document["details"]
     assert {"file": "site.toml", "place": "", "key": "definitions.no_file"}.items() <= (
         details[-1].items()

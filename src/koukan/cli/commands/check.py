@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @shape.command("check", root=True, json=True)
 def check(settings: Settings) -> int:
     """Read all definitions; with a root its site.toml and its own ones, too."""
-    from koukan.engine.centre import definition_problems
+    from koukan.engine.definitions import definition_problems
 
     problems = definition_problems(settings.root)
     code = Exit.CONFIGURATION if problems else Exit.DONE

@@ -1,0 +1,77 @@
+"""Everything that can be wrong with what a site decides, before anything comes: `koukan check`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from koukan.engine.centre import SITE, STEPS, format_folders, job_folders
+from koukan.errors import SecretError
+from koukan.flows import identity, registration
+from koukan.formats import Problem, gaps, load_catalogue
+from koukan.formats.problems import listed, problem
+from koukan.keys.package import recipient
+from koukan.rules.checks import unknown_checks
+from koukan.sites import Job, Site, job_gaps, load_jobs, load_site
+
+# The steps that know what is in a file, each with the formats that it knows.
+FLOWS: Mapping[str, tuple[str, ...]] = {
+    "commit": registration.FORMATS,
+    "ask": tuple(identity.QUESTIONS),
+    "split": (identity.ANSWER,),
+    "confirm": (identity.RECEIPT,),
+}
+
+
+def definition_problems(root: Path | None) -> list[Problem]:
+    """Everything wrong with formats, site and jobs: what `koukan check` prints."""
+    catalogue, problems = load_catalogue(*format_folders(root))
+    if catalogue is None:
+        return problems
+    for form in catalogue.formats.values():
+        file = f"formats/{form.name}.toml"
+        for name in unknown_checks(form):
+            problems.append(problem(file, "checks", "definitions.check_unknown", key=name))
+    problems += gaps(catalogue)
+    jobs, found = load_jobs(job_folders(root), catalogue, STEPS)
+    problems += found or [*job_gaps(jobs, catalogue), *flow_gaps(jobs)]
+    if root is not None:
+        site, found = load_site(root / SITE, catalogue)
+        problems += found if site is None else site_problems(site, jobs)
+    return problems
+
+
+def flow_gaps(jobs: Mapping[str, Job]) -> list[Problem]:
+    """Formats in jobs that no step of theirs knows what to do with."""
+    problems = []
+    for job in jobs.values():
+        known = {name for step in job.steps for name in FLOWS.get(step, ())}
+        for name in job.formats:
+            if name not in known:
+                where = {"format": name, "known": listed(known) or "–"}
+                place = f"jobs/{job.name}.toml"
+                problems.append(problem(place, "formats", "definitions.no_flow", **where))
+    return problems
+
+
+def site_problems(site: Site, jobs: Mapping[str, Job]) -> list[Problem]:
+    """What cannot be known from site.toml alone."""
+    problems = package_key_problems(site)
+    asking = [job.name for job in jobs.values() if "request" in job.steps]
+    if asking and site.partner(identity.SYSTEM) is None:
+        where = {"key": identity.SYSTEM, "job": asking[0]}
+        problems.append(problem(SITE, "sender", "definitions.no_partner", **where))
+    return problems
+
+
+def package_key_problems(site: Site) -> list[Problem]:
+    """Keys that look right and are none: one letter was copied wrongly, or RSA is too short."""
+    problems = []
+    for insurer in site.insurers:
+        try:
+            if insurer.package_key:
+                recipient(insurer.package_key, insurer.code)
+        except SecretError:
+            place = f"insurer[{insurer.code}].package_key"
+            problems.append(problem(SITE, place, "definitions.package_key"))
+    return problems
