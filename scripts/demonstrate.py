@@ -19,6 +19,7 @@ from typing import Any
 from demonstration import people
 from demonstration.commands import Commands
 from demonstration.identity import IdentityNight
+from demonstration.sizes import least
 from demonstration.wanted import differing
 from demonstration.words import WORDS
 
@@ -26,6 +27,7 @@ from koukan.samples.identity import lay_questions, write_population
 from koukan.samples.night import lay_earlier_night, lay_night
 
 REGISTER = "register_members"
+USAGE = 64
 
 
 class Demonstration:
@@ -141,6 +143,15 @@ def main() -> int:
         "--lang", choices=sorted(WORDS), default=os.environ.get("KOUKAN_LANG", "ja")
     )
     arguments = parser.parse_args()
+    small = [
+        (name, needed)
+        for name, needed in least(arguments.persons).items()
+        if getattr(arguments, name) < needed
+    ]
+    for name, needed in small:
+        print(WORDS[arguments.lang]["too_small"].format(name=name, least=needed), file=sys.stderr)
+    if small:
+        return USAGE
     os.umask(0o077)
     root = arguments.root or Path(tempfile.mkdtemp(prefix="koukan-demo-")) / "centre"
     return Demonstration(root.resolve(), arguments).run()

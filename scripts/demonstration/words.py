@@ -4,6 +4,8 @@ from __future__ import annotations
 
 WORDS = {
     "ja": {
+        "too_small": "--{name} は {least:,} 以上にしてください。それより小さいと、実演する誤りが"
+        "入りきりません（実際の運用に下限はありません）。",
         "site": "1. センターを作る：{root}（鍵はその外：{keys}）",
         "earlier": "2. 前の晩：{count:,} 人を登録する（架空の人だけです）",
         "lay": "3. 今夜のファイルを受付箱に置く：{files} 件、登録 {lines:,} 行と照会 "
@@ -30,6 +32,8 @@ WORDS = {
         "next": "次に試す：",
     },
     "en": {
+        "too_small": "--{name} must be {least:,} or more: below that there is no room for "
+        "everything that is to go wrong (a real site has no such limit).",
         "site": "1. Make a centre: {root} (keys outside it: {keys})",
         "earlier": "2. The earlier night: register {count:,} persons (all of them invented)",
         "lay": "3. Lay tonight's files: {files} files, {lines:,} lines to register and "
