@@ -15,7 +15,7 @@ from journey.outside import JukiNet, Keys, approve_all, collect, confirm
 from koukan.engine.centre import Centre
 from koukan.engine.run import run_job
 
-REGISTER, ERASE = "register_members", "erase_expired"
+REGISTER, REPORT, ERASE = "register_members", "report_errors", "erase_expired"
 ASK, ANSWER, DELIVER = "ask_identity", "answer_identity", "confirm_delivery"
 
 
@@ -63,7 +63,7 @@ Act = Callable[[Outside, Centre], None]
 ACTS: dict[str, Act] = {"approve": approve, "answer": answer, "take": take}
 # Jobs, and acts of others, in their order; a run that was killed starts again from the first.
 NIGHT = (
-    *(REGISTER, ASK, "approve", ASK, "answer", ANSWER, "approve", ANSWER),
+    *(REGISTER, REPORT, ASK, "approve", ASK, "answer", ANSWER, "approve", ANSWER),
     *("take", DELIVER, ERASE),
 )
 

@@ -33,7 +33,7 @@ from koukan.shipped import formats_folder
 TESTS = Path(__file__).resolve().parents[1]
 PATHS = (str(TESTS), str(TESTS.parent / "src"))  # for processes of their own
 SEED = 20_260_401
-REGISTER, ERASE = "register_members", "erase_expired"
+REGISTER, REPORT, ERASE = "register_members", "report_errors", "erase_expired"
 LONG = os.environ.get("KOUKAN_TEST_LONG") == "1"
 EARLIER = datetime(2026, 4, 1, 11, 0, tzinfo=UTC)
 LATER = EARLIER + timedelta(days=40)  # beyond every retention of that night

@@ -30,7 +30,8 @@ from koukan.samples.scenario import INSURERS
 
 SEED = 20_260_402
 STEPS = (
-    *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase", "expire"),
+    *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "report", "erase"),
+    *("expire",),
     *("ask", "request", "send", "split", "package", "confirm", "deliver"),
     *("approve", "answer", "take"),  # acts of others
 )

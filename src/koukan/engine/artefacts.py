@@ -23,7 +23,6 @@ from koukan.engine.seen import Seen
 from koukan.errors import IntegrityError, KoukanError, SecretError
 from koukan.flows.results import line_result
 from koukan.formats.model import Format
-from koukan.keys.sealed import SealedReader
 from koukan.keys.secret import open_regular
 from koukan.ledger import Reception
 from koukan.tables import encrypted
@@ -119,9 +118,7 @@ def read_result(centre: Centre, reception: Reception, rows: int) -> Found:
     form = centre.catalogue.formats[line_result(reception.format) or ""]
     name = reception.original
     try:
-        key = centre.keyring.existing_key("original", name)
-        path = originals.result_path(centre, name)
-        with SealedReader(path, key, f"result|{name}") as result:
+        with originals.read_result(centre, name) as result:
             seen = Seen(result.blocks(BLOCK))
             tally = Tally(form)
             for piece in whole_lines(seen, form.file.max_line_bytes):

@@ -56,6 +56,7 @@ FOLDERS = (
 BATCH_PURPOSES = tuple(sorted(PURPOSES))
 STEPS = (
     *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),
+    "report",
     *("ask", "request", "send", "split", "package", "confirm", "deliver", "expire"),
 )
 SITE = "site.toml"

@@ -76,6 +76,12 @@ def open_result(centre: Centre, name: str) -> bytes:
     return unseal(result_path(centre, name), key, f"result|{name}")
 
 
+def read_result(centre: Centre, name: str) -> SealedReader:
+    """The sealed result, to be read in blocks."""
+    key = centre.keyring.existing_key("original", name)
+    return SealedReader(result_path(centre, name), key, f"result|{name}")
+
+
 def destroy(centre: Centre, *names: str) -> None:
     """Keys first: with them gone the files are noise already."""
     for name in names:

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import PurePath
 
 from koukan.engine.centre import Centre
-from koukan.flows.results import PREFIXES
+from koukan.flows.results import PREFIXES, end_of_name
 from koukan.ledger import Reception
 from koukan.rules.acknowledge import COUNTS, Receipt
 from koukan.sites.schedule import JST
@@ -15,6 +15,11 @@ from koukan.sites.schedule import JST
 def local_time(moment: str) -> str:
     """A stored UTC time in JST, fourteen digits."""
     return datetime.fromisoformat(moment).astimezone(JST).strftime("%Y%m%d%H%M%S")
+
+
+def shown_time(moment: str) -> str:
+    """A stored UTC time in JST, for a person."""
+    return f"{datetime.fromisoformat(moment).astimezone(JST):%Y-%m-%d %H:%M:%S}"
 
 
 def receipt_of(centre: Centre, reception: Reception) -> Receipt:
@@ -51,4 +56,4 @@ def control_of(reception: Reception) -> dict[str, str]:
 def outbound_name(kind: str, reception: Reception) -> str:
     """Name of a file laid out for a reception: the received file's name and the 受付番号."""
     stem = PurePath(reception.file_name).stem[:80]
-    return f"{PREFIXES[kind]}_{stem}_{reception.number:010d}.csv"
+    return f"{PREFIXES[kind]}_{stem}_{reception.number:010d}{end_of_name(kind)}"

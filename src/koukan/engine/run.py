@@ -28,6 +28,7 @@ from koukan.engine.steps import (
     link,
     package,
     pick_up,
+    report,
     request,
     send,
     split,
@@ -51,6 +52,7 @@ FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "package": package.run,
     "deliver": deliver.run,
     "acknowledge": acknowledge.run,
+    "report": report.run,
     "erase": erase.run,
     "expire": expire.run,
 }

@@ -8,6 +8,8 @@ from types import MappingProxyType
 from koukan.flows import identity, registration
 
 ACKNOWLEDGEMENT = "acknowledgement"
+ERROR_REPORT, ERROR_LISTING = "error_report", "error_listing"  # 誤り一覧: workbook and whole list
+REPORTS = (ERROR_REPORT, ERROR_LISTING)
 _LINE_RESULTS: Mapping[str, str] = MappingProxyType(
     {
         registration.FORMAT: "registration_result",
@@ -16,10 +18,21 @@ _LINE_RESULTS: Mapping[str, str] = MappingProxyType(
     }
 )
 PREFIXES: Mapping[str, str] = MappingProxyType(
-    {ACKNOWLEDGEMENT: "AK", "registration_result": "RR", "query_acceptance": "QA"}
+    {
+        ACKNOWLEDGEMENT: "AK",
+        "registration_result": "RR",
+        "query_acceptance": "QA",
+        **dict.fromkeys(REPORTS, "ER"),
+    }
 )
+_ENDS: Mapping[str, str] = MappingProxyType({ERROR_REPORT: ".xlsx", ERROR_LISTING: ".zip"})
 
 
 def line_result(form: str) -> str | None:
     """The format of the file that answers line by line; None where counts are all that is told."""
     return _LINE_RESULTS.get(form)
+
+
+def end_of_name(kind: str) -> str:
+    """How the name of such a file ends."""
+    return _ENDS.get(kind, ".csv")

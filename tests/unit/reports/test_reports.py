@@ -244,6 +244,7 @@ def test_a_job_that_failed_and_one_that_never_ran_are_told(place: Place) -> None
     assert due == {
         **dict.fromkeys(TEN_MINUTELY, "2026-04-01 23:00"),
         "erase_expired": "2026-04-01 08:30",
+        "report_errors": "2026-04-01 08:00",
     }
 
 
@@ -253,7 +254,11 @@ def test_a_time_before_the_site_was_there_is_not_missed(place: Place) -> None:
 
     missed = {job["job"]: job["missed"] for job in reports.status(place)["waiting"]["due_jobs"]}
 
-    assert missed == {**dict.fromkeys(TEN_MINUTELY, True), "erase_expired": False}
+    assert missed == {
+        **dict.fromkeys(TEN_MINUTELY, True),
+        "erase_expired": False,
+        "report_errors": False,
+    }
 
 
 def test_when_all_ran_and_nothing_waits_it_is_quiet(place: Place) -> None:
@@ -273,9 +278,9 @@ def test_when_all_ran_and_nothing_waits_it_is_quiet(place: Place) -> None:
 def all_ran(place: Place) -> None:
     for job in TEN_MINUTELY:
         place.ledger.put_job_run(job, "2026-04-01T14:00+00:00", "2026-04-01T14:00:00+00:00", 1.0, 0)
-    place.ledger.put_job_run(
-        "erase_expired", "2026-03-31T23:30+00:00", "2026-04-01T00:00:00+00:00", 1.0, 0
-    )
+    for job, due in (("erase_expired", "23:30"), ("report_errors", "23:00")):
+        finished = "2026-04-01T00:00:00+00:00"
+        place.ledger.put_job_run(job, f"2026-03-31T{due}+00:00", finished, 1.0, 0)
 
 
 def test_what_is_still_written_waits_for_the_other_side_alone(place: Place) -> None:
