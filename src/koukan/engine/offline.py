@@ -87,6 +87,10 @@ class Findings(Sequence[Finding]):
             return Findings(self._frame[at])
         return Finding(**self._frame.row(range(len(self))[at], named=True))
 
+    def parts(self, rows: int) -> Iterator[pl.DataFrame]:
+        """All of them as frames of so many rows, columns named as in `Finding`."""
+        return self._frame.iter_slices(rows)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Findings) and self._frame.equals(other._frame)
 
@@ -125,7 +129,7 @@ class Report:
     line: int
     rows: int
     counts: dict[str, int]
-    findings: Sequence[Finding]
+    findings: Findings
 
 
 def check_file(

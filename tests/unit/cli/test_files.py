@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+import zipfile
 from pathlib import Path
 
 import polars as pl
@@ -85,6 +86,33 @@ def test_no_value_of_a_record_leaves_the_checker(call, tmp_path) -> None:
         said = call("validate", str(path), "--limit", "1000", *options)
         assert said.code == 3
         assert [value for value in values if value in said.out + said.err] == []
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_a_report_names_its_files_and_has_no_value_of_a_record(call, tmp_path, language) -> None:
+    path = sample(call, tmp_path, *OFFLINE, rows=300)
+    people = Population(1).people(0, 200)
+    values = {v for name in people.columns[3:] for v in people[name].drop_nulls() if len(v) > 4}
+    values |= set(_fields(path))
+    target = tmp_path / "errors.xlsx"
+
+    options = ("--limit", "0", "--lang", language, "--report", str(target))
+    said = call("validate", str(path), *options)
+    assert said.code == 3
+    assert "errors.zip" in said.err
+    document = call("validate", str(path), *options, "--json").document
+    assert document["report"] == ["errors.xlsx", "errors.zip"]
+    for written in (target, target.with_suffix(".zip")):
+        with zipfile.ZipFile(written) as archive:
+            content = "".join(archive.read(name).decode() for name in archive.namelist())
+        assert path.stem in content or written != target
+        assert [value for value in values if value in content] == []
+
+
+def test_without_a_report_none_is_written(call, tmp_path) -> None:
+    path = sample(call, tmp_path, rows=3)
+    assert call("validate", str(path), "--json").document["report"] is None
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
 
 
 def _fields(path: Path) -> list[str]:

@@ -20,23 +20,44 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--format", "format_name", metavar="NAME")
 @click.option("--limit", type=click.IntRange(min=0), default=50, metavar="N")
-def validate(settings: Settings, file: Path, format_name: str | None, limit: int) -> int:
+@click.option("--report", "workbook", type=click.Path(path_type=Path), metavar="FILE.xlsx")
+def validate(
+    settings: Settings, file: Path, format_name: str | None, limit: int, workbook: Path | None
+) -> int:
     """Check a file as the centre would, as far as that goes without the centre."""
     if not file.is_file():
         raise UsageError("offline.no_file", file=file.name)
     with process.private_spill():
         catalogue = settings.catalogue()
         from koukan.engine.offline import check_file
+        from koukan.engine.offline_report import targets_of, write_offline
 
+        targets = None if workbook is None else targets_of(workbook, file)
         report = check_file(file, catalogue, format_name, language=settings.language)
+        if targets is not None:
+            refusal = _refusal(settings, catalogue, report)
+            write_offline(targets, file, report, refusal, settings.language)
     wrong = report.code or report.counts["rejected"]
     code = Exit.REJECTS if wrong else Exit.DONE
     shown = [_told(item) for item in report.findings[:limit]]
     if settings.json:
-        output.document("validate", _content(settings, catalogue, report, shown), code)
+        content = _content(settings, catalogue, report, shown)
+        content["report"] = [path.name for path in targets] if targets else None
+        output.document("validate", content, code)
     else:
         _print(settings, catalogue, file, report, shown)
+        if targets is not None:
+            names = {"file": targets.workbook.name, "path": targets.listing.name}
+            output.say(settings.text("cli.report_written", **names))
     return code
+
+
+def _refusal(settings: Settings, catalogue: Catalogue, report: Report) -> str | None:
+    """Why the whole file would be refused, on one line."""
+    if not report.code:
+        return None
+    told = render.meaning(settings, catalogue.reasons[report.code], report.line)
+    return f"{report.code} {told['title']}: {told['text']}"
 
 
 def _content(
