@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from koukan import oplog
-from koukan.engine import artefacts, originals, verify_identity
+from koukan.engine import artefacts, originals, vanishing, verify_identity
 from koukan.engine.artefacts import Found, Look, Rows
 from koukan.engine.centre import Centre, version_of
 from koukan.engine.digest import parts_of
 from koukan.engine.leases import lease
 from koukan.engine.problems import Problem, differing, parsed, problem
-from koukan.engine.steps import package, split
+from koukan.engine.steps import package
 from koukan.engine.steps.erase import expired, recorded
 from koukan.errors import IntegrityError, SecretError, TableRefused
 from koukan.flows import registration
@@ -46,7 +46,7 @@ def verify_ledger(centre: Centre) -> list[Problem]:
     """
     with lease(centre.folder("locks"), centre.ledger, "jobs", centre.clock()):
         problems, rows = table_rows(centre)
-        ending = [*expired(centre), *split.over(centre), *package.over(centre)]
+        ending = [*expired(centre), *vanishing.over(centre), *package.over(centre)]
         under_way = {reception.number for reception in ending}
         receptions = centre.ledger.receptions()
         looks = [Look(item.number, item.number in under_way) for item in receptions]

@@ -95,15 +95,11 @@ def registration_frames(
     frame = _with_basic(frame, insurer)
     frame = _with_qualification(frame, insurer)
     frame = _with_certificate(frame, insurer)
-    further = (
-        further_frames(frame, kind=insurer.kind, insurer_code=insurer.code, as_of=as_of)
-        if whole_record
-        else {}
-    )
+    rows = dict.fromkeys((record.section for record in form.required), frame)
+    if whole_record:
+        rows |= further_frames(frame, kind=insurer.kind, insurer_code=insurer.code, as_of=as_of)
     return {
-        record.section: _section(
-            form, record, frame if record.required else further.get(record.section, frame[:0])
-        )
+        record.section: _section(form, record, rows.get(record.section, frame[:0]))
         for record in form.records
     }
 

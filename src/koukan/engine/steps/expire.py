@@ -8,7 +8,7 @@ from koukan.engine import entrusted
 from koukan.engine.centre import Centre
 from koukan.engine.steps import erase
 from koukan.engine.steps.deliver import erase_delivered
-from koukan.engine.steps.split import finish_requests
+from koukan.engine.vanishing import finish_requests
 from koukan.ledger import identity as asked
 from koukan.ledger.identity import Questions
 from koukan.sites import Job

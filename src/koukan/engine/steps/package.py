@@ -20,10 +20,10 @@ import numpy as np
 import polars as pl
 
 from koukan.codecs import render
-from koukan.engine import entrusted
+from koukan.engine import entrusted, vanishing
 from koukan.engine.centre import Centre
 from koukan.engine.packages import PACKAGE, Content, lay
-from koukan.engine.steps import erase, split
+from koukan.engine.steps import erase
 from koukan.flows import identity
 from koukan.formats.model import Format
 from koukan.ledger import Reception
@@ -81,7 +81,7 @@ class LaidOut(NamedTuple):
 
 def run(centre: Centre, job: Job) -> None:
     """Build what can be built; lay out what is built."""
-    split.finish(centre)  # of a run that was killed between its ledger and its erasure
+    vanishing.finish(centre)  # of a run that was killed between its ledger and its erasure
     finish(centre)
     lots = list(planned(centre))
     if lots:

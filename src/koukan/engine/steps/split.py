@@ -17,18 +17,16 @@ import numpy as np
 import polars as pl
 
 from koukan.codecs.gate import NOBODY
-from koukan.engine import approvals, entrusted, originals, storing
-from koukan.engine.approvals import Grant, Subject
+from koukan.engine import approvals, entrusted, originals, storing, vanishing
+from koukan.engine.approvals import Grant
 from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, receptions_of, stage_of
-from koukan.engine.steps import erase
 from koukan.engine.steps.gate import close
 from koukan.engine.steps.link import gather
 from koukan.engine.steps.validate import ROW
 from koukan.flows import identity
 from koukan.ledger import Counts, Group, Ledger, Reception
 from koukan.ledger import identity as asked
-from koukan.ledger.identity import Request
 from koukan.rules import reconcile
 from koukan.rules.register import Ints
 from koukan.rules.schema import FINDINGS
@@ -124,7 +122,7 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], pending: Iterator[pl.
         note(centre, group, Came(reception, refusal, codes, tuple(taken), permission.grant))
         operation.note(answered=sum(item.rows for item in taken))
     centre.observe("answers taken", step="split")
-    finish(centre)
+    vanishing.finish(centre)
 
 
 def rejected(
@@ -284,16 +282,13 @@ def take(centre: Centre, lot: Lot) -> Taken:
         .join(questions, on=reconcile.NUMBER, how="left", maintain_order="left")["position"]
         .to_numpy()
     )
-    shares, requests = [], set()
+    shares, requests = [], set[int]()
     for start, stop in pairwise([*bounds, answered.height]):  # by file
         file, own = lot.files[int(place[order][start])], answered[start:stop]
         entrusted.seal_share(centre, file.reception, file.generation, lot.answer, own)
         counted = reconcile.states(own)
         shares.append((file.reception, counted["answered"], counted["ambiguous"]))
-        at = positions[start:stop]
-        for part in file.parts:
-            if ((at >= part.first) & (at < part.first + part.rows)).any():
-                requests.add(part.request)
+        requests |= requests_of(file, positions[start:stop])
     counts = found.counts
     codes = {
         REPEATED: counts.duplicate,
@@ -303,6 +298,15 @@ def take(centre: Centre, lot: Lot) -> Taken:
         OTHER_NUMBER: counts.other_number,
     }
     return Taken(counts.taken, codes, tuple(shares), frozenset(requests))
+
+
+def requests_of(file: File, positions: Ints) -> set[int]:
+    """Requests in which any of these questions of a file stands."""
+    return {
+        part.request
+        for part in file.parts
+        if ((positions >= part.first) & (positions < part.first + part.rows)).any()
+    }
 
 
 def still_open(centre: Centre, file: File) -> pl.DataFrame:
@@ -358,47 +362,3 @@ def note(centre: Centre, group: Group, came: Came) -> None:
         if grant is not None:
             approvals.use(transaction, grant)
         Ledger.set_group(transaction, group.number, "committed")
-
-
-def over(centre: Centre) -> list[Reception]:
-    """Answers, and copies of them, that were split and are not destroyed yet."""
-    return [
-        reception
-        for reception in centre.ledger.closed_unerased()
-        if reception.format == identity.ANSWER and reception.outcome in ("accepted", "duplicate")
-    ]
-
-
-def finish(centre: Centre) -> None:
-    """Destroy split answers and their requests; what a killed run left is done here, too."""
-    for reception in over(centre):
-        erase.erase(centre, reception)
-        centre.observe("answer erased", step="split")
-    finish_requests(centre)
-
-
-def finish_requests(centre: Centre) -> None:
-    """Destroy the requests that are over: answered, or with questions that were given up."""
-    for request in asked.requests(centre.ledger, states=["over"]):
-        erase_request(centre, request)
-        centre.observe("request erased", step="split")
-
-
-def erase_request(centre: Centre, request: Request) -> None:
-    """Key and pieces of a request, and its copy in the outbox if the partner left it there.
-
-    Nobody need approve any more what was not sent.
-    """
-    said = {
-        "what": "request",
-        "request": request.number,
-        "partner": request.partner,
-        "rows": request.rows,
-        "sha256": request.sha256,
-    }
-    entrusted.destroy_request(centre, request.number)
-    centre.outbox(request.partner).remove(request.name)
-    with centre.ledger.begin() as transaction:
-        erase.put(centre, transaction, "request", request.number, said)
-        asked.set_request(transaction, request.number, state="erased")
-        approvals.withdraw(centre, transaction, "send", Subject("request", request.number))
