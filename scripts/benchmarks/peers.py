@@ -82,7 +82,7 @@ CHECK_DIGITS = {
 
 
 def sections() -> list[Section]:
-    """The record types of the registration file."""
+    """The record types of which every person of the registration file has a line."""
     form = tomllib.loads((FORMATS / "member_registration.toml").read_text(encoding="utf-8"))
     return [
         Section(
@@ -93,6 +93,7 @@ def sections() -> list[Section]:
             tuple(record.get("checks", ())),
         )
         for record in form["records"]
+        if record.get("required", True)
     ]
 
 

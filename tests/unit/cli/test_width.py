@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from koukan import words
 
-FILE = re.compile(r"[A-Z]{2}_[A-Za-z0-9_.-]+\.(?:csv|dat|txt|age)")
+FILE = re.compile(r"[A-Z]{2}_[A-Za-z0-9_.-]+\.(?:csv|dat|txt|age|xlsx|zip)")
 
 
 def check(said) -> None:

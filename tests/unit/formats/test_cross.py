@@ -57,6 +57,12 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
         'code = "99"',
         "formats/member_registration.toml records[certificate].code: The record type code 99 is",
     ),
+    "a section of an unknown kind of insurer": (
+        REG,
+        'kinds = ["welfare"]',
+        'kinds = ["club"]',
+        "formats/member_registration.toml records[medical_ticket].kinds: ",
+    ),
     "a sample that is no code": (
         REG,
         'sample = "00"',
