@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+LONG = os.environ.get("KOUKAN_TEST_LONG") == "1"
+pytestmark = pytest.mark.skipif(not LONG, reason="lays a site of many files: --long")
 BENCHMARKS = Path(__file__).resolve().parents[2] / "scripts" / "benchmarks"
 
 
