@@ -53,6 +53,24 @@ def test_the_formats_are_these(catalogue: Catalogue) -> None:
     assert sorted(catalogue.formats) == NAMES
 
 
+JAPANESE = re.compile("[ぁ-ん]|[一-龠]")
+
+
+@each
+def test_purpose_and_notes_are_told_in_japanese_too(catalogue: Catalogue, name: str) -> None:
+    form = catalogue.formats[name]
+    assert JAPANESE.search(form.purpose_ja)
+    assert bool(form.note) == bool(JAPANESE.search(form.note_ja))
+    for item in form.all_fields:
+        assert JAPANESE.search(item.note_ja) or not item.note, item.name
+
+
+@pytest.mark.parametrize("name", sorted(DERIVED))
+def test_what_is_derived_tells_its_own_purpose(catalogue: Catalogue, name: str) -> None:
+    purposes = [form.purpose_ja for form in catalogue.formats.values()]
+    assert purposes.count(catalogue.formats[name].purpose_ja) == 1
+
+
 # --- samples
 
 

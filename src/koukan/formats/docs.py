@@ -50,7 +50,7 @@ def document(catalogue: Catalogue) -> str:
     """The whole document in Markdown."""
     parts = [INTRODUCTION, *_contents(catalogue)]
     for form in _ordered(catalogue):
-        parts += _format(form)
+        parts += _format(form, catalogue.reasons)
     parts += _code_lists(catalogue)
     parts += _reasons(catalogue)
     parts += _rights(catalogue)
@@ -84,11 +84,11 @@ def _contents(catalogue: Catalogue) -> Iterator[str]:
     )
 
 
-def _format(form: Format) -> Iterator[str]:
+def _format(form: Format, reasons: Mapping[str, Reason]) -> Iterator[str]:
     yield _heading(form.name, f"{form.title} `{form.name}`")
-    yield f"{form.purpose}\n"
-    if form.note:
-        yield f"{form.note}\n"
+    yield _told(form.purpose_ja, form.purpose) + "\n"
+    if note := _told(form.note_ja, form.note):
+        yield note + "\n"
     file = form.file
     rows = [
         ("方向 direction", DIRECTIONS[form.direction]),
@@ -116,12 +116,12 @@ def _format(form: Format) -> Iterator[str]:
         yield "### 各レコードの先頭の項目 / First fields of every record\n"
         yield _fields(form, form.common)
     for record in form.records:
-        yield from _record(form, record)
+        yield from _record(form, record, reasons)
     yield "### エンドレコード / End record\n"
     yield _fields(form, form.end)
 
 
-def _record(form: Format, record: Record) -> Iterator[str]:
+def _record(form: Format, record: Record, reasons: Mapping[str, Reason]) -> Iterator[str]:
     yield f"### {record.code} {record.title} `{record.section}`\n"
     if not record.required:
         yield "任意：該当する人だけ / optional: of whom there is something to say\n"
@@ -133,7 +133,13 @@ def _record(form: Format, record: Record) -> Iterator[str]:
     if record.checks:
         yield "項目間の検査 / checks over several fields:\n"
         rows = [
-            (check.code, f"`{check.use}`", _checked(check), _values(check.when), _valid(check))
+            (
+                f"{check.code} {reasons[check.code].title}",
+                f"`{check.use}`",
+                _checked(check),
+                _values(check.when),
+                _valid(check),
+            )
             for check in record.checks
         ]
         headings = ("コード code", "検査 check", "項目 fields", "条件 when", "期間 valid")
@@ -189,7 +195,12 @@ def _fields(form: Format, fields: Sequence[Field]) -> str:
 
 def _note(item: Field) -> str:
     fixed = f"常に `{item.value}` / always `{item.value}`." if item.value else ""
-    return " ".join(part for part in (fixed, item.note) if part)
+    return " ".join(part for part in (fixed, _told(item.note_ja, item.note)) if part)
+
+
+def _told(japanese: str, english: str) -> str:
+    """Japanese first; a site's own definitions may have but one of them."""
+    return "<br>".join(part for part in (japanese, english) if part)
 
 
 def _length(item: Field, form: Format) -> str:

@@ -52,6 +52,7 @@ class Field(Definition):
     checks: tuple[Identifier, ...] = ()
     value: str = ""  # outbound only: what the centre writes, whatever the record is about
     sample: str = ""
+    note_ja: str = ""  # for clerks; `note` says the same to developers
     note: str = ""
 
     @model_validator(mode="after")
@@ -160,11 +161,13 @@ class Format(Definition):
 
     name: Identifier
     title: str
+    purpose_ja: str = ""
     purpose: str
     owner: str
     direction: Literal["inbound", "outbound"]
     version: Annotated[str, StringConstraints(pattern=r"^[0-9]{8}$")]
     source: str
+    note_ja: str = ""
     note: str = ""
     file: File
     control: tuple[Field, ...]

@@ -33,7 +33,8 @@ def test_every_field_stands_in_its_format_with_label_name_and_length(
             )
             assert f"`{item.name}`" in row
             assert str(item.length) in row
-            assert item.note in chapter
+            assert item.note in chapter and item.note_ja in chapter
+        assert form.purpose_ja in chapter and form.note_ja in chapter
 
 
 def test_codes_reject_codes_rights_and_terms_are_all_told(catalogue: Catalogue, text: str) -> None:
@@ -75,8 +76,16 @@ def test_fixed_width_tells_the_bytes_of_each_field(text: str) -> None:
 
 def test_a_format_without_note_or_common_fields_has_no_such_chapter(catalogue: Catalogue) -> None:
     form = catalogue.formats["acknowledgement"]
-    bare = form.model_copy(update={"name": "bare", "note": "", "common": ()})
+    bare = form.model_copy(update={"name": "bare", "note": "", "note_ja": "", "common": ()})
     told = document(catalogue.model_copy(update={"formats": {"bare": bare}}))
     assert form.purpose in told
     assert "First fields of every record" not in told
     assert form.note not in told
+
+
+def test_a_site_may_explain_itself_in_one_language(catalogue: Catalogue) -> None:
+    form = catalogue.formats["acknowledgement"]
+    for part, other in (("purpose_ja", "purpose"), ("note_ja", "note")):
+        spoken = form.model_copy(update={part: ""})
+        told = document(catalogue.model_copy(update={"formats": {spoken.name: spoken}}))
+        assert f"\n{getattr(form, other)}\n" in told

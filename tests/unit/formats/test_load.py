@@ -54,7 +54,7 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
         REG,
         'syntax = "csv"',
         'syntax = "csv',
-        "TOML (line 16)",
+        "TOML (line 18)",
     ),
     "unknown key": (
         REG,
