@@ -17,6 +17,7 @@ import polars as pl
 
 from koukan.engine.centre import Centre
 from koukan.engine.nights import groups_until
+from koukan.engine.reading import undisturbed
 from koukan.flows.registration import HISTORY, QUALIFICATION, ascending
 from koukan.rules.spells import END, KEY, ORDER, on_days, spells
 from koukan.tables import encrypted
@@ -54,9 +55,11 @@ def insurers_on(
 
     Raises:
         TableRefused: a file that had to be read is not what it should be.
+        TransientError: files were written anew meanwhile; ask again.
     """
     groups = None if known is None else groups_until(centre, known)
-    yield from centre.workers.map(answer, shares(centre, questions, groups))
+    with undisturbed(centre):
+        yield from centre.workers.map(answer, shares(centre, questions, groups))
 
 
 def shares(

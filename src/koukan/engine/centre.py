@@ -58,6 +58,7 @@ STEPS = (
     *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),
     "report",
     *("ask", "request", "send", "split", "package", "confirm", "deliver", "expire"),
+    "compact",
 )
 SITE = "site.toml"
 FORMATS_WITH_TABLES = registration.FORMAT

@@ -1,21 +1,23 @@
 """What a span of nights changed in the 資格履歴: counts by insurer, and an insurer's events.
 
 A span is what was known at the end of its last night and not yet at the end of the night before its
-first: (`since`, `until`]. Files that none of its groups wrote are not opened for counting events;
+first: (`since`, `until`]. Files without rows of its groups are not opened for counting events;
 to tell what became of spells, the buckets' earlier events of the persons concerned are looked up.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import polars as pl
 
 from koukan.engine.asof import ASKED, events_of
 from koukan.engine.centre import Centre
+from koukan.engine.datafiles import in_time, may_hold
 from koukan.engine.nights import groups_until
+from koukan.engine.reading import steady, undisturbed
 from koukan.errors import UsageError
 from koukan.flows.registration import HISTORY, INCIDENTAL, PARTITION, QUALIFICATION
 from koukan.rules.spells import CHANGES, changed, spells
@@ -70,6 +72,7 @@ def _where(insurer: str | None) -> dict[str, str]:
     return {} if insurer is None else {"insurer": insurer}
 
 
+@steady
 def changes(
     centre: Centre, since: str, until: str, *, insurer: str | None = None
 ) -> list[dict[str, Any]]:
@@ -102,30 +105,30 @@ def changed_events(
 
     Raises:
         UsageError: see `span_of`; or the insurer is not written so.
+        TransientError: files were written anew meanwhile; ask again.
     """
-    with centre.log.operation("history_changes", **_where(insurer)) as operation:
+    logged = centre.log.operation("history_changes", **_where(insurer))
+    with logged as operation, undisturbed(centre):
         span, rows = span_of(centre, since, until), 0
         table = centre.tables[PARTITION]
-        files = centre.snapshot(PARTITION).files(insurer=insurer)
-        ours = _written_by(centre, PARTITION, span)
+        files = in_time(_with_rows_of(span, centre.snapshot(PARTITION).files(insurer=insurer)))
         for section in centre.tables[HISTORY].definition.sections:
             for file in files:
-                if file.partition[SECTION] == section and file.path in ours:
-                    found = encrypted.collect(table.open_file(file), path=table.folder / file.path)
+                if file.partition[SECTION] == section:
+                    chosen = table.open_file(file).filter(_brought(span))
+                    found = encrypted.collect(chosen, path=table.folder / file.path)
                     rows += found.height
-                    ordered = found.sort("reception", "line_number")
+                    ordered = found.sort("group_number", "reception", "line_number")
                     yield section, ordered.drop("link_number", *INCIDENTAL)
         operation.note(rows=rows)
 
 
 def shares(centre: Centre, span: Span) -> Iterator[Share]:
     """The buckets in which the span's groups wrote."""
-    ours = _written_by(centre, HISTORY, span)
     buckets: dict[str, list[DataFile]] = {}
     files = centre.snapshot(HISTORY).files()
-    for file in files:
-        if file.path in ours:
-            buckets.setdefault(file.partition[BUCKET], []).append(file)
+    for file in _with_rows_of(span, files):
+        buckets.setdefault(file.partition[BUCKET], []).append(file)
     qualification: dict[str, list[DataFile]] = {}
     for file in files:
         if file.partition[BUCKET] in buckets and file.partition[SECTION] == QUALIFICATION:
@@ -134,19 +137,24 @@ def shares(centre: Centre, span: Span) -> Iterator[Share]:
         yield Share(span, tuple(written), tuple(qualification.get(bucket, ())))
 
 
-def _written_by(centre: Centre, table: str, span: Span) -> frozenset[str]:
-    """Paths of a table's files that the span's groups wrote."""
-    rows = (row for group in sorted(span.brought) for row in centre.ledger.group_files(group))
-    return frozenset(row.path for row in rows if row.name == table)
+def _with_rows_of(span: Span, files: Iterable[DataFile]) -> Iterator[DataFile]:
+    """The files that may hold rows of the span's groups."""
+    groups = sorted(span.brought)
+    return (file for file in files if may_hold(file, groups))
+
+
+def _brought(span: Span) -> pl.Expr:
+    return pl.col("group_number").is_in(list(span.brought))
 
 
 def count(centre: Centre, share: Share) -> Counted:
     """Task: one bucket's counts."""
-    brought = pl.col("group_number").is_in(list(share.span.brought))
     table = centre.tables[HISTORY]
     parts = []
     for file in share.files:
-        chosen = table.open_file(file).filter(brought).select(*PERSONS, "process_type_code")
+        chosen = (
+            table.open_file(file).filter(_brought(share.span)).select(*PERSONS, "process_type_code")
+        )
         rows = encrypted.collect(chosen, path=table.folder / file.path)
         parts.append(rows.with_columns(section=pl.lit(file.partition[SECTION])))
     events = pl.concat(parts)

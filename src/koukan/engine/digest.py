@@ -17,6 +17,7 @@ import polars as pl
 
 from koukan import durable
 from koukan.engine.centre import Centre
+from koukan.engine.reading import steady
 from koukan.flows.registration import INCIDENTAL
 from koukan.keys.secret import canonical
 from koukan.ledger import Reception
@@ -52,6 +53,7 @@ class Part(NamedTuple):
     files: tuple[DataFile, ...]
 
 
+@steady
 def state_digest(centre: Centre) -> str:
     """SHA-256 over the state, 64 hexadecimal digits. Of a centre at rest: take it between runs.
 

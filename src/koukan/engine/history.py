@@ -15,6 +15,7 @@ import polars as pl
 
 from koukan.engine.centre import Centre
 from koukan.engine.nights import groups_until
+from koukan.engine.reading import steady
 from koukan.errors import UsageError
 from koukan.flows.registration import (
     HISTORY,
@@ -67,6 +68,7 @@ def look_up(
     return events(centre, Member(insurer, member_id), known=known)
 
 
+@steady
 def events(centre: Centre, who: Who, *, known: str | None = None) -> dict[str, pl.DataFrame]:
     """The history of a person.
 
@@ -87,6 +89,7 @@ def events(centre: Centre, who: Who, *, known: str | None = None) -> dict[str, p
     return found
 
 
+@steady
 def spells(
     centre: Centre, who: Who, *, on: date | None = None, known: str | None = None
 ) -> pl.DataFrame:

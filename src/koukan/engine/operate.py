@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from koukan.engine import rewriting
 from koukan.engine.centre import Centre
 from koukan.engine.leases import lease
 from koukan.engine.run import Ran, judge, run_group, run_steps
@@ -180,6 +181,7 @@ def rerun(centre: Centre, number: int) -> Ran:
             if plan.steps == AGAIN:
                 acknowledge.tell(centre, before)
             else:
+                rewriting.settle(centre)
                 run_rest(centre, plan, before)
     receptions = (number,) if plan.steps == AGAIN else tuple(sorted(untold | {number}))
     return Ran(before.job, receptions, time.monotonic() - began, judge(centre, receptions))

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
 
-from koukan import durable
-from koukan.engine import approvals, faults, groups
+from koukan.engine import approvals, faults, groups, rewriting
 from koukan.engine.centre import Centre, wipe
 from koukan.engine.groups import Chunk, stage_of
 from koukan.engine.leases import lease
+from koukan.engine.leftovers import UNFINISHED, remove_files, remove_staged, remove_unfinished
 from koukan.engine.stages import Stage
 from koukan.engine.steps import (
     acknowledge,
     admit,
     ask,
     commit,
+    compact,
     confirm,
     deliver,
     erase,
@@ -41,7 +41,6 @@ from koukan.reports.due import due, stamp_of
 from koukan.reports.identity import clock
 from koukan.reports.work import Work, since, tally
 from koukan.sites import Job
-from koukan.tables.log import LOG
 
 FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "pick_up": pick_up.run,
@@ -55,6 +54,7 @@ FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "report": report.run,
     "erase": erase.run,
     "expire": expire.run,
+    "compact": compact.run,
 }
 # Steps over groups of receptions: what follows `validate` depends on what the files are.
 CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame]], None]] = {
@@ -62,8 +62,6 @@ CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame
     identity.ANSWER: split.run,
     identity.RECEIPT: confirm.run,
 }
-UNFINISHED = f"{durable.TEMPORARY}*"
-STAGED = "*#*"  # what delta-rs writes before it links it under the name of a commit
 ASKING = frozenset(("request", "send", "split", "package"))  # a job with one waits for answers
 GROUP_STEPS = ("validate", "link", "commit", "ask", "split", "confirm")
 
@@ -115,6 +113,7 @@ def run_whole(centre: Centre, job: Job) -> Ran:
     """All steps of a job, over everything that waits for them."""
     require_tables(centre)
     tidy(centre)
+    rewriting.settle(centre)
     before = {item.number: item for item in centre.ledger.untold()}
     highest, done = centre.ledger.newest(), tally(centre)
     looked_at = before.keys() | run_steps(centre, job)
@@ -149,7 +148,7 @@ def require_tables(centre: Centre) -> None:
 def tidy(centre: Centre) -> None:
     """Remove what killed runs left unfinished; only the holder of the jobs' lease may.
 
-    Unfinished files of tables are left to `sweep`, which knows when there can be any: there are too
+    Unfinished files of tables are left to `remove_files`, where there can be any: there are too
     many folders to look into each time.
     """
     wipe(centre.folder("temporary"))
@@ -163,11 +162,6 @@ def tidy(centre: Centre) -> None:
     under_way = [group.number for group in centre.ledger.open_groups()]
     for stage in Stage.left(centre.folder("stages"), centre.keyring, centre.kept, under_way):
         stage.drop()
-
-
-def remove_unfinished(paths: Iterable[Path]) -> None:
-    for path in list(paths):
-        path.unlink()
 
 
 def run_steps(centre: Centre, job: Job) -> set[int]:
@@ -205,7 +199,8 @@ def run_group(centre: Centre, group: Group) -> None:
     if group.state == "open":
         centre.ledger.new_attempt(group.number)
         group = centre.ledger.group(group.number)
-        sweep(centre, group)
+        if group.attempt > 1:
+            remove_files(centre, group)
         centre.observe("entered", step="validate")
         chunks, findings = validate.run(centre, group)
         if group.format in CONCLUDED:
@@ -219,17 +214,8 @@ def run_group(centre: Centre, group: Group) -> None:
         commit.run(centre, group, chunks, outcome)
     else:
         centre.observe("entered", step="commit")
-        remove_unfinished(centre.folder("tables").glob(f"*/{LOG}/{STAGED}"))
+        remove_staged(centre)
     commit.finish(centre, centre.ledger.group(group.number))
-
-
-def sweep(centre: Centre, group: Group) -> None:
-    """Unlink exactly the data files that earlier attempts at this group left behind."""
-    if group.attempt > 1:
-        remove_unfinished(centre.folder("tables").rglob(UNFINISHED))
-        for name, table in centre.tables.items():
-            for path in table.orphans(centre.snapshot(name), name_prefix=f"g{group.number:08d}-"):
-                path.unlink()
 
 
 def judge(centre: Centre, told: tuple[int, ...]) -> Exit:

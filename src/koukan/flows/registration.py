@@ -152,3 +152,14 @@ def insurer_texts(codes: pl.Series) -> pl.Series:
 def event_columns(columns: Mapping[str, pl.Series]) -> list[pl.Series]:
     """EVENT's columns in their order and types."""
     return [columns[name].cast(dtype).alias(name) for name, dtype in EVENT.items()]
+
+
+def sorted_by(table: str, section: str) -> tuple[str, ...]:
+    """How the rows of a file are sorted that was written anew; equal ones stay in order of time."""
+    if table == VAULT:
+        return "token_hi", "token_lo"
+    if table == HISTORY:
+        return "link_number", "reception", "line_number"
+    if section == ROSTER:
+        return "link_number", "reception"
+    return ("group_number", "reception") + (("line_number",) if table == PARTITION else ())

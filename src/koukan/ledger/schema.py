@@ -80,7 +80,7 @@ groups = Table(
     metadata,
     Column("number", Integer, primary_key=True),
     Column("format", String, nullable=False),
-    Column("state", String, nullable=False),  # open written committed
+    Column("state", String, nullable=False),  # open written (replaced) committed
     Column("attempt", Integer, nullable=False, default=0),
     Column("formed_at", String, nullable=False),
 )
@@ -104,6 +104,17 @@ group_files = Table(  # what a group adds to the tables, named before the first 
     Column("size", Integer, nullable=False),
     Column("sha256", String, nullable=False),
     Index("group_file_path", "name", "path"),
+)
+
+group_removals = Table(  # what a group takes away from the tables, see `ledger.rewritings`
+    "group_removal",
+    metadata,
+    Column("group_number", Integer, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("path", String, primary_key=True),
+    Column("partition", String, nullable=False),  # JSON
+    Column("rows", Integer, nullable=False),
+    Column("size", Integer, nullable=False),
 )
 
 table_versions = Table(

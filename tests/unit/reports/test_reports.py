@@ -245,6 +245,7 @@ def test_a_job_that_failed_and_one_that_never_ran_are_told(place: Place) -> None
         **dict.fromkeys(TEN_MINUTELY, "2026-04-01 23:00"),
         "erase_expired": "2026-04-01 08:30",
         "report_errors": "2026-04-01 08:00",
+        "compact_tables": "2026-04-01 09:00",
     }
 
 
@@ -258,6 +259,7 @@ def test_a_time_before_the_site_was_there_is_not_missed(place: Place) -> None:
         **dict.fromkeys(TEN_MINUTELY, True),
         "erase_expired": False,
         "report_errors": False,
+        "compact_tables": False,
     }
 
 
@@ -278,9 +280,13 @@ def test_when_all_ran_and_nothing_waits_it_is_quiet(place: Place) -> None:
 def all_ran(place: Place) -> None:
     for job in TEN_MINUTELY:
         place.ledger.put_job_run(job, "2026-04-01T14:00+00:00", "2026-04-01T14:00:00+00:00", 1.0, 0)
-    for job, due in (("erase_expired", "23:30"), ("report_errors", "23:00")):
-        finished = "2026-04-01T00:00:00+00:00"
-        place.ledger.put_job_run(job, f"2026-03-31T{due}+00:00", finished, 1.0, 0)
+    daily = {
+        "report_errors": "2026-03-31T23:00+00:00",
+        "erase_expired": "2026-03-31T23:30+00:00",
+        "compact_tables": "2026-04-01T00:00+00:00",
+    }
+    for job, due in daily.items():
+        place.ledger.put_job_run(job, due, "2026-04-01T00:01:00+00:00", 1.0, 0)
 
 
 def test_what_is_still_written_waits_for_the_other_side_alone(place: Place) -> None:

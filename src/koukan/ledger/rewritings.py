@@ -1,0 +1,54 @@
+"""Groups that write rows anew: no receptions, files that come, and files that go.
+
+open        nothing is known but the number: what it wrote is removed
+written     its files are named, those that come (`group_file`) and those that go
+replaced    the tables' versions are those without the files that go, which may still lie there
+committed   they are gone
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select
+from sqlalchemy.engine import Row
+
+from koukan.ledger import schema as s
+from koukan.ledger.store import Group, Ledger
+
+COMPACT, FORGET = "compact", "forget"  # what stands for a format in such a group
+KINDS = (COMPACT, FORGET)
+
+
+def begin(ledger: Ledger, kind: str, at: str) -> Group:
+    """A new group."""
+    return ledger.group(ledger.form_group(kind, [], at))
+
+
+def unfinished(ledger: Ledger) -> list[Group]:
+    """What killed runs have left, in ascending number."""
+    return [group for group in ledger.open_groups() if group.format in KINDS]
+
+
+def put_removals(
+    connection: Connection, number: int, files: Iterable[Mapping[str, object]]
+) -> None:
+    """Name the files that a group takes away (name, path, partition, rows, size)."""
+    rows = [{"group_number": number, **values} for values in files]
+    if rows:
+        connection.execute(insert(s.group_removals), rows)
+
+
+def removals(ledger: Ledger, number: int) -> list[Row[Any]]:
+    """Files that a group takes away, in the order of their paths."""
+    table = s.group_removals.c
+    query = select(s.group_removals).where(table.group_number == number)
+    return ledger.read(query.order_by(table.name, table.path))
+
+
+def newest(ledger: Ledger) -> int:
+    """The last group that took files away; 0 before the first."""
+    table = s.groups.c
+    gone = table.format.in_(KINDS) & table.state.in_(("replaced", "committed"))
+    return int(ledger.read(select(func.max(table.number)).where(gone))[0][0] or 0)
