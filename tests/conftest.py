@@ -37,3 +37,7 @@ def catalogue() -> Catalogue:
 def long() -> bool:
     """Whether property tests have time."""
     return LONG
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update", action="store_true", help="write expected golden files anew")

@@ -1,0 +1,119 @@
+"""Golden cases: every event, every code and every kind of insurer, from file to history.
+
+`pytest tests/golden --update` writes expected files anew; whoever does so reads what changed.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from golden.cases import Case, cases
+from golden.runner import Golden, Tables, told_of
+
+from koukan.formats import Catalogue
+from koukan.rules.checkdigits import complete
+
+CASES = cases()
+Results = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """What every case came to."""
+    golden = Golden.laid(tmp_path_factory.mktemp("golden"), CASES)
+    golden.run()
+    with golden.place.opened() as centre:
+        tables = Tables(centre)
+    return {prefix: told_of(golden, tables, one) for prefix, one in golden.told.items()}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.prefix)
+def test_a_case_comes_to_what_is_expected(
+    case: Case, results: Results, pytestconfig: pytest.Config
+) -> None:
+    if pytestconfig.getoption("update"):
+        case.expected.write_text(results[case.prefix], encoding="utf-8")
+    assert results[case.prefix] == case.expected.read_text(encoding="utf-8")
+
+
+# --- nothing is left out
+
+EVENTS = (
+    "new",
+    "new.known",
+    "new.known_elsewhere",
+    "reentry",
+    "change",
+    "change.new_number",
+    "loss",
+    "loss.death",
+)
+NOT_BY_A_FILE = {  # codes of files and lines that no registration file alone can get
+    "F102": "more bytes than the format allows: eight gigabytes",
+    "F203": "every kind of insurer may register",
+    "F204": "questions only",
+    "F205": "questions only",
+    "F206": "questions only",
+    "F901": "an operator refuses a held file",
+    "H103": "an operator releases a file behind a gap, and then the missing one comes",
+    "H201": "answers of 住基ネット only",
+    "H202": "answers of 住基ネット only",
+    "H203": "answers of 住基ネット only",
+    "H204": "answers of 住基ネット only",
+    "D501": "receipts only",
+    "R109": "no field of a registration has a delimiter of its own",
+    "R110": "receipts only",
+    "R220": "answers of 住基ネット only",
+    "R221": "questions only",
+    "R306": "questions and receipts only",
+    "R501": "receipts only",
+    "R502": "receipts only",
+    "R503": "answers of 住基ネット only",
+}
+CODE = re.compile(r"^(?:11,[0-9],|13,[^,]*,|21,(?:[^,]*,){4})([A-Z][0-9]{3}),", re.MULTILINE)
+
+
+def test_every_code_that_a_registration_file_can_get_has_a_case(catalogue: Catalogue) -> None:
+    shown = {
+        code for case in CASES for code in CODE.findall(case.expected.read_text(encoding="utf-8"))
+    }
+    assert sorted(set(catalogue.reasons) - shown - set(NOT_BY_A_FILE)) == []
+    assert sorted(set(NOT_BY_A_FILE) & shown) == []
+
+
+def test_a_case_named_after_a_code_shows_it() -> None:
+    for case in CASES:
+        if re.match(r"[fhdrw][0-9]{3}", case.name) and case.name != "d101-same-name":
+            assert case.name[:4].upper() in case.expected.read_text(encoding="utf-8"), case.name
+
+
+def test_every_event_and_every_process_type_has_a_case(catalogue: Catalogue) -> None:
+    assert sorted({event for case in CASES for event in case.shows}) == sorted(EVENTS)
+    accepted = {
+        found
+        for case in CASES
+        for found in re.findall(
+            r"process_type_code=([0-9])", case.expected.read_text(encoding="utf-8")
+        )
+    }
+    assert sorted(accepted) == sorted(catalogue.codes["process_type"].values)
+
+
+@pytest.mark.requirement("R001")
+def test_every_kind_of_insurer_has_a_case_that_is_accepted(catalogue: Catalogue) -> None:
+    for kind in catalogue.kinds:
+        (case,) = [case for case in CASES if case.name == f"kind-{kind.replace('_', '-')}"]
+        assert set(case.insurers.values()) == {kind}
+        assert "\n11,1,,,,,\n" in case.expected.read_text(encoding="utf-8")
+
+
+def test_expected_files_hold_no_number_that_was_issued_or_given() -> None:
+    """What is committed is the same whoever runs it, and names nobody."""
+    for case in CASES:
+        text = case.expected.read_text(encoding="utf-8")
+        assert not re.findall(r"(?<![0-9])[0-9]{16}(?![0-9])", text), case.name
+        for number in re.findall(r"(?<![0-9])[0-9]{12}(?![0-9])", text):
+            body = np.array([int(number[:-1])])
+            assert complete("my_number", body).item() != int(number), case.name
