@@ -10,6 +10,7 @@ The folder stays outside the backups of ledger and tables for the same reason.
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import re
 import secrets
@@ -54,7 +55,7 @@ SCOPES: Mapping[str, str] = MappingProxyType(
         "entrusted_partition": "partition",
     }
 )
-_VERSION = 1  # of purpose keys and partition keys
+_VERSION = 1  # of purpose keys, and the first one of partition keys
 # No leading dot: neither "..", nor a name that recovery takes for an unfinished file.
 _NAME = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]{0,199}")
 _WRAPPED = KEY_LENGTH + 8  # bytes of an AES-KW file
@@ -71,13 +72,14 @@ class _Cached(NamedTuple):
 class Keyring(Secret):
     """The keys that one identity opens. Use `Keyring.open`."""
 
-    __slots__ = ("_folder", "_identity", "_purposes", "_random")
+    __slots__ = ("_folder", "_identity", "_newest", "_purposes", "_random")
 
     def __init__(self, folder: Path, identity: Identity) -> None:
         self._folder = folder
         self._identity = identity
         self._purposes: dict[str, bytes | None] = {}
         self._random: dict[tuple[str, str], _Cached] = {}
+        self._newest: dict[tuple[str, str], int] = {}  # version, by table and partition
 
     @staticmethod
     def create(folder: Path, rights: Mapping[str, tuple[str, Collection[str]]]) -> None:
@@ -172,12 +174,32 @@ class Keyring(Secret):
             return durable.unlink(path)
 
     def partition_key(self, table: str, partition: str) -> tuple[int, bytes]:
-        """(version, key) under which a writer seals new files of a table's partition."""
-        return _VERSION, self.random_key(table, f"{partition}.{_VERSION}")
+        """(version, key) under which a writer seals new files of a table's partition: the newest,
+        made now if there is none.
+        """
+        version = self._newest.get((table, partition), 0)
+        here, following = (self._path(table, f"{partition}.{version + at}") for at in (0, 1))
+        if not here.exists() or following.exists():
+            version = max(self.partition_versions(table, partition), default=_VERSION)
+            self._newest[table, partition] = version
+        return version, self.random_key(table, f"{partition}.{version}")
 
-    def existing_partition_key(self, table: str, partition: str) -> tuple[int, bytes]:
-        """(version, key) for readers. Raises SecretError if there is none."""
-        return _VERSION, self.existing_key(table, f"{partition}.{_VERSION}")
+    def new_partition_key(self, table: str, partition: str) -> int:
+        """Make the key under which writers seal files from now on; returns its version."""
+        version = 1 + max(self.partition_versions(table, partition), default=0)
+        self.random_key(table, f"{partition}.{version}")
+        return version
+
+    def partition_versions(self, table: str, partition: str) -> list[int]:
+        """Versions of a partition's key that are there, ascending."""
+        folder = self._path(table, partition).parent
+        found = (path.name for path in folder.glob(f"{glob.escape(partition)}.*.key"))
+        numbers = (name.removeprefix(f"{partition}.").removesuffix(".key") for name in found)
+        return sorted(int(number) for number in numbers if number.isdecimal())
+
+    def existing_partition_key(self, table: str, partition: str, version: int) -> bytes:
+        """For readers of files of that version. Raises SecretError if there is none."""
+        return self.existing_key(table, f"{partition}.{version}")
 
     def _opened(self, purpose: str) -> bytes | None:
         broken: SealBroken | None = None

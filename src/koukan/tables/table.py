@@ -45,8 +45,8 @@ class PartitionKeys(Protocol):
         """Version and key (32 bytes) for new files; made when there is none."""
         ...
 
-    def existing_partition_key(self, table: str, partition: str) -> tuple[int, bytes]:
-        """Version and key of files that exist; an error when it was destroyed or is not ours."""
+    def existing_partition_key(self, table: str, partition: str, version: int) -> bytes:
+        """Key of files of a version; an error when it was destroyed or is not ours."""
         ...
 
 
@@ -266,11 +266,8 @@ class Table:
         if match is None:
             raise TableRefused("tables.log_unreadable", table=self.definition.name)
         path = self.folder / file.path
-        version, key = self._keys.existing_partition_key(
-            self.definition.name, key_partition(self.definition, file.partition)
-        )
-        if version != int(match["version"]):
-            raise TableRefused("tables.other_key", path=encrypted.shown(path), key_version=version)
+        version, owner = int(match["version"]), key_partition(self.definition, file.partition)
+        key = self._keys.existing_partition_key(self.definition.name, owner, version)
         return (
             path,
             self._file_key(key, file.partition, name),

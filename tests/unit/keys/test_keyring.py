@@ -201,7 +201,7 @@ def test_a_reader_never_makes_a_key(folder: Path, keyring: Keyring) -> None:
         keyring.existing_key("stage", "r-1")
     assert (caught.value.key, caught.value.where) == ("keys.key_absent", {"key": "stage/r-1"})
     with pytest.raises(SecretError):
-        keyring.existing_partition_key("vault", "bucket=01")
+        keyring.existing_partition_key("vault", "bucket=01", 1)
     assert not (folder / "random").exists()
 
 
@@ -324,10 +324,35 @@ def test_partition_keys_have_a_version_and_are_the_readers_too(
 ) -> None:
     version, key = keyring.partition_key("entrusted_partition", "insurer=06139999")
     assert version == 1
-    assert keyring.existing_partition_key("entrusted_partition", "insurer=06139999") == (1, key)
+    assert keyring.existing_partition_key("entrusted_partition", "insurer=06139999", 1) == key
     assert keyring.partition_key("vault", "insurer=06139999")[1] != key
     assert (folder / "random" / "entrusted_partition" / "insurer=06139999.1.key").is_file()
     assert keyring.destroy("entrusted_partition", "insurer=06139999.1")
+
+
+def test_a_new_version_is_every_writers_and_the_old_one_its_readers_until_it_is_destroyed(
+    folder: Path, keyring: Keyring, make: Make
+) -> None:
+    table, partition = "entrusted_partition", "insurer=06139999"
+    other = make("other")
+    keyring.grant("partition", "other", other.recipient)
+    elsewhere = Keyring.open(folder, other)
+    old = keyring.partition_key(table, partition)
+    assert elsewhere.partition_key(table, partition) == old
+    assert keyring.new_partition_key(table, partition) == 2
+    new = keyring.partition_key(table, partition)
+    assert new[0] == 2
+    assert new[1] != old[1]
+    assert elsewhere.partition_key(table, partition) == new
+    assert keyring.existing_partition_key(table, partition, 1) == old[1]
+    assert keyring.destroy(table, f"{partition}.1")
+    for ring in (keyring, elsewhere):
+        with pytest.raises(SecretError, match="key_absent"):
+            ring.existing_partition_key(table, partition, 1)
+        assert ring.partition_key(table, partition) == new
+        assert ring.partition_versions(table, partition) == [2]
+    assert keyring.new_partition_key(table, partition) == 3
+    assert keyring.partition_key(table, "insurer=0613999")[0] == 1  # no prefix of another's
 
 
 def test_a_keyring_neither_shows_nor_pickles_its_keys(keyring: Keyring) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from koukan.errors import SecretError
 from koukan.tables.definition import TableDefinition
 from koukan.tables.table import Table, Version
 
@@ -36,8 +37,11 @@ class FolderKeys:
         versions = [int(path.name.removeprefix(owner)) for path in self.folder.glob(f"{owner}*")]
         return self._key(owner, max(versions)) if versions else self.renew(table, partition)
 
-    def existing_partition_key(self, table: str, partition: str) -> tuple[int, bytes]:
-        return self.partition_key(table, partition)
+    def existing_partition_key(self, table: str, partition: str, version: int) -> bytes:
+        try:
+            return self._key(f"{table} {partition} ", version)[1]
+        except FileNotFoundError:
+            raise SecretError("keys.key_absent") from None
 
     def renew(self, table: str, partition: str) -> tuple[int, bytes]:
         owner = f"{table} {partition} "

@@ -115,7 +115,7 @@ def test_every_partition_and_file_has_keys_of_its_own(table: Table) -> None:
     assert len({table.access(file)[2] for file in files}) == 4
 
 
-def test_a_file_under_another_key_than_the_present_one_is_refused(
+def test_files_are_read_under_the_key_of_their_version_until_it_is_destroyed(
     table: Table, tmp_path: Path
 ) -> None:
     first = add(table, table.create(), 1)
@@ -126,7 +126,11 @@ def test_a_file_under_another_key_than_the_present_one_is_refused(
     second = table.commit([new], old, transaction=2, expected=first)
     snapshot = table.snapshot(second)
     assert snapshot.read([new]).equals(people(3))
-    assert refused(lambda: snapshot.read(old)) == "tables.other_key"
+    assert snapshot.read(old).equals(people(10, start=1000))
+    (tmp_path / "keys" / "history bucket=2 1").unlink()
+    assert snapshot.read([new]).equals(people(3))
+    with pytest.raises(SecretError, match="key_absent"):
+        snapshot.read(old)
 
 
 def test_a_column_that_was_added_later_is_null_in_older_files(table: Table, tmp_path: Path) -> None:
