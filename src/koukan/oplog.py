@@ -38,8 +38,8 @@ _COUNTS = frozenset(
     "rejected released removed requests rows unanswered waiting withheld".split()
 )
 _NAMES = _COUNTS | frozenset(
-    "job reception receptions group step table version sender insurer file code reason command "
-    "actor format outcome approval request".split()
+    "job reception receptions line group step table version sender insurer file code reason "
+    "command actor format outcome approval request".split()
 )
 _OPERATION = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _ACTOR = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]{0,199}")

@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "run",
     "status": "status",
     "show": "show",
+    "trace": "trace",
     "release": "decide",
     "refuse": "decide",
     "rerun": "rerun",

@@ -78,26 +78,34 @@ class Causes:
         )
 
 
-def errors_in(form: Format, piece: bytes) -> pl.DataFrame:
-    """The errors (`ERRORS`) that whole lines of a result file tell of: those of rejected lines.
+def results_in(form: Format, piece: bytes) -> pl.DataFrame:
+    """What whole lines of a result file tell of each line: its fields as strings, null if empty.
 
     Args:
         form: of the result file, which is delimited by commas.
         piece: whole lines; control and end record may be among them.
     """
     record = form.section(SECTION)
+    names = [item.name for item in form.fields(record)]
     lines = pl.Series(pl.from_arrow(lines_of(piece, line_offsets(piece))))
     told = lines.filter(lines.bin.starts_with(f"{record.code},".encode()))
     if told.is_empty():
-        return ERRORS.to_frame()
-    head = ",".join(item.name for item in form.fields(record)).encode() + form.file.line_end
+        schema = {name: pl.Int64() if name == "line_number" else pl.String() for name in names}
+        return pl.DataFrame(schema=schema)
+    head = ",".join(names).encode() + form.file.line_end
     text, _ = decode(b"".join([joined(told.to_arrow())]), form.file.encoding, head=head)
+    found = pl.read_csv(text, infer_schema=False, quote_char=None)
+    return found.with_columns(pl.col("line_number").cast(pl.Int64))
+
+
+def errors_in(form: Format, piece: bytes) -> pl.DataFrame:
+    """The errors (`ERRORS`) that whole lines of a result file tell of: those of rejected lines."""
     rejected = pl.col("processing_result_class") == str(REJECTED)
     return (
-        pl.read_csv(text, infer_schema=False, quote_char=None)
+        results_in(form, piece)
         .filter(rejected & pl.col("processing_result_code").str.starts_with("R"))
         .select(
-            pl.col("line_number").cast(pl.Int64),
+            "line_number",
             pl.col("record_number", *WORDS).fill_null(""),  # an action may be left out
         )
     )

@@ -151,3 +151,22 @@ def test_of_what_was_answered_a_rerun_says_why_not(call, site, language: str) ->
         said = call("rerun", number, "--plan", "--json", "--lang", language, *site.options)
         assert (said.code, said.error["key"]) == (64, "operate.erased_identity")
         assert f"koukan show {number}" in said.error["next"]
+
+
+def test_a_question_is_followed_to_the_package_of_its_file(call, site) -> None:
+    call("run", ASK, *site.options)
+    before = call("trace", "1", "2", "--json", *site.options).document
+    assert (before["place"], before["result"]["class"], before["tables"]) == ("data", 1, [])
+    assert before["original"]["kept"] and before["identity"]["packages"] == []
+    assert not before["gone"]  # questions have no rows in tables
+    approve(call, site, 1, "sato", "suzuki")
+    call("run", ASK, *site.options)
+    site.answered()
+    call("run", ANSWER, *site.options)
+    approve(call, site, 2, "sato")
+    call("run", ANSWER, *site.options)
+    found = call("trace", "1", "2", "--json", *site.options).document
+    (package,) = found["identity"]["packages"]
+    assert not found["original"]["kept"] and found["original"]["erased_at"]
+    shown = call("trace", "1", "2", *site.options).out
+    assert package["package"] in shown and "に消去しました" in shown
