@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import peers
 import pyarrow as pa
-from peers import CHECK_DIGITS, CheckDigit, Field, Section
+from peers import CheckDigit, Field, Section
 
 
 def work(file: Path, folder: Path, meter: measuring.Meter) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def check(database: duckdb.DuckDBPyConnection, section: Section) -> None:
     rules = [rule for field in section.fields for rule in field_rules(field)]
     rules += [cross_rule(each) for each in section.checks]
     looks = [look for field in section.fields for look in first_looks(field)]
-    looks += [fails for code, fails in rules if code > "R205"]
+    looks += [fails for code, fails in rules if code > "R206"]
     suspect = " OR ".join(f"coalesce({look}, false)" for look in looks)
     reasons = ", ".join(f"CASE WHEN {fails} THEN '{code}' END" for code, fails in rules)
     database.execute(
@@ -91,11 +91,17 @@ def first_looks(field: Field) -> list[str]:
             looks.append(f"NOT {matches(name, '[' + peers.KANA + ']+')}")
         case _:
             looks += [fails for _, fails in field_rules(field)]
-    return looks + [wrong_digit(field, CHECK_DIGITS[each]) for each in field.checks]
+    if field.is_month:
+        looks.append(no_month(name))
+    return looks + [wrong_digit(field, digit) for digit in field.digits]
 
 
 def matches(name: str, pattern: str) -> str:
     return f"regexp_full_match({name}, '{pattern}')"
+
+
+def no_month(name: str) -> str:
+    return f"NOT ({matches(name, peers.YEAR_MONTH)} AND {name} >= '{peers.EARLIEST[:6]}')"
 
 
 def is_day(name: str) -> str:
@@ -128,8 +134,9 @@ def field_rules(field: Field) -> list[tuple[str, str]]:
                 rules.append(("R107", f"NOT {matches(name, kana)}"))
     formed = f"length({name}) BETWEEN {field.shortest} AND {field.longest} AND "
     formed += matches(name, "[0-9]+")
-    for each in field.checks:
-        digit = CHECK_DIGITS[each]
+    if field.is_month:
+        rules.append(("R105", f"{formed} AND {no_month(name)}"))
+    for digit in field.digits:
         rules.append((digit.code, f"{formed} AND {wrong_digit(field, digit)}"))
     return rules
 
@@ -211,13 +218,13 @@ def repetitions(database: duckdb.DuckDBPyConnection, sections: list[Section]) ->
 def persons(database: duckdb.DuckDBPyConnection, sections: list[Section]) -> None:
     """The lines of one record number: one person, one process type, every section."""
     differs = " OR ".join(f"min({name}) <> max({name})" for name in peers.COMMON)
-    wanted = sum(1 << int(section.code) for section in sections)
+    wanted = sum(1 << int(section.code) for section in sections if section.required)
     # Numbers that cannot be read have their own finding and make nobody a stranger.
     database.execute(
         "CREATE TABLE persons AS SELECT * FROM (SELECT record_number, min(line) AS first, "
         f"({differs}) AND (min(my_number) <> -1 OR min(insurer_code) <> max(insurer_code)) "
         "AS stranger, min(process_type_code) <> max(process_type_code) AS mixed, "
-        f"bit_or(1 << type) <> {wanted} AS missing FROM keys GROUP BY record_number) "
+        f"bit_or(1 << type) & {wanted} <> {wanted} AS missing FROM keys GROUP BY record_number) "
         "WHERE stranger OR mixed OR missing OR record_number IN "
         "(SELECT record_number FROM keys SEMI JOIN findings USING (line))"
     )

@@ -2,11 +2,14 @@
 
   scripts/bench ingest                            # a million lines, 5 rounds
   scripts/bench ingest --rows 100000 --rounds 3 --no-peers
+  scripts/bench ingest --insurers 50 --no-peers
+  scripts/bench ingest --bad 0.5 --no-peers
   scripts/bench ingest --json >ingest.json
 
-The input is one file of one 健保 in cp932: equal thirds of the three record types, new persons,
-empty tables. In each round floor, koukan and the peers run one after another, each as a process of
-its own. The ratio is the median of the rounds' koukan / floor. Exit code 50: the counts are wrong.
+The input is one file in cp932 with all eight record types: new persons, nine tenths of them of a
+健保 and the rest of a 福祉事務所 (医療券), or as many of each of --insurers; empty tables. In each
+round floor, koukan and the peers run one after another, each as a process of its own. The ratio is
+the median of the rounds' koukan / floor. Exit code 50: the counts are wrong.
 """
 
 from __future__ import annotations
@@ -51,19 +54,19 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = Parser("scripts/bench ingest", description=head, epilog=text)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     whole = argparse.BooleanOptionalAction
-    parser.add_argument("--rows", type=int, default=1_000_000, help="lines; rounded down to thirds")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="lines, as nearly as may be")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", action=whole, default=True, help="run duckdb and pandas too")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--bad-share", type=float, default=0.001, help="of the lines")
-    parser.add_argument(
-        "--every-code", action="store_true", help="faults too that make the thirds unequal"
-    )
+    parser.add_argument("--bad", type=float, default=0.002, help="share of persons with a fault")
+    parser.add_argument("--insurers", type=int, default=2, help="in the one file")
     parser.add_argument("--folder", type=Path, help="keep inputs here and use them again")
     given = parser.parse_args(arguments)
-    if given.rows < 3 or given.rounds < 1 or not 0 <= given.bad_share <= 0.1:
-        parser.error("--rows from 3, --rounds from 1, --bad-share from 0 to 0.1")
+    if given.rows < 8 or given.rounds < 1 or not 0 <= given.bad <= 1:
+        parser.error("--rows from 8, --rounds from 1, --bad from 0 to 1")
+    if not 0 < given.insurers <= min(given.rows // 8, 1000):
+        parser.error("--insurers from 1 to 1000, and eight lines for each")
     return given
 
 
@@ -88,8 +91,7 @@ def main() -> int:
 
 def prepared(given: argparse.Namespace, work: Path) -> tuple[Path, Result]:
     """The folder with the input, made unless it is there, and what was said when it was made."""
-    kind = "every" if given.every_code else "equal"
-    name = f"input-{given.rows}-{given.seed}-{given.bad_share:g}-{kind}"
+    name = f"input-{given.rows}-{given.seed}-{given.bad:g}-{given.insurers}"
     folder = (given.folder or work) / name
     note = folder / "made.json"
     if not note.exists():
@@ -97,8 +99,7 @@ def prepared(given: argparse.Namespace, work: Path) -> tuple[Path, Result]:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         options = ["--rows", str(given.rows), "--seed", str(given.seed)]
-        options += ["--bad-share", str(given.bad_share)]
-        options += ["--every-code"] if given.every_code else []
+        options += ["--bad", str(given.bad), "--insurers", str(given.insurers)]
         note.write_text(json.dumps(measuring.run("sample_input.py", folder, *options)))
     made: Result = json.loads(note.read_text())
     return folder, made

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import peers
-from peers import CHECK_DIGITS, CheckDigit, Field, Section
+from peers import CheckDigit, Field, Section
 
 Frames: TypeAlias = dict[str, pd.DataFrame]
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -105,8 +105,10 @@ def first_look(field: Field, column: pd.Series) -> Mask:
             fails = unlike(column, f"[{peers.KANA}]+") | longer(column, field)
         case _:
             fails = np.logical_or.reduce([fails(column) for _, fails in field_rules(field)])
-    for each in field.checks:
-        fails = fails | wrong_digit(column, CHECK_DIGITS[each])
+    if field.is_month:
+        fails = fails | no_month(column)
+    for digit in field.digits:
+        fails = fails | wrong_digit(column, digit)
     return np.asarray(fails & given)
 
 
@@ -128,6 +130,11 @@ def no_day(column: pd.Series, *, uncertain: bool) -> Mask:
     return ~(days | ~unlike(column, peers.UNCERTAIN)) if uncertain else ~days
 
 
+def no_month(column: pd.Series) -> Mask:
+    months = ~unlike(column, peers.YEAR_MONTH)
+    return ~(months & (column >= peers.EARLIEST[:6]).to_numpy(np.bool_))
+
+
 def field_rules(field: Field) -> list[tuple[str, Callable[[pd.Series], Mask]]]:
     """(code, which lines fail) for one field; what is said of absent values does not count."""
     rules: list[tuple[str, Callable[[pd.Series], Mask]]] = []
@@ -147,8 +154,9 @@ def field_rules(field: Field) -> list[tuple[str, Callable[[pd.Series], Mask]]]:
             if field.type == "kana":
                 kana = f"[{peers.KANA}{peers.PRIVATE}{peers.INVISIBLE}]+"
                 rules.append(("R107", lambda column: unlike(column, kana)))
-    for each in field.checks:
-        digit = CHECK_DIGITS[each]
+    if field.is_month:
+        rules.append(("R105", lambda column: formed(column, field) & no_month(column)))
+    for digit in field.digits:
         rules.append((digit.code, lambda column, digit=digit: mistaken(column, field, digit)))
     return rules
 
@@ -159,8 +167,11 @@ def has_length(column: pd.Series, field: Field) -> Mask:
 
 def mistaken(column: pd.Series, field: Field, digit: CheckDigit) -> Mask:
     """A check digit counts only in a number of the right form."""
-    formed = has_length(column, field) & ~unlike(column, "[0-9]+")
-    return formed & wrong_digit(column, digit)
+    return formed(column, field) & wrong_digit(column, digit)
+
+
+def formed(column: pd.Series, field: Field) -> Mask:
+    return has_length(column, field) & ~unlike(column, "[0-9]+")
 
 
 def wrong_digit(column: pd.Series, digit: CheckDigit) -> Mask:
@@ -249,8 +260,10 @@ def persons(
     Returns:
         the rejected lines, and all findings.
     """
-    # Lines of each type side by side in one number: as many as 65,535 for a person.
-    keys["lines"] = np.left_shift(1, 16 * (keys.pop("type").to_numpy() - 1))
+    # Lines of the sections of which everybody has one, side by side: as many as 65,535 each.
+    kinds = {int(section.code): place for place, section in enumerate(wanted(sections))}
+    places = keys.pop("type").map(kinds).fillna(len(kinds)).to_numpy(np.int64)
+    keys["lines"] = np.where(places < len(kinds), np.left_shift(1, 16 * places), 0)
     keys["bad"] = keys.index.isin(found[LINE])
     groups = keys.groupby("record_number")
     low, high, lines = groups.min(), groups.max(), groups["lines"].sum().to_numpy()
@@ -259,8 +272,8 @@ def persons(
     stranger = differs[list(peers.COMMON)].any(axis=1)
     stranger &= (low["my_number"] != -1) | differs["insurer_code"]
     mixed = differs["process_type_code"]
-    kinds = [lines >> 16 * (int(section.code) - 1) & 0xFFFF for section in sections]
-    missing = low.index[np.min(kinds, axis=0) == 0]
+    given = [lines >> 16 * place & 0xFFFF for place in kinds.values()]
+    missing = low.index[np.min(given, axis=0) == 0]
     rejected = low.index[stranger | mixed | high["bad"]].union(missing)
     fallen = keys.loc[keys["record_number"].isin(rejected), "record_number"].sort_index()
     first = fallen[fallen.isin(missing)].drop_duplicates().index
@@ -275,6 +288,10 @@ def persons(
     rejects = fallen.index.difference(repeated).to_numpy()
     companions = np.setdiff1d(rejects, found[LINE])
     return rejects, pd.concat([found, lines_with(companions, "R302"), lines_with(repeated, "D301")])
+
+
+def wanted(sections: list[Section]) -> list[Section]:
+    return [section for section in sections if section.required]
 
 
 def write(

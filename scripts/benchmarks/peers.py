@@ -23,40 +23,8 @@ PRIVATE = "\ufffd\ue000-\uf8ff"  # undecodable, or private to the sender
 INVISIBLE = r"\p{Cc}\p{Cf}\p{Zl}\p{Zp}〓"
 KANA = "ァ-ヺー・ヽヾ　（）．，－’"
 EARLIEST = "18680101"
+YEAR_MONTH = "[0-9]{4}(0[1-9]|1[0-2])"
 UNCERTAIN = "[0-9]{4}(0[0-9]|1[0-2])00|0000(0[0-9]|1[0-2])(0[0-9]|[12][0-9]|3[01])|[0-9]{4}0000"
-
-
-@dataclass(frozen=True)
-class Field:
-    """One field; lengths in characters."""
-
-    name: str
-    type: str
-    longest: int
-    shortest: int
-    required: bool
-    uncertain: bool
-    codes: tuple[str, ...]
-    checks: tuple[str, ...]
-
-    @property
-    def is_day(self) -> bool:
-        return self.type == "date" and not self.uncertain
-
-
-@dataclass(frozen=True)
-class Section:
-    """One record type; `checks` are the rules across its fields, as the TOML gives them."""
-
-    code: str
-    name: str
-    key: tuple[str, ...]
-    fields: tuple[Field, ...]
-    checks: tuple[dict[str, Any], ...]
-
-    @property
-    def names(self) -> list[str]:
-        return [field.name for field in self.fields]
 
 
 @dataclass(frozen=True)
@@ -78,22 +46,65 @@ CHECK_DIGITS = {
     "municipality_check_digit": CheckDigit("R203", (2, 3, 4, 5, 6), False, (1, 0, *ELEVEN[2:])),
     "public_payer_check_digit": CheckDigit("R204", (2, 1, 2, 1, 2, 1, 2), True, LUHN, "80"),
     "recipient_check_digit": CheckDigit("R205", (2, 1, 2, 1, 2, 1), True, LUHN),
+    "institution_check_digit": CheckDigit("R206", (2, 1, 2, 1, 2, 1, 2, 1, 2), True, LUHN),
 }
 
 
+@dataclass(frozen=True)
+class Field:
+    """One field; lengths in characters."""
+
+    name: str
+    type: str
+    longest: int
+    shortest: int
+    required: bool
+    uncertain: bool
+    codes: tuple[str, ...]
+    checks: tuple[str, ...]
+
+    @property
+    def is_day(self) -> bool:
+        return self.type == "date" and not self.uncertain
+
+    @property
+    def is_month(self) -> bool:
+        return "year_month" in self.checks
+
+    @property
+    def digits(self) -> list[CheckDigit]:
+        return [CHECK_DIGITS[each] for each in self.checks if each in CHECK_DIGITS]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One record type; `checks` are the rules across its fields, as the TOML gives them."""
+
+    code: str
+    name: str
+    required: bool  # of every person
+    key: tuple[str, ...]
+    fields: tuple[Field, ...]
+    checks: tuple[dict[str, Any], ...]
+
+    @property
+    def names(self) -> list[str]:
+        return [field.name for field in self.fields]
+
+
 def sections() -> list[Section]:
-    """The record types of which every person of the registration file has a line."""
+    """The record types of the registration file."""
     form = tomllib.loads((FORMATS / "member_registration.toml").read_text(encoding="utf-8"))
     return [
         Section(
             record["code"],
             record["section"],
+            record.get("required", True),
             tuple(record["key"]),
             tuple(_field(item) for item in form["common"] + record["own"]),
             tuple(record.get("checks", ())),
         )
         for record in form["records"]
-        if record.get("required", True)
     ]
 
 

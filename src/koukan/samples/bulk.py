@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,7 +21,7 @@ from koukan.samples.expected import Counts
 from koukan.samples.faults import ROW_FAULTS, Expectation, Persons, inject_all
 from koukan.samples.line_faults import inject_lines, line_faults
 from koukan.samples.population import Population
-from koukan.samples.registration import Frames, SampleInsurer, registration_frames
+from koukan.samples.registration import Frames, SampleInsurer, joined, registration_frames
 from koukan.samples.writing import WrittenFile, write_file
 
 PIECE = 30_000  # persons in memory at the same time
@@ -115,6 +116,7 @@ def write_bulk(
     bad_persons: int = 0,
     codes: Sequence[str] | None = None,
     whole_record: bool = False,
+    beside: Sequence[SampleInsurer] = (),
 ) -> Bulk:
     """Write a file of newly registered persons, `bad_persons` of them with a fault.
 
@@ -122,30 +124,49 @@ def write_bulk(
         bad_persons: R303 takes two for one.
         codes: the faults, in turns; all that need no history when absent.
         whole_record: with lines of the sections that not every person has.
+        beside: the file is of these insurers as well, of each as many persons; a fault is given to
+            those who can have it.
 
     Raises:
         UsageError: a code is not one of those that new persons can have.
     """
-    chosen = codes_without_history(insurer) if codes is None else list(codes)
     tally = _Tally()
     population = Population(seed)
+    insurers = (insurer, *beside)
+
+    def share(own: SampleInsurer, numbers: range, bad: range) -> Frames:
+        """One insurer's persons of a piece; they have consecutive numbers."""
+        first = first_person + numbers.start
+        frames = registration_frames(
+            form,
+            population.people(first, first + len(numbers)),
+            insurer=own,
+            as_of=as_of,
+            first_record_number=numbers.start + 1,
+            whole_record=whole_record,
+        )
+        able = codes_without_history(own)
+        chosen = able if codes is None else [code for code in codes if code in able or not beside]
+        turns = _turns(bad, chosen, paired={PAIRS})
+        while turns[PAIRS] and turns.total() > len(numbers):
+            turns[PAIRS] -= 2  # where nearly everybody has a fault there is no room for its second
+        everybody = np.arange(len(numbers))
+        drawn = seed + numbers.start
+        return tally.with_faults(frames, turns, everybody, seed=drawn, inject=inject_all)
 
     def pieces() -> Iterator[Frames]:
         for start in range(0, persons, PIECE):
-            stop = min(start + PIECE, persons)
-            frames: Frames = registration_frames(
-                form,
-                population.people(first_person + start, first_person + stop),
-                insurer=insurer,
-                as_of=as_of,
-                first_record_number=start + 1,
-                whole_record=whole_record,
-            )
+            count = min(PIECE, persons - start)
+            bounds = [start + count * place // len(insurers) for place in range(len(insurers) + 1)]
             # Bad ones up to a person are in proportion: their number does not depend on PIECE.
-            bad = [bad_persons * bound // persons for bound in (start, stop)]
-            turns = _turns(range(*bad), chosen, paired={PAIRS})
-            everybody = np.arange(stop - start)
-            yield tally.with_faults(frames, turns, everybody, seed=seed + start, inject=inject_all)
+            bad = [bad_persons * bound // persons for bound in bounds]
+            parts = [
+                share(own, range(*numbers), range(*faulty))
+                for own, numbers, faulty in zip(
+                    insurers, pairwise(bounds), pairwise(bad), strict=True
+                )
+            ]
+            yield joined(parts)
 
     written = write_file(
         target, form, pieces(), sender=sender, sequence=sequence, creation_date=as_of

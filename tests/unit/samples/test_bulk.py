@@ -67,3 +67,32 @@ def test_equal_thirds_stay_equal(csv_form: Format, read: Callable[..., Any]) -> 
 
     assert made.counts.received == 1_500
     assert end["basic_count"] == end["qualification_count"] == end["certificate_count"]
+
+
+def test_a_file_of_several_insurers_has_persons_and_faults_of_each(
+    csv_form: Format, judge: Any, read: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "PIECE", 300)
+    health, welfare = SCENARIO.insurers[1], SCENARIO.insurers[-1]
+    content = io.BytesIO()
+    made = write_bulk(
+        content,
+        csv_form,
+        seed=9,
+        insurer=health,
+        beside=(health, welfare),
+        persons=1_000,
+        sender="kenpo-a",
+        as_of=DAY,
+        bad_persons=90,
+        whole_record=True,
+        codes=["R101", "R202", "R205", "D301"],
+    )
+    file = read(content.getvalue(), csv_form)
+    judged = judge.judge(csv_form, file.rows)
+
+    assert int(file.end["medical_ticket_count"]) > 0
+    assert int(file.end["limit_certificate_count"]) > 0
+    assert judged.received[health.code] > judged.received[welfare.code] > 0
+    assert judged.rejected.total() == made.counts.rejected > 0
+    assert set(made.faults) == {"R101", "R202", "R205", "D301"}
