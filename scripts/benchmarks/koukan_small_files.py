@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import measuring
 import numpy as np
@@ -27,16 +27,25 @@ from koukan.samples.registration import SampleInsurer, registration_frames, writ
 AS_OF = date(2026, 4, 1)
 
 
+class Night(NamedTuple):
+    """How many files there are, of how many lines each, from how many senders."""
+
+    files: int
+    lines: int
+    senders: int
+    seed: int
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
-    files, lines, senders, seed = map(int, sys.argv[2:])
-    insurers = invented_insurers(senders)
+    night = Night(*map(int, sys.argv[2:]))
+    insurers = invented_insurers(night.senders)
     owners = [
         {"name": f"hokensha-{place:04d}", "door": DOOR, "insurers": [vars(insurer)]}
         for place, insurer in enumerate(insurers)
     ]
     root, keys = site(folder, owners)
-    written = lay(root, owners, insurers, files, lines, seed)
+    written = lay(root, owners, insurers, night)
     boundaries = Boundaries(STEPS)
     centre = open_centre(root, keys, observe=boundaries)
     os.sync()
@@ -62,15 +71,13 @@ def lay(
     root: Path,
     owners: Sequence[dict[str, Any]],
     insurers: Sequence[SampleInsurer],
-    files: int,
-    lines: int,
-    seed: int,
+    night: Night,
 ) -> int:
     """Each sender's files in its inbox, new persons in all of them; the lines written."""
     form = registration_format()
-    people = Population(seed)
-    each = max(round(lines / lines_of_a_person(form, insurers, seed)), 1)
-    bounds = np.linspace(0, files, len(owners) + 1).astype(int).tolist()
+    people = Population(night.seed)
+    each = max(round(night.lines / lines_of_a_person(form, insurers, night.seed)), 1)
+    bounds = np.linspace(0, night.files, len(owners) + 1).astype(int).tolist()
     written = 0
     for owner, insurer, (start, stop) in zip(owners, insurers, pairwise(bounds), strict=True):
         inbox = root / "exchange" / owner["name"] / "inbox" / DOOR

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from koukan.errors import IntegrityError
 
 TEMPORARY = ".tmp-"  # prefix of every file that is not yet published; recovery deletes them
+_own = threading.local()  # `waiting`: folders of the thread's `together` block
 
 
 def temporary_name(final: Path) -> Path:
@@ -22,8 +25,33 @@ def temporary_name(final: Path) -> Path:
     return final.with_name(f"{TEMPORARY}{secrets.token_hex(6)}")
 
 
+@contextmanager
+def together() -> Iterator[None]:
+    """Names that this thread makes or removes in the block are durable at its end, not before.
+
+    The content of each file is durable at once, as always; each folder is synced once for all of
+    its names. For many small files whose names nobody relies on until the block is over. A block
+    within another is a part of it.
+    """
+    if getattr(_own, "waiting", None) is not None:
+        yield
+        return
+    folders: set[Path] = set()
+    _own.waiting = folders
+    try:
+        yield
+    finally:
+        _own.waiting = None
+        for folder in sorted(folders):
+            sync_folder(folder)
+
+
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
+    """Make the names in `folder` durable; in a `together` block at its end."""
+    waiting: set[Path] | None = getattr(_own, "waiting", None)
+    if waiting is not None:
+        waiting.add(folder)
+        return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -47,6 +47,17 @@ def end(form: Format, values: Mapping[str, str]) -> bytes:
     return single(form, form.end, {"record_type_code": "99", **values})
 
 
+def record(form: Format, section: str, values: Mapping[str, str | None]) -> bytes:
+    """One record, byte for byte as `records` renders it: for the few of a short file.
+
+    Raises:
+        ValueError: a value does not fit its field (a bug of ours).
+    """
+    kind = form.section(section)
+    given = {name: value for name, value in values.items() if value is not None}
+    return single(form, form.fields(kind), {**given, "record_type_code": kind.code})
+
+
 def records(form: Format, section: str, frame: pl.DataFrame) -> bytes:
     """Records of one type from a frame of strings.
 

@@ -77,7 +77,7 @@ def order(reception: Reception) -> tuple[str, int]:
 
 def receptions_of(centre: Centre, group: Group) -> list[Reception]:
     """The group's receptions in ascending number."""
-    return [centre.ledger.reception(number) for number, _ in group.members]
+    return centre.ledger.receptions_of([number for number, _ in group.members])
 
 
 def stage_of(centre: Centre, group: int, attempt: int) -> Stage:

@@ -14,11 +14,22 @@ from koukan.keys.sealed import SealedReader, SealedWriter, unseal
 from koukan.ledger import Reception
 
 BLOCK = 2 * 1024 * 1024
+LOT_BITS, PLACE_BITS = 52, 12  # of the sixteen digits in a copy's name
 
 
-def new_name() -> str:
+def new_lot() -> int:
+    """A number that says nothing, for the names of copies that are made together."""
+    return secrets.randbits(LOT_BITS)
+
+
+def name_in(lot: int, place: int) -> str:
     """A name that says nothing; the ledger knows which reception it belongs to."""
-    return f"o-{secrets.token_hex(8)}"
+    return f"o-{lot << PLACE_BITS | place:0{(LOT_BITS + PLACE_BITS) // 4}x}"
+
+
+def is_in(lot: int, name: str) -> bool:
+    """Whether it is one of the lot's names."""
+    return name.startswith(name_in(lot, 0)[: -PLACE_BITS // 4])
 
 
 def original_path(centre: Centre, name: str) -> Path:

@@ -129,10 +129,9 @@ def went_on(
     centre: Centre, job: Job, before: Mapping[int, Reception], looked_at: Iterable[int]
 ) -> Iterator[int]:
     """Receptions that this job took and that are not as they were: others wait, or are others'."""
-    for number in looked_at:
-        reception = centre.ledger.reception(number)
-        if reception.job == job.name and reception != before.get(number):
-            yield number
+    for reception in centre.ledger.receptions_of(sorted(looked_at)):
+        if reception.job == job.name and reception != before.get(reception.number):
+            yield reception.number
 
 
 def require_tables(centre: Centre) -> None:
@@ -221,11 +220,9 @@ def run_group(centre: Centre, group: Group) -> None:
 def judge(centre: Centre, told: tuple[int, ...]) -> Exit:
     """The largest code that the receptions call for."""
     codes = [Exit.DONE]
-    for number in told:
-        reception = centre.ledger.reception(number)
-        rejected = any(item.rejected for item in centre.ledger.counts(number))
-        if reception.outcome == "refused" or rejected:
-            codes.append(Exit.REJECTS)
+    refused = any(item.outcome == "refused" for item in centre.ledger.receptions_of(told))
+    if refused or any(item.rejected for item in centre.ledger.counts_of(told)):
+        codes.append(Exit.REJECTS)
     if centre.ledger.receptions(outcome="held"):
         codes.append(Exit.HELD)
     return max(codes)

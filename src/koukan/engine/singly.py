@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 
 from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, receptions_of, stage_of
-from koukan.engine.steps.commit import Rendered, counts_of, findings_of, settled
+from koukan.engine.rendering import Rendered
+from koukan.engine.steps.commit import counts_of, findings_of, settled
 from koukan.engine.steps.gate import close
 from koukan.engine.steps.link import EMPTY, LINES, Content, Outcome, gather
 from koukan.engine.steps.validate import ROW

@@ -7,7 +7,8 @@ nothing); another database by URL for sites with several batch hosts.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -29,7 +30,17 @@ from sqlalchemy.engine import Row
 
 from koukan.errors import EnvironmentRefused, UsageError
 from koukan.ledger import schema as s
+from koukan.ledger.statements import (
+    COUNTS,
+    COUNTS_GONE,
+    FINDINGS,
+    FINDINGS_GONE,
+    LAID_OUT,
+    change,
+    like,
+)
 
+MANY = 500  # values in one statement
 PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
 
 
@@ -110,6 +121,10 @@ def _reception(row: Row[Any]) -> Reception:
     return Reception(**values)
 
 
+def _counts(row: Row[Any]) -> Counts:
+    return Counts(**{item.name: row._mapping[item.name] for item in fields(Counts)})
+
+
 class Ledger:
     """Opened on a database URL or file; `begin` gives the transactions."""
 
@@ -118,6 +133,8 @@ class Ledger:
         self._engine: Engine = create_engine(f"sqlite:///{path}")
         event.listen(self._engine, "connect", self._pragmas)
         event.listen(self._engine, "begin", self._begin)
+        self._writing = self._engine.execution_options(writes=True)
+        self._own = threading.local()  # `connection` of the thread's `together` block
 
     @staticmethod
     def _pragmas(connection: Any, _record: object) -> None:
@@ -147,14 +164,37 @@ class Ledger:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One writing transaction: all of it or nothing. Read before it, not inside it."""
-        engine = self._engine.execution_options(writes=True)
-        with engine.begin() as connection:
+        shared = getattr(self._own, "connection", None)
+        if shared is not None:
+            yield shared
+            return
+        with self._writing.begin() as connection:
             yield connection
 
-    def read(self, query: Select[Any]) -> list[Row[Any]]:
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All transactions that this thread begins in the block are one: durable at its end.
+
+        For many small ones that may be lost together. Whoever reads in the block sees them; what
+        fails in one of them must end the block.
+        """
+        with self.begin() as connection:
+            outer = getattr(self._own, "connection", None)
+            self._own.connection = connection
+            try:
+                yield
+            finally:
+                self._own.connection = outer
+
+    def read(
+        self, query: Select[Any], parameters: Mapping[str, object] | None = None
+    ) -> list[Row[Any]]:
         """The rows of a query over `koukan.ledger.schema`: for reports."""
+        shared = getattr(self._own, "connection", None)
+        if shared is not None:
+            return list(shared.execute(query, parameters))
         with self._engine.connect() as connection:
-            return list(connection.execute(query))
+            return list(connection.execute(query, parameters))
 
     # --- receptions
 
@@ -176,10 +216,18 @@ class Ledger:
         return [_reception(row) for row in self.read(query)]
 
     def reception(self, number: int) -> Reception:
-        found = self.read(select(s.receptions).where(s.receptions.c.number == number))
+        found = self.read(like(s.receptions, ("number",)), {"number": number})
         if not found:
             raise UsageError("ledger.no_reception", reception=number)
         return _reception(found[0])
+
+    def receptions_of(self, numbers: Sequence[int]) -> list[Reception]:
+        """Those that there are of some receptions, in ascending number."""
+        found = []
+        for at in range(0, len(numbers), MANY):
+            some = s.receptions.c.number.in_(numbers[at : at + MANY])
+            found += self.read(select(s.receptions).where(some))
+        return sorted(map(_reception, found), key=lambda reception: reception.number)
 
     def add_reception(self, values: Mapping[str, object]) -> int:
         """Number a new file; the number is given in the transaction that makes it known."""
@@ -190,14 +238,13 @@ class Ledger:
             connection.execute(insert(s.receptions).values(row))
         return number
 
-    def earlier(self, reception: Reception | None = None, **like: object) -> list[Reception]:
-        """Receptions before this one with equal columns `like`, newest last."""
-        query = select(s.receptions).order_by(s.receptions.c.number)
-        for column, value in like.items():
-            query = query.where(s.receptions.c[column] == value)
+    def earlier(self, reception: Reception | None = None, **values: object) -> list[Reception]:
+        """Receptions before this one with these values in its columns, newest last."""
+        query = like(s.receptions, tuple(values)).order_by(s.receptions.c.number)
+        found = [_reception(row) for row in self.read(query, values)]
         if reception is not None:
-            query = query.where(s.receptions.c.number < reception.number)
-        return [_reception(row) for row in self.read(query)]
+            found = [earlier for earlier in found if earlier.number < reception.number]
+        return found
 
     def untold(self) -> list[Reception]:
         """Receptions whose sender has not been told their present outcome."""
@@ -226,44 +273,60 @@ class Ledger:
     @staticmethod
     def set(connection: Connection, number: int, **values: object) -> None:
         """Change columns of one reception."""
-        changed = update(s.receptions).where(s.receptions.c.number == number).values(**values)
-        connection.execute(changed)
+        connection.execute(change(tuple(values)), {**values, "this": number})
+
+    def note_lot(self, lot: int) -> None:
+        """Before copies of a lot are made: only its names may be found without a reception."""
+        with self.begin() as connection:
+            row = upsert(s.counters).values(name="lot", next=lot)
+            connection.execute(
+                row.on_conflict_do_update(index_elements=["name"], set_={"next": lot})
+            )
+
+    def lot(self) -> int | None:
+        """The lot that was noted last."""
+        found = self.read(select(s.counters.c.next).where(s.counters.c.name == "lot"))
+        return int(found[0][0]) if found else None
 
     # --- counts
 
     def counts(self, number: int) -> list[Counts]:
         """By insurer."""
-        query = select(s.insurer_counts).where(s.insurer_counts.c.reception == number)
-        rows = self.read(query.order_by(s.insurer_counts.c.insurer))
-        names = [item.name for item in fields(Counts)]
-        return [Counts(**{name: row._mapping[name] for name in names}) for row in rows]
+        rows = self.read(like(s.insurer_counts, ("reception",)), {"reception": number})
+        return [_counts(row) for row in sorted(rows, key=lambda row: str(row.insurer))]
+
+    def counts_of(self, numbers: Sequence[int]) -> list[Counts]:
+        """Of some receptions."""
+        found: list[Row[Any]] = []
+        for at in range(0, len(numbers), MANY):
+            some = s.insurer_counts.c.reception.in_(numbers[at : at + MANY])
+            found += self.read(select(s.insurer_counts).where(some))
+        return [_counts(row) for row in found]
 
     @staticmethod
     def put_counts(connection: Connection, number: int, counts: Iterable[Counts]) -> None:
         """Replace the counts of a reception."""
-        connection.execute(s.insurer_counts.delete().where(s.insurer_counts.c.reception == number))
+        connection.execute(COUNTS_GONE, {"reception": number})
         rows = [{"reception": number, **vars(item)} for item in counts]
         if rows:
-            connection.execute(insert(s.insurer_counts), rows)
+            connection.execute(COUNTS, rows)
 
     def findings(self, number: int) -> list[tuple[str, str, int]]:
         """(insurer, code, lines) in ascending order."""
-        table = s.finding_counts.c
-        query = select(table.insurer, table.code, table.count).where(table.reception == number)
-        rows = self.read(query.order_by(table.insurer, table.code))
-        return [(row.insurer, row.code, int(row._mapping["count"])) for row in rows]
+        rows = self.read(like(s.finding_counts, ("reception",)), {"reception": number})
+        return sorted((row.insurer, row.code, int(row._mapping["count"])) for row in rows)
 
     @staticmethod
     def put_findings(
         connection: Connection, number: int, found: Iterable[tuple[str, str, int]]
     ) -> None:
-        connection.execute(s.finding_counts.delete().where(s.finding_counts.c.reception == number))
+        connection.execute(FINDINGS_GONE, {"reception": number})
         rows = [
             {"reception": number, "insurer": insurer, "code": code, "count": count}
             for insurer, code, count in found
         ]
         if rows:
-            connection.execute(insert(s.finding_counts), rows)
+            connection.execute(FINDINGS, rows)
 
     # --- sequence numbers
 
@@ -290,11 +353,16 @@ class Ledger:
             connection.execute(insert(s.groups).values(row))
             query = select(s.counters.c.next).where(s.counters.c.name == "issued")
             start = int(connection.execute(query).scalar() or 0)
+            members = []
             for reception in chosen:
-                member = {"group_number": number, "reception": reception.number, "start": start}
-                connection.execute(insert(s.members).values(member))
-                self.set(connection, reception.number, group_number=number)
+                members.append(
+                    {"group_number": number, "reception": reception.number, "start": start}
+                )
                 start += reception.rows
+            if members:  # what compacts tables has none
+                connection.execute(insert(s.members), members)
+                owned = [{"group_number": number, "this": item["reception"]} for item in members]
+                connection.execute(change(("group_number",)), owned)
             row_ = upsert(s.counters).values(name="issued", next=start)
             connection.execute(
                 row_.on_conflict_do_update(index_elements=["name"], set_={"next": start})
@@ -375,11 +443,7 @@ class Ledger:
 
     @staticmethod
     def put_laid_out(connection: Connection, values: Mapping[str, object]) -> None:
-        row = upsert(s.laid_out).values(values)
-        changed = {name: values[name] for name in ("name", "sha256", "lines")}
-        connection.execute(
-            row.on_conflict_do_update(index_elements=["reception", "kind"], set_=changed)
-        )
+        connection.execute(LAID_OUT, values)
 
     # --- jobs
 

@@ -80,10 +80,8 @@ def acknowledgement(form: Format, reasons: Mapping[str, Reason], receipt: Receip
     ]
     parts += [("insurer_counts", counted), ("reject_counts", found)]
     content = [render.control(form, receipt.control())]
-    for section, rows in parts:
-        if rows:
-            schema = dict.fromkeys(rows[0], pl.String)
-            content.append(render.records(form, section, pl.DataFrame(rows, schema=schema)))
+    # Insurers and codes are few: a query for each section would be most of a small file's cost.
+    content += [render.record(form, section, row) for section, rows in parts for row in rows]
     total = sum(len(rows) for _, rows in parts)
     return b"".join([*content, render.end(form, {"record_count": f"{total:08d}"})])
 

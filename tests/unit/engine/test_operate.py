@@ -347,7 +347,7 @@ def test_a_run_that_was_killed_is_finished_as_it_would_have_been(
     if event == "committed":
         return  # nothing was left to do for the one; the other is told by the next run
     if event == "noted":
-        return  # the second file still lay in the inbox when this kill came
+        return  # both files still lay in the inboxes when this kill came
     assert reception(place, 7).told == "accepted"
     place.run()
     assert sound(place) == done

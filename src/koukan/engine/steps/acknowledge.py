@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 
+from koukan import durable
 from koukan.engine import originals
 from koukan.engine.centre import Centre
+from koukan.engine.lots import lots
 from koukan.engine.receipts import outbound_name, receipt_of
 from koukan.engine.steps.erase import due
 from koukan.errors import SecretError
@@ -25,9 +27,14 @@ def run(centre: Centre, job: Job) -> list[int]:
     if not untold:
         return []
     with centre.log.operation("acknowledge", job=job.name) as operation:
-        for done, reception in enumerate(untold, 1):
-            tell(centre, reception)
-            centre.observe("acknowledged", step="acknowledge", done=done, total=len(untold))
+        done = 0
+        for lot in lots(untold, lambda reception: reception.length):
+            # The names in the outboxes are durable before the ledger says that they are there.
+            with centre.ledger.together(), durable.together():
+                for reception in lot:
+                    tell(centre, reception)
+                    done += 1
+                    centre.observe("acknowledged", step="acknowledge", done=done, total=len(untold))
         operation.note(files=len(untold))
     return [item.number for item in untold]
 

@@ -27,9 +27,11 @@ def run(centre: Centre, job: Job) -> None:
         return
     with centre.log.operation("admit", job=job.name) as operation:
         admitted = 0
-        for (sender, form), receptions in sorted(by_sequence.items()):
-            ordered = sorted(receptions, key=lambda item: (item.sequence, item.number))
-            admitted += admit(centre, sender, form, ordered)
+        # One transaction for all: what is killed before its end is decided again.
+        with centre.ledger.together():
+            for (sender, form), receptions in sorted(by_sequence.items()):
+                ordered = sorted(receptions, key=lambda item: (item.sequence, item.number))
+                admitted += admit(centre, sender, form, ordered)
         operation.note(files=admitted)
 
 

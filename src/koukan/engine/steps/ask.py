@@ -6,7 +6,7 @@ is told line by line what was taken. Killed before the ledger knows, the group s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -14,7 +14,7 @@ import polars as pl
 from koukan.engine import entrusted, originals, singly
 from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, receptions_of
-from koukan.engine.steps.commit import Rendered, Rendering, render, renderings
+from koukan.engine.rendering import Rendered, Rendering, chunks_of, render, renderings
 from koukan.engine.steps.link import Outcome
 from koukan.flows import identity
 from koukan.ledger import Group
@@ -38,9 +38,9 @@ class Stored(NamedTuple):
     rows: int
 
 
-def work(centre: Centre, item: Storing | Rendering) -> Stored | Rendered:
-    """Task: seal one file's questions, or its result."""
-    return render(centre, item) if isinstance(item, Rendering) else store(centre, item)
+def work(centre: Centre, item: Storing | Rendering) -> Sequence[Stored | Rendered]:
+    """Task: seal one file's questions, or results."""
+    return render(centre, item) if isinstance(item, Rendering) else [store(centre, item)]
 
 
 def store(centre: Centre, item: Storing) -> Stored:
@@ -68,17 +68,19 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], pending: Iterator[pl.
     receptions = receptions_of(centre, group)
     with centre.log.operation("ask", group=group.number) as operation:
         outcome = singly.concluded(centre, group, chunks, pending)
-        results = renderings(receptions, chunks, outcome)
-        starts = dict(group.members)
+        answered = [item for item in receptions if item.number not in outcome.refused]
+        results = renderings(answered, chunks)
+        starts, holding = dict(group.members), chunks_of(chunks)
         kind = identity.QUESTIONS[group.format]
         storing = [
-            Storing(item.reception, kind, starts[item.reception], item.chunks) for item in results
+            Storing(item.number, kind, starts[item.number], holding.get(item.number, ()))
+            for item in answered
         ]
         made: list[Stored | Rendered] = []
         total = len(results) + len(storing)
         items: list[Storing | Rendering] = [*storing, *results]
         for done, found in enumerate(centre.workers.map(work, items), 1):
-            made.append(found)
+            made += found
             centre.observe("stored", step="ask", done=done, total=total)
         note(centre, group, outcome, made)
         operation.note(asked=sum(item.rows for item in made if isinstance(item, Stored)))

@@ -8,7 +8,6 @@ commits that are missing are made.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from itertools import chain
@@ -16,26 +15,17 @@ from typing import NamedTuple
 
 import polars as pl
 
-from koukan.engine import originals
 from koukan.engine.centre import Centre, held_version, version_of
 from koukan.engine.groups import Chunk, receptions_of, stage_of
 from koukan.engine.lookup import tokens_of
-from koukan.engine.receipts import control_of
+from koukan.engine.rendering import Rendered, Rendering, render, renderings
 from koukan.engine.steps.gate import close
 from koukan.engine.steps.link import Outcome
 from koukan.engine.steps.validate import ROW
 from koukan.flows import registration
 from koukan.flows.registration import HISTORY, PARTITION, ROSTER, VAULT
-from koukan.flows.results import line_result
 from koukan.ledger import Counts, Group, Ledger, Reception
-from koukan.rules.acknowledge import (
-    ACCEPTED,
-    DUPLICATE,
-    REJECTED,
-    explanations,
-    result_file,
-    result_records,
-)
+from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
 from koukan.rules.validate import KEPT
 from koukan.tables.table import DataFile
 
@@ -58,23 +48,10 @@ class Share(NamedTuple):
     number: int
 
 
-class Rendering(NamedTuple):
-    """One reception's result file."""
-
-    reception: int
-    chunks: tuple[Chunk, ...]
-
-
-class Rendered(NamedTuple):
-    reception: int
-    sha256: str
-    lines: int
-
-
 def work(centre: Centre, item: Share | Rendering) -> list[Written | Rendered]:
-    """Task: one share of rows, or one result file."""
+    """Task: one share of rows, or result files."""
     if isinstance(item, Rendering):
-        return [render(centre, item)]
+        return list(render(centre, item))
     return list(write(centre, item))
 
 
@@ -133,35 +110,6 @@ def accepted_events(centre: Centre, chunk: Chunk, section: str) -> pl.DataFrame:
     return pl.DataFrame([*events, outcome["insurer"], *own.get_columns()])
 
 
-def render(centre: Centre, item: Rendering) -> Rendered:
-    """Render and seal the result file of one reception, chunk by chunk."""
-    reception = centre.ledger.reception(item.reception)
-    bundle = centre.bundle_of(reception)
-    told = explanations(bundle.form, centre.catalogue.reasons)
-    form = centre.catalogue.formats[line_result(reception.format) or ""]
-    digest = hashlib.sha256()
-    lines = 0
-
-    def shares() -> Iterator[tuple[bytes, int]]:
-        for chunk in item.chunks:
-            stage = stage_of(centre, chunk.group, chunk.attempt)
-            outcome = stage.get(f"{chunk.number:05d}.outcome").with_row_index("row")
-            rows = outcome.with_columns(pl.col("row").cast(pl.Int64) + chunk.row)
-            own = rows.filter(pl.col("reception") == reception.number)
-            found = stage.get(f"{chunk.number:05d}.findings")
-            yield result_records(form, own, found, told)
-
-    def pieces() -> Iterator[bytes]:
-        nonlocal lines
-        for content, count in result_file(form, control_of(reception), shares()):
-            digest.update(content)
-            lines += count
-            yield content
-
-    originals.seal_result(centre, reception.original, pieces())
-    return Rendered(reception.number, digest.hexdigest(), lines)
-
-
 def run(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> None:
     """Write files and results of a group; from here on nothing has to be worked out again."""
     receptions = receptions_of(centre, group)
@@ -170,7 +118,8 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> 
         writing = centre.workers.map(work, shares)
         made: list[Written | Rendered] = list(write_people(centre, group, outcome))  # meanwhile
         whole = settled(centre, group, chunks, outcome)
-        results = renderings(receptions, chunks, whole)
+        told = [item for item in receptions if item.number not in whole.refused]
+        results = renderings(told, chunks)
         rendering = centre.workers.map(work, results)
         total = len(shares) + len(results)
         for done, found in enumerate(chain(writing, rendering), 1):
@@ -204,21 +153,6 @@ def plan(centre: Centre, receptions: list[Reception], chunks: list[Chunk]) -> li
     return [
         Share(record.section, tuple(share), number)
         for number, (share, record) in enumerate(wanted, 1)
-    ]
-
-
-def renderings(
-    receptions: list[Reception], chunks: list[Chunk], outcome: Outcome
-) -> list[Rendering]:
-    """One for each reception that is not refused."""
-    holding: dict[int, list[Chunk]] = {}
-    for chunk in chunks:
-        for number in dict.fromkeys(piece.reception for piece in chunk.pieces):
-            holding.setdefault(number, []).append(chunk)
-    return [
-        Rendering(reception.number, tuple(holding.get(reception.number, ())))
-        for reception in receptions
-        if reception.number not in outcome.refused
     ]
 
 

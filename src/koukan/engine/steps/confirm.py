@@ -12,7 +12,7 @@ import polars as pl
 from koukan.engine import singly
 from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, receptions_of, stage_of
-from koukan.engine.steps.commit import render, renderings
+from koukan.engine.rendering import render, renderings
 from koukan.engine.steps.link import Outcome
 from koukan.engine.steps.validate import ROW
 from koukan.ledger import Group
@@ -39,8 +39,9 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], pending: Iterator[pl.
             return told(found, judged.filter(pl.col("code") != CONFIRMED))
 
         outcome = singly.concluded(centre, group, chunks, pending, decide)
-        results = renderings(receptions, chunks, outcome)
-        rendered = list(centre.workers.map(render, results))
+        answered = [item for item in receptions if item.number not in outcome.refused]
+        parts = centre.workers.map(render, renderings(answered, chunks))
+        rendered = [item for part in parts for item in part]
         packages = {item.name: item for item in asked.packages(centre.ledger)}
         with centre.ledger.begin() as transaction:
             for _ in singly.conclude(centre, transaction, group, outcome, rendered):

@@ -14,23 +14,28 @@ from sqlalchemy import Connection
 from koukan.codecs.gate import BLOCK, Gate, Verdict
 from koukan.engine import originals
 from koukan.engine.centre import Centre
+from koukan.engine.lots import lots
 from koukan.flows import identity
 from koukan.ledger import Counts, Ledger, Reception
 from koukan.sites import Job
 
 
 class Item(NamedTuple):
-    """One file to read."""
+    """Files to read: one, or a lot of small ones."""
 
-    reception: int
+    receptions: tuple[int, ...]
 
 
-def read(centre: Centre, item: Item) -> Verdict:
-    """Task: the gate's verdict over one sealed original."""
-    reception = centre.ledger.reception(item.reception)
-    with originals.open_original(centre, reception.original) as original:
-        blocks = originals.ahead(original.blocks(BLOCK))
-        return Gate(centre.bundle_of(reception).form).read(blocks)
+def read(centre: Centre, item: Item) -> list[Verdict]:
+    """Task: the gate's verdict over each sealed original."""
+    verdicts = []
+    for reception in centre.ledger.receptions_of(item.receptions):
+        with originals.open_original(centre, reception.original) as original:
+            blocks = original.blocks(BLOCK)
+            if original.length > BLOCK:
+                blocks = originals.ahead(blocks)
+            verdicts.append(Gate(centre.bundle_of(reception).form).read(blocks))
+    return verdicts
 
 
 def run(centre: Centre, job: Job) -> None:
@@ -38,11 +43,15 @@ def run(centre: Centre, job: Job) -> None:
     while waiting := centre.ledger.receptions(state="picked_up", formats=job.formats):
         fresh = [reception for reception in waiting if first_of(centre, reception) is None]
         with centre.log.operation("gate", job=job.name) as operation:
-            items = [Item(reception.number) for reception in fresh]
-            verdicts = centre.workers.map(read, items)
-            for done, (reception, verdict) in enumerate(zip(fresh, verdicts, strict=True), 1):
-                settle(centre, reception, verdict)
-                centre.observe("gated", step="gate", done=done, total=len(waiting))
+            parts = list(lots(fresh, lambda reception: reception.length))
+            items = [Item(tuple(reception.number for reception in lot)) for lot in parts]
+            done = 0
+            for lot, verdicts in zip(parts, centre.workers.map(read, items), strict=True):
+                with centre.ledger.together():
+                    for reception, verdict in zip(lot, verdicts, strict=True):
+                        settle(centre, reception, verdict)
+                        done += 1
+                        centre.observe("gated", step="gate", done=done, total=len(waiting))
             operation.note(files=len(fresh))
         gated = {reception.number for reception in fresh}
         for reception in waiting:

@@ -1,20 +1,25 @@
 """pick up: files leave the inboxes for good only when our own sealed copy is durable.
 
-Two equal looks, then for each file in (sender, sequence, name) order: copy and hash in one pass
-into a sealed original, a reception in the ledger, and only then out of the inbox. Killed in
-between, the next run finds the same name with the same bytes and makes no second reception.
+Two equal looks, then lot by lot in (sender, sequence, name) order: copy and hash each file in one
+pass into a sealed original, then a reception for each in the ledger, and only then out of the
+inbox. Killed in between, the next run finds the same names with the same bytes and makes no second
+reception.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor as Threads
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from koukan import durable
 from koukan.engine import originals
 from koukan.engine.centre import Centre
+from koukan.engine.lots import lots
 from koukan.errors import IntegrityError, TransientError
 from koukan.exchange import Arrival, Inbox
 from koukan.exchange.folder import safe_name
@@ -38,6 +43,15 @@ class Candidate:
     @property
     def order(self) -> tuple[str, int, str, str]:
         return self.sender.name, self.sequence, self.arrival.name, self.door
+
+
+class Copy(NamedTuple):
+    """A sealed copy of which no reception knows yet."""
+
+    candidate: Candidate
+    name: str
+    sha256: str
+    length: int
 
 
 def look(centre: Centre, job: Job) -> list[Candidate]:
@@ -74,66 +88,95 @@ def run(centre: Centre, job: Job) -> None:
         return
     time.sleep(centre.site.limits.settle_seconds)
     still = set(look(centre, job)) & set(first)
-    with centre.log.operation("pick_up", job=job.name) as operation:
+    ordered = sorted(still, key=lambda item: item.order)
+    with centre.log.operation("pick_up", job=job.name) as operation, Threads(1) as hasher:
         taken = 0
-        for candidate in sorted(still, key=lambda item: item.order):
-            try:
-                take(centre, job, candidate)
-            except TransientError:
-                continue  # its owner changed it under our eyes: the next run takes it
-            taken += 1
+        for lot in lots(ordered, lambda candidate: candidate.arrival.size):
+            taken += take(centre, job, lot, hasher)
             centre.observe("picked_up", step="pick_up", done=taken, total=len(still))
         operation.note(files=taken, kept=len(first) - taken)
 
 
-def take(centre: Centre, job: Job, candidate: Candidate) -> None:
-    """One file: sealed copy, reception, out of the inbox."""
-    name = originals.new_name()
+def take(centre: Centre, job: Job, candidates: Sequence[Candidate], hasher: Executor) -> int:
+    """A lot of files: sealed copies, receptions, out of the inbox; how many were taken."""
+    lot = originals.new_lot()
+    centre.ledger.note_lot(lot)
+    copies = []
+    with durable.together():
+        for place, candidate in enumerate(candidates):
+            try:
+                copies.append(copy(centre, candidate, originals.name_in(lot, place), hasher))
+            except TransientError:
+                continue  # its owner changed it under our eyes: the next run takes it
+            centre.observe("sealed", step="pick_up")
+    with centre.ledger.together():
+        for made in copies:
+            receive(centre, job, made)
+    centre.observe("noted", step="pick_up")
+    taken = 0
+    with durable.together():
+        for made in copies:
+            try:
+                made.candidate.inbox.remove(made.candidate.arrival)
+            except TransientError:
+                continue
+            taken += 1
+    return taken
+
+
+def copy(centre: Centre, candidate: Candidate, name: str, hasher: Executor) -> Copy:
+    """A file's sealed original, hashed on the way."""
     digest = hashlib.sha256()
     length = 0
 
-    def passing(hasher: Executor) -> Iterator[bytes]:
+    def passing() -> Iterator[bytes]:
         nonlocal length
         for block in candidate.inbox.read(candidate.arrival):
-            hashed = hasher.submit(digest.update, block)
             length += len(block)
+            if len(block) < originals.BLOCK:
+                digest.update(block)
+                yield block
+                continue
+            hashed = hasher.submit(digest.update, block)
             yield block  # it is sealed while it is hashed
             hashed.result()
 
     try:
-        with ThreadPoolExecutor(1) as hasher:
-            originals.seal_original(centre, name, passing(hasher))
+        originals.seal_original(centre, name, passing())
     except TransientError:
         centre.keyring.destroy("original", name)
         raise
-    centre.observe("sealed", step="pick_up")
+    return Copy(candidate, name, digest.hexdigest(), length)
+
+
+def receive(centre: Centre, job: Job, copy: Copy) -> None:
+    """A reception for a copy, unless there is one of the same file."""
+    candidate = copy.candidate
     form = candidate.form or job.formats[0]
-    again = same_file(centre, candidate, form, digest.hexdigest())
+    again = same_file(centre, candidate, form, copy.sha256)
     if again is not None:
-        originals.destroy(centre, name)
+        originals.destroy(centre, copy.name)
         with centre.ledger.begin() as transaction:
             Ledger.set(transaction, again.number, told=None)  # lay the old receipt out again
-    else:
-        unknown = {} if candidate.form else {"outcome": "refused", "code": "F101"}
-        centre.ledger.add_reception(
-            {
-                "job": job.name,
-                "format": form,
-                "definition": centre.bundle(form).digest,
-                "rights": centre.rights_digest(candidate.sender.name, form),
-                "sender": candidate.sender.name,
-                "door": candidate.door,
-                "file_name": safe_name(candidate.arrival.name),
-                "sequence": candidate.sequence,
-                "sha256": digest.hexdigest(),
-                "length": length,
-                "original": name,
-                "received_at": centre.now(),
-                **unknown,
-            }
-        )
-    centre.observe("noted", step="pick_up")
-    candidate.inbox.remove(candidate.arrival)
+        return
+    unknown = {} if candidate.form else {"outcome": "refused", "code": "F101"}
+    centre.ledger.add_reception(
+        {
+            "job": job.name,
+            "format": form,
+            "definition": centre.bundle(form).digest,
+            "rights": centre.rights_digest(candidate.sender.name, form),
+            "sender": candidate.sender.name,
+            "door": candidate.door,
+            "file_name": safe_name(candidate.arrival.name),
+            "sequence": candidate.sequence,
+            "sha256": copy.sha256,
+            "length": copy.length,
+            "original": copy.name,
+            "received_at": centre.now(),
+            **unknown,
+        }
+    )
 
 
 def same_file(centre: Centre, candidate: Candidate, form: str, digest: str) -> Reception | None:
@@ -154,20 +197,21 @@ def same_file(centre: Centre, candidate: Candidate, form: str, digest: str) -> R
 
 
 def recover(centre: Centre) -> None:
-    """Remove the copy that a killed run had made and no reception knows.
+    """Remove the copies that a killed run had made and no reception knows.
 
-    Files are picked up one after another, so there is one at most. More of them mean that it is the
-    ledger which lacks receptions, and what is destroyed could never be brought back.
+    They are of the lot that the ledger noted last. Others mean that it is the ledger which lacks
+    receptions, and what is destroyed could never be brought back.
 
     Raises:
-        IntegrityError: there are more; none was touched.
+        IntegrityError: there are such; none was touched.
     """
-    known = centre.ledger.originals()
-    unknown = copies(centre) - known
-    if len(unknown) > 1:
+    unknown = copies(centre) - centre.ledger.originals()
+    if not unknown:
+        return
+    lot = centre.ledger.lot()
+    if lot is None or not all(originals.is_in(lot, name) for name in unknown):
         raise IntegrityError("engine.ledger_older", path="originals")
-    for name in unknown:
-        originals.destroy(centre, name)
+    originals.destroy(centre, *sorted(unknown))
 
 
 def copies(centre: Centre) -> set[str]:
