@@ -537,7 +537,7 @@ def test_a_format_says_what_it_is_for_and_where_it_comes_from(
 
 def test_every_definition_file_is_read() -> None:
     stems = {path.stem for path in formats_folder().glob("*.toml")}
-    assert stems == {*NAMES, "glossary", "rejects", "rights", "variants"}
+    assert stems == {*NAMES, "glossary", "policies", "rejects", "rights", "variants"}
 
 
 def test_a_definition_uses_no_default_silently_for_what_is_agreed() -> None:

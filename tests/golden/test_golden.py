@@ -58,6 +58,8 @@ NOT_BY_A_FILE = {  # codes of files and lines that no registration file alone ca
     "F206": "questions only",
     "F901": "an operator refuses a held file",
     "H103": "an operator releases a file behind a gap, and then the missing one comes",
+    "H104": "only where a policy holds what it would refuse",
+    "H105": "only where a policy holds what it would refuse",
     "H201": "answers of 住基ネット only",
     "H202": "answers of 住基ネット only",
     "H203": "answers of 住基ネット only",
@@ -71,6 +73,10 @@ NOT_BY_A_FILE = {  # codes of files and lines that no registration file alone ca
     "R501": "receipts only",
     "R502": "receipts only",
     "R503": "answers of 住基ネット only",
+    "W501": "only where a policy or an operator lets it pass",
+    "W502": "depends on the day of its coming",
+    "W503": "only where a policy or an operator lets it pass",
+    "W504": "only where a policy or an operator lets it pass",
 }
 CODE = re.compile(r"^(?:11,[0-9],|13,[^,]*,|21,(?:[^,]*,){4})([A-Z][0-9]{3}),", re.MULTILINE)
 

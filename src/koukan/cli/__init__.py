@@ -28,6 +28,7 @@ COMMANDS = {
     "approval": "approval",
     "validate": "validate",
     "package": "package",
+    "policy": "policy",
     "history": "history",
     "changes": "history",
     "ledger": "ledger",

@@ -231,10 +231,13 @@ def reception(settings: Settings, catalogue: Catalogue, found: Page) -> Iterator
         "lines": found["lines"],
     }
     if found["code"]:
-        told = found["why"]
-        shown |= {"code": f"{found['code']} {told['title']}", "why": told["text"]}
-        shown |= {"action": told["action"]}
+        why = found["why"]
+        shown |= {"code": f"{found['code']} {why['title']}", "why": why["text"]}
+        shown |= {"action": why["action"]}
     shown |= {name: found[name] for name in ("reason", "first") if found[name]}
+    if found["remarks"]:
+        told = {code: meaning(settings, catalogue.reasons[code]) for code in found["remarks"]}
+        shown["remarks"] = "  ".join(f"{code} {said['title']}" for code, said in told.items())
     labels = {name: settings.text(f"reports.{name}") for name in shown}
     for name, value in shown.items():
         yield f"{labels[name]}: {value}"

@@ -23,7 +23,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -31,12 +31,13 @@ from pathlib import Path
 
 from koukan import durable, shipped
 from koukan.engine.memory import keep_blocks, set_aside
+from koukan.engine.policies import Book
 from koukan.engine.stages import Kept
 from koukan.engine.workers import Workers
 from koukan.errors import EnvironmentRefused, SecretError
 from koukan.exchange import Inbox, Outbox
 from koukan.flows import identity, registration
-from koukan.formats import Bundle, Catalogue, bundle, require_catalogue, thaw
+from koukan.formats import Bundle, Catalogue, Policy, bundle, require_catalogue, thaw
 from koukan.formats.problems import places
 from koukan.keys.identity import create_identity, load_identity
 from koukan.keys.issued import Issuer
@@ -93,6 +94,10 @@ class Centre:
     @cached_property
     def log(self) -> OperationLog:
         return OperationLog(self.folder("log"), self.site.actor, self.clock)
+
+    @cached_property
+    def policies(self) -> Book:
+        return Book(self.folder("definitions"), self.catalogue, self.site)
 
     @cached_property
     def kept(self) -> Kept:
@@ -183,6 +188,16 @@ class Centre:
             content = self.folder("definitions", f"{digest}.json").read_bytes()
             self._bundles[digest] = thaw(content)
         return self._bundles[digest]
+
+    def policy_of(self, reception: Reception, insurers: Collection[str] | None = None) -> Policy:
+        """What counts for a file: of its insurers, as it was when the file came.
+
+        Args:
+            insurers: whom it names; None: those that the ledger has counts of.
+        """
+        if insurers is None:
+            insurers = [item.insurer for item in self.ledger.counts(reception.number)]
+        return self.policies.of(reception.policy, self.bundle_of(reception).form, insurers)
 
     def rights_digest(self, sender: str, form: str) -> str:
         """Hash of what the sender may do with this format: same bytes, same rights, same answer."""

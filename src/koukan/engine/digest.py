@@ -42,6 +42,7 @@ TOLD = (  # what of a reception is state
     "rows",
     "first",
     "original_erased",
+    "remarks",
 )
 
 

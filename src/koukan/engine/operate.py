@@ -27,6 +27,7 @@ from koukan.errors import UsageError
 from koukan.flows import identity
 from koukan.ledger import Ledger, Reception
 from koukan.oplog import OperationLog
+from koukan.rules.remarks import PASSED, with_remark
 from koukan.sites import Job
 
 NAME_REFUSED, BY_OPERATOR = "F101", "F901"
@@ -67,7 +68,13 @@ def release(centre: Centre, number: int, reason: str, operator: str) -> Receptio
             Ledger.put_counts(transaction, number, counts)
             Ledger.put_sequence(transaction, reception.sender, reception.format, behind)
             Ledger.set(
-                transaction, number, state="admitted", outcome=None, code=None, reason=reason
+                transaction,
+                number,
+                state="admitted",
+                outcome=None,
+                code=None,
+                reason=reason,
+                remarks=with_remark(reception.remarks, PASSED.get(reception.code or "")),
             )
     return centre.ledger.reception(number)
 
@@ -205,6 +212,7 @@ def reopen(centre: Centre, reception: Reception) -> None:
             group_number=None,  # the old group is committed, without any line of this file
             rights=rights,
             told=None,
+            remarks="",
             closed_at=None,
         )
 

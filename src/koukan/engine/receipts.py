@@ -42,6 +42,7 @@ def receipt_of(centre: Centre, reception: Reception) -> Receipt:
         line=reception.line,
         counts=counts,
         findings=tuple(centre.ledger.findings(reception.number)),
+        remarks=reception.remarks,
     )
 
 

@@ -15,14 +15,13 @@ from sqlalchemy import Connection
 from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, receptions_of, stage_of
 from koukan.engine.rendering import Rendered
-from koukan.engine.steps.commit import counts_of, findings_of, settled
-from koukan.engine.steps.gate import close
-from koukan.engine.steps.link import EMPTY, LINES, Content, Outcome, gather
+from koukan.engine.steps.commit import counts_of, findings_of, remarks_of, settled
+from koukan.engine.steps.gate import close, turn_away
+from koukan.engine.steps.link import EMPTY, LINES, Content, Outcome, beyond_shares, gather
 from koukan.engine.steps.validate import ROW
 from koukan.formats.model import Record
 from koukan.ledger import Group, Ledger, Reception
 from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
-from koukan.rules.shares import beyond
 from koukan.rules.single import Judgement, Lines, content_of, judge
 
 
@@ -57,23 +56,6 @@ def judged(
         content=(both["one"].to_numpy(), both["other"].to_numpy()),
     )
     return content, judge(lines)
-
-
-def refusals(centre: Centre, content: Content, judgement: Judgement) -> dict[int, str]:
-    """Files beyond the format's shares of bad lines: reception -> code."""
-    receptions = content.receptions
-    form = centre.bundle_of(receptions[0]).form
-    of_line, count = content.lines.reception, len(receptions)
-    rows = np.bincount(of_line, minlength=count)
-    undecodable = np.bincount(of_line[content.undecodable], minlength=count)
-    rejected = np.bincount(of_line[judgement.rejected], minlength=count)
-    codes = {
-        reception.number: beyond(
-            form, int(rows[place]), int(undecodable[place]), int(rejected[place])
-        )
-        for place, reception in enumerate(receptions)
-    }
-    return {number: code for number, code in codes.items() if code}
 
 
 def outcome(
@@ -118,8 +100,9 @@ def concluded(
     if not chunks:
         return EMPTY
     content, judgement = judged(centre, group, receptions_of(centre, group), chunks)
-    refused = refusals(centre, content, judgement)
-    found = decide(outcome(content, judgement, refused, pending))
+    refused, remarked = beyond_shares(centre, content, judgement.rejected)
+    found = outcome(content, judgement, refused, pending)._replace(remarked=remarked)
+    found = decide(found)
     stage = stage_of(centre, group.number, group.attempt)
     for chunk in chunks:
         share = found.lines[chunk.row : chunk.row + chunk.rows]
@@ -165,14 +148,13 @@ def conclude(
         Ledger.put_findings(transaction, number, findings.get(number, []))
         refusal = found.refused.get(number)
         if refusal:
-            Ledger.put_counts(transaction, number, [])
-            close(centre, transaction, reception, "refused", refusal)
+            turn_away(centre, transaction, reception, refusal, centre.ledger.counts(number))
             continue
         Ledger.put_counts(transaction, number, counts.get(number, []))
-        told = {}
+        told: dict[str, object] = {"remarks": remarks_of(reception, found)}
         if number in rendered:
             result = rendered[number]
-            told = {"result_sha256": result.sha256, "result_lines": result.lines}
+            told |= {"result_sha256": result.sha256, "result_lines": result.lines}
         close(centre, transaction, reception, "accepted", None, **told)
         yield reception
     Ledger.set_group(transaction, group.number, "committed")

@@ -28,6 +28,7 @@ from koukan.flows.registration import HISTORY, PARTITION, ROSTER
 from koukan.flows.results import ACKNOWLEDGEMENT, REPORTS, line_result
 from koukan.ledger import Counts, Reception
 from koukan.rules.acknowledge import COUNTS
+from koukan.rules.remarks import SUMS, SUMS_HELD, SUMS_PASSED
 from koukan.tables.definition import SECTION
 from koukan.tables.log import LOG
 from koukan.tables.verify import verify as verify_table
@@ -150,6 +151,8 @@ def verdict(reception: Reception, counts: list[Counts], found: Found) -> Iterato
         return  # refused for its name: what is in it never counted
     where = {"reception": reception.number, "file": reception.file_name}
     code, line, rows, insurers = found.verdict
+    if code in SUMS and {reception.code, *reception.remarks} & {SUMS_HELD, SUMS_PASSED}:
+        code, line = None, 0  # what an operator decides, or has let in
     gates = reception.outcome == "refused" and not (reception.code or "").startswith(NOT_THE_GATES)
     known = (reception.code, reception.line) if gates else (None, 0)
     if (code, line) != known:

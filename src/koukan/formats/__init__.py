@@ -3,7 +3,8 @@
 from koukan.formats.bundle import Bundle, bundle, thaw
 from koukan.formats.cross import gaps
 from koukan.formats.load import load_catalogue, require_catalogue
-from koukan.formats.model import Catalogue, Check, CodeList, Field, Format, Reason, Record
+from koukan.formats.model import Catalogue, Check, CodeList, Field, Format, Policy, Reason, Record
+from koukan.formats.policy import Policies
 from koukan.formats.problems import Problem
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "CodeList",
     "Field",
     "Format",
+    "Policies",
+    "Policy",
     "Problem",
     "Reason",
     "Record",

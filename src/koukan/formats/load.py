@@ -16,12 +16,23 @@ from pydantic import BaseModel, ValidationError
 
 from koukan.errors import DefinitionError
 from koukan.formats.cross import cross_check
-from koukan.formats.model import Catalogue, CodeList, Format, Reason, Rights, Term, Variants
+from koukan.formats.model import (
+    Catalogue,
+    CodeList,
+    Format,
+    Policy,
+    Reason,
+    Rights,
+    Term,
+    Variants,
+)
 from koukan.formats.problems import Problem, found_by_pydantic, listed, places, problem
 
 M = TypeVar("M", bound=BaseModel)
 AT_LINE = re.compile(r"at line ([0-9]+)")
-REGISTERS = ("glossary", "rejects", "rights", "variants")
+REGISTERS = ("glossary", "policies", "rejects", "rights", "variants")
+POLICIES = "policies.toml"
+OPEN = ("reject_share",)  # entries of a policy that nobody needs to say: a format has its own
 
 
 class Problems(list[Problem]):
@@ -109,7 +120,12 @@ def load_catalogue(*folders: Path) -> tuple[Catalogue | None, list[Problem]]:
     rights = problems.build(at("rights.toml"), Rights, raw.get("rights.toml") or {})
     table = {"variants": raw.get("variants.toml") or {}}
     variants = problems.build(at("variants.toml"), Variants, table)
-    if problems or rights is None or variants is None:
+    policy = problems.build(at(POLICIES), Policy, raw.get(POLICIES) or {})
+    if policy is not None and POLICIES in raw:
+        for name, value in policy:
+            if value is None and name not in OPEN:
+                problems.add(at(POLICIES), name, "definitions.missing")
+    if problems or rights is None or variants is None or policy is None:
         return None, problems
     catalogue = Catalogue(
         formats=formats,
@@ -123,6 +139,7 @@ def load_catalogue(*folders: Path) -> tuple[Catalogue | None, list[Problem]]:
         duties=rights.duties,
         operators={operator.name: operator for operator in rights.operator},
         variants=variants.variants,
+        policy=policy,
     )
     problems.extend(cross_check(catalogue))
     return (None if problems else catalogue), problems

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import Field as Setting
 
 from koukan.formats.problems import Mistake, listed
 
@@ -323,6 +324,24 @@ class Rights(Definition):
     operator: tuple[Operator, ...] = ()
 
 
+class Policy(Definition):
+    """What is done with a file that can be read but is not as it should be.
+
+    Shipped defaults, a site and each of its insurers say one (`koukan.formats.policy`); what one of
+    them leaves out, the one before it says.
+    """
+
+    sequence_gap: Literal["hold", "warn"] | None = None  # numbers were left out before the file's
+    end_mismatch: Literal["refuse", "hold"] | None = None  # the end record has other sums
+    late_days: Annotated[int, Setting(ge=0, le=3660)] | None = None  # after 作成年月日; 0: never
+    reject_share: Annotated[float, Setting(ge=0, le=1)] | None = None  # nowhere said: the format's
+    reject_share_beyond: Literal["refuse", "hold", "warn"] | None = None
+
+    def over(self, base: Policy) -> Policy:
+        """This one, and `base` where it says nothing."""
+        return base.model_copy(update=self.model_dump(exclude_none=True))
+
+
 class Variants(Definition):
     """All of `formats/variants.toml`: 異体字, each with the character that it stands for."""
 
@@ -353,6 +372,7 @@ class Catalogue(Definition):
     duties: dict[str, str]
     operators: dict[str, Operator]
     variants: dict[str, str]
+    policy: Policy
 
     def allowed(
         self,

@@ -47,6 +47,8 @@ receptions = Table(
     Column("told", String),  # what the sender was told last: outcome and code
     Column("closed_at", String),  # when the outcome became final; retention counts from here
     Column("original_erased", Boolean, nullable=False, default=False),
+    Column("policy", String, nullable=False),  # hash of the policies that its files are judged by
+    Column("remarks", String, nullable=False, default=""),  # codes of what was passed over
     Index("reception_state", "state"),
     Index("reception_outcome", "outcome"),
     Index("reception_name", "sender", "format", "file_name"),

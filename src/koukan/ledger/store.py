@@ -75,6 +75,8 @@ class Reception:
     told: str | None
     closed_at: str | None
     original_erased: bool
+    policy: str
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ class TableVersion:
 def _reception(row: Row[Any]) -> Reception:
     values = dict(row._mapping)
     values["cuts"] = tuple((offset, rows) for offset, rows in json.loads(values["cuts"]))
+    values["remarks"] = tuple(values["remarks"].split())
     return Reception(**values)
 
 

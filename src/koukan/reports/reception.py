@@ -43,6 +43,7 @@ def reception(source: Source, number: int) -> dict[str, Any]:
         "code": found.code,
         "line": found.line or None,
         "reason": found.reason,
+        "remarks": list(found.remarks),
         "first": found.first,
         "group": found.group_number,
         "original_erased": found.original_erased,

@@ -33,6 +33,7 @@ class Receipt:
     line: int
     counts: tuple[tuple[str, Mapping[str, int]], ...]  # 保険者コード -> COUNTS
     findings: tuple[tuple[str, str, int], ...]  # 保険者コード, code, lines
+    remarks: tuple[str, ...] = ()  # codes of what was passed over
 
     def control(self) -> dict[str, str]:
         return {
@@ -62,6 +63,15 @@ def acknowledgement(form: Format, reasons: Mapping[str, Reason], receipt: Receip
         "first_line_number": str(receipt.line) if receipt.line else None,
     }
     parts = [("outcome", [outcome])]
+    remarks: list[dict[str, str | None]] = [
+        {
+            "processing_result_code": code,
+            "processing_result_name": reasons[code].title,
+            "processing_result_text": sentence(reasons[code]),
+            "action_text": reasons[code].action,
+        }
+        for code in receipt.remarks
+    ]
     counted: list[dict[str, str | None]] = [
         {
             "insurer_code": insurer,
@@ -78,7 +88,7 @@ def acknowledgement(form: Format, reasons: Mapping[str, Reason], receipt: Receip
         }
         for insurer, code, count in receipt.findings
     ]
-    parts += [("insurer_counts", counted), ("reject_counts", found)]
+    parts += [("remarks", remarks), ("insurer_counts", counted), ("reject_counts", found)]
     content = [render.control(form, receipt.control())]
     # Insurers and codes are few: a query for each section would be most of a small file's cost.
     content += [render.record(form, section, row) for section, rows in parts for row in rows]

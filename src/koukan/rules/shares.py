@@ -1,14 +1,23 @@
-"""Shares: a file with too many bad lines is no file with bad lines, it is a bad file."""
+"""Shares: a file with too many bad lines is no file with bad lines, it is a bad file.
+
+What cannot be read refuses it always; what is rejected, as the policy of its insurers says.
+"""
 
 from __future__ import annotations
 
-from koukan.formats.model import Format
+from koukan.formats.model import Format, Policy
+from koukan.formats.policy import share_of
 
-UNDECODABLE, REJECTED = "F120", "F121"
+UNDECODABLE = "F120"
+REJECTED, HELD, PASSED = "F121", "H105", "W503"
+CODES = {"refuse": REJECTED, "hold": HELD, "warn": PASSED}
+REFUSING = Policy(reject_share_beyond="refuse")
 
 
-def beyond(form: Format, rows: int, undecodable: int, rejected: int) -> str | None:
-    """The code that refuses the whole file, or None.
+def beyond(
+    form: Format, rows: int, undecodable: int, rejected: int, policy: Policy = REFUSING
+) -> str | None:
+    """The code of what becomes of the whole file: F refuses it, H holds it, W is a remark; or None.
 
     Args:
         rows: data lines of the file; short files are not judged.
@@ -19,4 +28,6 @@ def beyond(form: Format, rows: int, undecodable: int, rejected: int) -> str | No
         return None
     if undecodable / rows > form.undecodable_share:
         return UNDECODABLE
-    return REJECTED if rejected / rows > form.reject_share else None
+    if rejected / rows <= share_of(policy, form):
+        return None
+    return CODES[policy.reject_share_beyond or "refuse"]

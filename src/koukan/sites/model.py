@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Strict, StringConstraints, field_validator
 from pydantic import Field as Setting
 
 from koukan.errors import DefinitionError
-from koukan.formats.model import Definition, Identifier
+from koukan.formats.model import Definition, Identifier, Policy
 from koukan.formats.problems import Mistake, listed
 from koukan.sites.publickey import PublicKey
 from koukan.sites.schedule import Schedule
@@ -48,6 +48,7 @@ class Insurer(Definition):
     kind: Identifier
     title: str
     package_key: str = ""
+    policy: Policy = Policy()  # what differs from the site's
 
     @field_validator("package_key")
     @classmethod
@@ -144,6 +145,7 @@ class Site(Definition):
     limits: Limits = Limits()
     workers: Workers = Workers()
     identity: Identity = Identity()
+    policy: Policy = Policy()  # what differs from the shipped one
     insurers: tuple[Insurer, ...] = Setting(alias="insurer")
     senders: tuple[Sender, ...] = Setting(alias="sender")
     persons: tuple[Person, ...] = Setting(default=(), alias="person")

@@ -2,7 +2,8 @@
 
 Sequences run for each sender and format, from 1, without gaps. A refused file frees its number. A
 duplicate uses its number up. A file behind a gap is held and taken up by itself when the gap
-closes; other bytes under a used name or number are held for an operator.
+closes, or taken in with a remark, as its insurers' policy says; other bytes under a used name or
+number are held for an operator.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from collections import defaultdict
 
 from koukan.engine.centre import Centre
 from koukan.ledger import Counts, Ledger, Reception
+from koukan.rules.remarks import GAP_PASSED, SHARE_HELD, SUMS_HELD, with_remark
 from koukan.sites import Job
 
 GAP, NAME_USED, NUMBER_USED = "H101", "H102", "H103"
+FOR_OPERATORS = (NAME_USED, NUMBER_USED, SUMS_HELD, SHARE_HELD)  # nothing else lets them in
 
 
 def run(centre: Centre, job: Job) -> None:
@@ -21,7 +24,7 @@ def run(centre: Centre, job: Job) -> None:
     waiting = centre.ledger.receptions(state="gated", formats=job.formats)
     by_sequence: dict[tuple[str, str], list[Reception]] = defaultdict(list)
     for reception in waiting:
-        if reception.code not in (NAME_USED, NUMBER_USED):  # those wait for an operator
+        if reception.code not in FOR_OPERATORS:
             by_sequence[reception.sender, reception.format].append(reception)
     if not by_sequence:
         return
@@ -49,11 +52,20 @@ def admit(centre: Centre, sender: str, form: str, receptions: list[Reception]) -
         code = obstacle(centre, reception, following)
         counts = centre.ledger.counts(reception.number)
         with centre.ledger.begin() as transaction:
-            if code is None:
-                following += reception.sequence == following
+            if code in (None, GAP_PASSED):
+                if reception.sequence >= following:
+                    following = reception.sequence + 1
                 admitted += 1
                 Ledger.put_counts(transaction, reception.number, uncounted(counts))
-                Ledger.set(transaction, reception.number, state="admitted", outcome=None, code=None)
+                remarks = with_remark(reception.remarks, code)
+                Ledger.set(
+                    transaction,
+                    reception.number,
+                    state="admitted",
+                    outcome=None,
+                    code=None,
+                    remarks=remarks,
+                )
                 Ledger.put_sequence(transaction, sender, form, following)
             elif reception.code != code:
                 Ledger.put_counts(transaction, reception.number, held(counts))
@@ -63,7 +75,7 @@ def admit(centre: Centre, sender: str, form: str, receptions: list[Reception]) -
 
 
 def obstacle(centre: Centre, reception: Reception, following: int) -> str | None:
-    """Why a reception cannot enter now."""
+    """Why a reception cannot enter now; GAP_PASSED when it enters although numbers are missing."""
     named = centre.ledger.earlier(
         reception,
         sender=reception.sender,
@@ -81,8 +93,17 @@ def obstacle(centre: Centre, reception: Reception, following: int) -> str | None
             sequence=reception.sequence,
         )
         refused = [found.outcome == "refused" for found in bearers]
+        if not refused and passes(centre, reception):
+            return GAP_PASSED
         return None if refused and all(refused) else NUMBER_USED
-    return GAP if reception.sequence > following else None
+    if reception.sequence == following:
+        return None
+    return GAP_PASSED if passes(centre, reception) else GAP
+
+
+def passes(centre: Centre, reception: Reception) -> bool:
+    """Whether numbers that were left out keep its insurers' files waiting."""
+    return centre.policy_of(reception).sequence_gap == "warn"
 
 
 def uncounted(counts: list[Counts]) -> list[Counts]:

@@ -19,13 +19,14 @@ from koukan.engine.centre import Centre, held_version, version_of
 from koukan.engine.groups import Chunk, receptions_of, stage_of
 from koukan.engine.lookup import tokens_of
 from koukan.engine.rendering import Rendered, Rendering, render, renderings
-from koukan.engine.steps.gate import close
+from koukan.engine.steps.gate import close, turn_away
 from koukan.engine.steps.link import Outcome
 from koukan.engine.steps.validate import ROW
 from koukan.flows import registration
 from koukan.flows.registration import HISTORY, PARTITION, ROSTER, VAULT
 from koukan.ledger import Counts, Group, Ledger, Reception
 from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
+from koukan.rules.remarks import SHARE_PASSED, with_remark
 from koukan.rules.validate import KEPT
 from koukan.tables.table import DataFile
 
@@ -217,8 +218,14 @@ def findings_of(outcome: Outcome) -> dict[int, list[tuple[str, str, int]]]:
     return found
 
 
+def remarks_of(reception: Reception, outcome: Outcome) -> str:
+    """A reception's remarks, with that of too many bad lines where there were."""
+    many = reception.number in outcome.remarked
+    return with_remark(reception.remarks, SHARE_PASSED if many else None)
+
+
 def note(centre: Centre, group: Group, outcome: Outcome, made: list[Written | Rendered]) -> None:
-    """One transaction: the files that the commits will add, the counts, the refusals."""
+    """One transaction: the files that the commits will add, the counts, what is out."""
     counts, findings = counts_of(outcome), findings_of(outcome)
     results = {item.reception: item for item in made if isinstance(item, Rendered)}
     named = [
@@ -234,14 +241,14 @@ def note(centre: Centre, group: Group, outcome: Outcome, made: list[Written | Re
         if isinstance(item, Written)
     ]
     receptions = receptions_of(centre, group)
+    received = {number: centre.ledger.counts(number) for number in outcome.refused}
     with centre.ledger.begin() as transaction:
         Ledger.put_group_files(transaction, group.number, named)
         for reception in receptions:
             Ledger.put_findings(transaction, reception.number, findings.get(reception.number, []))
             refusal = outcome.refused.get(reception.number)
             if refusal:
-                Ledger.put_counts(transaction, reception.number, [])
-                close(centre, transaction, reception, "refused", refusal)
+                turn_away(centre, transaction, reception, refusal, received[reception.number])
                 continue
             result = results[reception.number]
             Ledger.put_counts(transaction, reception.number, counts.get(reception.number, []))
@@ -250,6 +257,7 @@ def note(centre: Centre, group: Group, outcome: Outcome, made: list[Written | Re
                 reception.number,
                 result_sha256=result.sha256,
                 result_lines=result.lines,
+                remarks=remarks_of(reception, outcome),
             )
         Ledger.set_group(transaction, group.number, "written")
 

@@ -7,6 +7,8 @@ under another name is a duplicate of that reception and takes its counts from it
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -17,7 +19,9 @@ from koukan.engine.centre import Centre
 from koukan.engine.lots import lots
 from koukan.flows import identity
 from koukan.ledger import Counts, Ledger, Reception
+from koukan.rules.remarks import LATE, SHARE_HELD, SUMS, SUMS_HELD, is_late, with_remark
 from koukan.sites import Job
+from koukan.sites.schedule import day_of
 
 
 class Item(NamedTuple):
@@ -87,9 +91,11 @@ def repeat(centre: Centre, reception: Reception) -> None:
 
 def settle(centre: Centre, reception: Reception, verdict: Verdict) -> None:
     """Write a verdict and what follows from it into the ledger."""
+    policy = centre.policy_of(reception, verdict.insurers)
+    holding = verdict.code in SUMS and policy.end_mismatch == "hold"
     if reception.code == "F101":  # refused for its name already: only the content was looked at
         code, line = "F101", 0
-    elif verdict.code is not None:
+    elif verdict.code is not None and not holding:
         code, line = verdict.code, verdict.line
     else:
         code, line = forbidden(centre, reception, verdict)
@@ -103,7 +109,18 @@ def settle(centre: Centre, reception: Reception, verdict: Verdict) -> None:
         ]
         Ledger.put_counts(transaction, reception.number, counts)
         cuts = json.dumps([[cut.offset, cut.rows] for cut in verdict.cuts])
-        Ledger.set(transaction, reception.number, state="gated", rows=verdict.rows, cuts=cuts)
+        came = day_of(datetime.fromisoformat(reception.received_at))
+        late = is_late(verdict.control["creation_date"], came, policy.late_days or 0)
+        Ledger.set(
+            transaction,
+            reception.number,
+            state="gated",
+            rows=verdict.rows,
+            cuts=cuts,
+            remarks=with_remark((), LATE if late else None),
+        )
+        if holding:
+            hold(transaction, reception, SUMS_HELD, counts)
 
 
 def forbidden(centre: Centre, reception: Reception, verdict: Verdict) -> tuple[str, int]:
@@ -142,6 +159,33 @@ def unanswerable(centre: Centre, verdict: Verdict) -> tuple[str, int]:
     if verdict.control["query_mode"] == identity.IMMEDIATE and verdict.rows > identity.AT_ONCE:
         return "F206", 0
     return "", 0
+
+
+def hold(
+    transaction: Connection, reception: Reception, code: str, counts: Iterable[Counts]
+) -> None:
+    """Keep a file for an operator, in no group, with all of its lines."""
+    kept = [
+        Counts(item.insurer, item.first_line, item.received, held=item.received) for item in counts
+    ]
+    Ledger.put_counts(transaction, reception.number, kept)
+    values = {"state": "gated", "outcome": "held", "code": code, "group_number": None}
+    Ledger.set(transaction, reception.number, **values)
+
+
+def turn_away(
+    centre: Centre,
+    transaction: Connection,
+    reception: Reception,
+    code: str,
+    counts: Iterable[Counts],
+) -> None:
+    """What a file comes to that has too many bad lines: it is refused, or held."""
+    if code == SHARE_HELD:
+        hold(transaction, reception, code, counts)
+        return
+    Ledger.put_counts(transaction, reception.number, [])
+    close(centre, transaction, reception, "refused", code)
 
 
 def close(

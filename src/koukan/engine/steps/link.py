@@ -38,6 +38,7 @@ from koukan.rules.register import (
     duplicates,
     judge,
 )
+from koukan.rules.remarks import SHARE_PASSED
 from koukan.rules.schema import FINDINGS
 from koukan.rules.shares import beyond
 
@@ -64,9 +65,10 @@ class Content(NamedTuple):
 class Outcome(NamedTuple):
     """What became of a group's lines, for the step that commits it."""
 
-    refused: dict[int, str]  # reception -> code
+    refused: dict[int, str]  # reception -> code of what refuses or holds it
     findings: pl.DataFrame  # row, field, code: of rules over lines and against the history
     pending: Iterator[pl.DataFrame]  # of rules of single lines, still being worked out
+    remarked: tuple[int, ...]  # receptions with more bad lines than their policy wants to see
     lines: pl.DataFrame  # of `LINES`
     tokens: pl.DataFrame  # my_number, link_number, origin, reception: numbers the vault must learn
     roster: pl.DataFrame  # insurer, link_number, member_id, reception
@@ -99,6 +101,7 @@ EMPTY = Outcome(  # of files that hold no data line
     refused={},
     findings=FINDINGS.to_frame(),
     pending=iter(()),
+    remarked=(),
     lines=pl.DataFrame(schema=LINES),
     # Declared, not derived: a query at import starts threads, and who imports could not fork.
     tokens=pl.DataFrame(
@@ -149,9 +152,10 @@ def run(
         kinds = {int(insurer.code): insurer.kind for insurer in centre.site.insurers}
         judgement = judge(form, lines, *twice, barred=barred_types(form, kinds))
         issuable = issue(centre, group, judgement.persons)
-        refused, out = refusals(centre, content, judgement)
+        refused, remarked, out = refusals(centre, content, judgement)
         linked = link_group(centre, judgement.persons, out, issuable)
-        outcome = conclude(content, judgement, linked, refused)._replace(pending=found)
+        outcome = conclude(content, judgement, linked, refused)
+        outcome = outcome._replace(pending=found, remarked=remarked)
         stage = stage_of(centre, group.number, group.attempt)
         for chunk in chunks:
             share = outcome.lines[chunk.row : chunk.row + chunk.rows]
@@ -194,23 +198,47 @@ def digests(
     return [np.concatenate([empty, *(part[n] for part in parts)]) for n in range(len(SEEDS))]
 
 
-def refusals(centre: Centre, content: Content, judgement: Judgement) -> tuple[dict[int, str], Mask]:
-    """Files beyond the format's shares, and all persons that are out by now."""
+def refusals(
+    centre: Centre, content: Content, judgement: Judgement
+) -> tuple[dict[int, str], tuple[int, ...], Mask]:
+    """Files with too many bad lines, out or let through, and all persons that are out by now."""
     receptions = content.receptions
-    form = centre.bundle_of(receptions[0]).form
-    lines, count = content.lines, len(receptions)
-    rows = np.bincount(lines.reception, minlength=count)
-    undecodable = np.bincount(lines.reception[content.undecodable], minlength=count)
     fallen = judgement.rejected[judgement.persons.of_line] & ~judgement.duplicate
-    rejected = np.bincount(lines.reception[fallen], minlength=count)
-    refused = {}
-    for position, reception in enumerate(receptions):
-        code = beyond(form, *(int(share[position]) for share in (rows, undecodable, rejected)))
-        if code:
-            refused[reception.number] = code
+    refused, remarked = beyond_shares(centre, content, fallen)
     gone = np.array([reception.number in refused for reception in receptions])
     out = judgement.rejected | judgement.repeating | gone[judgement.persons.reception]
-    return refused, out
+    return refused, remarked, out
+
+
+def beyond_shares(
+    centre: Centre, content: Content, fallen: Mask
+) -> tuple[dict[int, str], tuple[int, ...]]:
+    """Files with too many bad lines: those out by now, with the code, and those let through.
+
+    Args:
+        fallen: rejected lines.
+    """
+    receptions = content.receptions
+    of_line, count = content.lines.reception, len(receptions)
+    form = centre.bundle_of(receptions[0]).form
+    counted = [
+        np.bincount(chosen, minlength=count)
+        for chosen in (of_line, of_line[content.undecodable], of_line[fallen])
+    ]
+    refused, remarked = {}, []
+    for position, reception in enumerate(receptions):
+        rows, undecodable, rejected = (int(share[position]) for share in counted)
+        if not undecodable and not rejected:
+            continue
+        policy = centre.policy_of(reception)
+        if SHARE_PASSED in reception.remarks:  # an operator has let it in
+            policy = policy.model_copy(update={"reject_share_beyond": "warn"})
+        code = beyond(form, rows, undecodable, rejected, policy)
+        if code == SHARE_PASSED:
+            remarked.append(reception.number)
+        elif code:
+            refused[reception.number] = code
+    return refused, tuple(remarked)
 
 
 def issue(centre: Centre, group: Group, persons: Persons) -> tuple[Ints, Ints]:
@@ -291,6 +319,7 @@ def conclude(
         refused=refused,
         findings=findings_of(content.lines, judgement, linked),
         pending=iter(()),
+        remarked=(),
         lines=pl.DataFrame(outcomes(content, judgement, linked, numbers), schema=LINES),
         tokens=learned.with_columns(pl.Series("reception", numbers[learned["reception"]])),
         roster=pl.DataFrame(roster),

@@ -166,6 +166,7 @@ def receive(centre: Centre, job: Job, copy: Copy) -> None:
             "format": form,
             "definition": centre.bundle(form).digest,
             "rights": centre.rights_digest(candidate.sender.name, form),
+            "policy": centre.policies.digest(candidate.sender.name),
             "sender": candidate.sender.name,
             "door": candidate.door,
             "file_name": safe_name(candidate.arrival.name),
@@ -191,8 +192,12 @@ def same_file(centre: Centre, candidate: Candidate, form: str, digest: str) -> R
     if not earlier:
         return None
     last = earlier[-1]
-    rights = centre.rights_digest(candidate.sender.name, form)
-    changed = last.definition != centre.bundle(form).digest or last.rights != rights
+    today = (
+        centre.bundle(form).digest,
+        centre.rights_digest(candidate.sender.name, form),
+        centre.policies.digest(candidate.sender.name),
+    )
+    changed = (last.definition, last.rights, last.policy) != today
     return None if last.outcome == "refused" and changed else last
 
 
