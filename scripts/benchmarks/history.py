@@ -3,10 +3,16 @@
   scripts/bench history                              # 3 million persons, 3 spells each
   scripts/bench history --persons 30000000 --folder /var/tmp/history
   scripts/bench history --nights 300 --json          # the same rows in many small files
+  scripts/bench history --compacted 0                # only the first of the two histories
 
-The history is laid first, by the tables' own code; with --folder it stays there for the next run.
+Two histories of the same rows are measured: one that few groups brought, and one that as many
+nights brought as --compacted says, whose small files were merged as `compact_tables` does it. The
+history is laid first, by the tables' own code; with --folder it stays there for the next run.
 Each round is a process of its own. `asof_s` is the first time that it asks, when every file's hash
 is compared as well; `asof_again_s` the second time; `asof_known_s` as known at the end of a night.
+`write_amplification` is what a registration of --registered lines adds to the tables, in sizes of
+one plain Parquet file of its rows; `compacted.written` what nights and merging wrote together, in
+sizes of what the nights brought.
 Exit code 50: the answers are not those that were drawn.
 """
 
@@ -39,6 +45,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--persons", type=int, default=3_000_000)
     parser.add_argument("--spells", type=int, default=3, help="of each person")
     parser.add_argument("--nights", type=int, help="groups that brought them; as many as spells")
+    parser.add_argument("--compacted", type=int, default=150, help="nights; 0: leave it out")
+    parser.add_argument("--registered", type=int, default=300_000, help="lines; 0: leave it out")
     parser.add_argument("--questions", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where the history is kept between runs")
@@ -46,10 +54,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(arguments)
     given.nights = given.nights or given.spells
-    if not 1 <= given.spells <= MOST_SPELLS or given.nights not in range(
-        given.spells, MOST_NIGHTS + 1, given.spells
-    ):
+    allowed = range(given.spells, MOST_NIGHTS + 1, max(given.spells, 1))
+    if not 1 <= given.spells <= MOST_SPELLS or given.nights not in allowed:
         parser.error("--spells from 1 to 15, --nights a multiple of them up to 3,000")
+    if given.compacted and given.compacted not in allowed:
+        parser.error("--compacted a multiple of --spells up to 3,000, or 0")
+    if given.registered and given.registered < 1_000:
+        parser.error("--registered from 1,000, or 0")
     if min(given.rounds, given.questions) < 1 or given.persons < 1_000:
         parser.error("--rounds and --questions from 1, --persons from 1,000")
     return given
@@ -60,23 +71,51 @@ def main() -> int:
     given = parse(sys.argv[1:])
     with tempfile.TemporaryDirectory(prefix="koukan-bench-") as name:
         try:
-            folder, made = laid(given, given.folder or Path(name))
-            rounds = [one_round(given, folder, at) for at in range(given.rounds)]
+            found = measured(given, given.folder or Path(name), given.nights)
+            if given.compacted:
+                kept = given.folder or Path(name)
+                found["compacted"] = measured(given, kept, given.compacted, compact=True)
+            if given.registered:
+                found |= registered(given, Path(name) / "registered")
         except measuring.Failed as problem:
             print(f"scripts/bench: {problem}", file=sys.stderr)
             return WRONG
-    wrong = [each for each in rounds if each["found"] != each["drawn"]]
-    if wrong or made["spells"] != given.persons * given.spells:
-        print("scripts/bench: the answers are not those that were drawn", file=sys.stderr)
-        return WRONG
-    found = summary(given, made, rounds)
     print(json.dumps(found)) if given.json else show(found)
     return 0
 
 
-def laid(given: argparse.Namespace, kept: Path) -> tuple[Path, Result]:
+def measured(
+    given: argparse.Namespace, kept: Path, nights: int, *, compact: bool = False
+) -> Result:
+    """One history.
+
+    Raises:
+        Failed: it did not answer what was drawn.
+    """
+    folder, made = laid(given, kept, nights, compact=compact)
+    rounds = [one_round(given, folder, at) for at in range(given.rounds)]
+    wrong = [each for each in rounds if each["found"] != each["drawn"]]
+    if wrong or made["spells"] != given.persons * given.spells:
+        raise measuring.Failed("the answers are not those that were drawn")
+    return summary(given, made, rounds)
+
+
+def registered(given: argparse.Namespace, folder: Path) -> Result:
+    """What one registration adds to the tables."""
+    options = ["--rows", str(given.registered), "--seed", str(given.seed)]
+    found = measuring.run("koukan_written.py", folder, *options)
+    return {
+        "write_amplification": round(found["bytes"] / found["plain_bytes"], 2),
+        "registered_rows": found["rows"],
+    }
+
+
+def laid(
+    given: argparse.Namespace, kept: Path, nights: int, *, compact: bool
+) -> tuple[Path, Result]:
     """The history in its folder: one that was laid whole has a note beside it."""
-    folder = kept / f"{given.persons}-{given.spells}-{given.nights}-{given.seed}"
+    name = f"{given.persons}-{given.spells}-{nights}-{given.seed}"
+    folder = kept / (f"{name}-compacted" if compact else name)
     note = folder / "made.json"
     if note.is_file():
         found: Result = json.loads(note.read_text(encoding="utf-8"))
@@ -86,9 +125,10 @@ def laid(given: argparse.Namespace, kept: Path) -> tuple[Path, Result]:
     print(f"laying the history of {given.persons:,} persons …", file=sys.stderr)
     options = [
         str(one)
-        for name in ("persons", "spells", "nights", "seed")
+        for name in ("persons", "spells", "seed")
         for one in (f"--{name}", getattr(given, name))
     ]
+    options += ["--nights", str(nights), *(["--compact"] if compact else [])]
     made = measuring.run("history_site.py", folder, *options)
     os.sync()
     note.write_text(json.dumps(made), encoding="utf-8")
@@ -118,7 +158,16 @@ def summary(given: argparse.Namespace, made: Result, rounds: list[Result]) -> Re
     def middle(*names: str) -> float:
         return median(each[names[0]][names[1]] for each in rounds)
 
-    return {
+    merged = made["compact"]
+    both = merged["bytes"] + merged["brought_bytes"]
+    written = {
+        "nights": merged["nights"],
+        "written": round(both / merged["brought_bytes"], 2),
+        "merging_s": round(merged["seconds"], 1),
+        "merging_longest_s": round(merged["longest_s"], 1),
+        "merging_rss_mib": round(merged["rss_mib"]),
+    }
+    return (written if merged["runs"] else {}) | {
         "asof_s": round(middle("first", "seconds"), 3),
         "asof_again_s": round(middle("again", "seconds"), 3),
         "asof_known_s": round(middle("known", "seconds"), 3),
@@ -140,6 +189,24 @@ def summary(given: argparse.Namespace, made: Result, rounds: list[Result]) -> Re
 
 def show(found: Result) -> None:
     """The same for people."""
+    show_one(found)
+    if "compacted" in found:
+        merged = found["compacted"]
+        print(
+            f"\nthe same brought by {merged['nights']:,} nights, small files merged: written "
+            f"{merged['written']} times, {merged['merging_s']} s in all, at most "
+            f"{merged['merging_longest_s']} s and {merged['merging_rss_mib']:,} MiB at once"
+        )
+        show_one(merged)
+    if "write_amplification" in found:
+        print(
+            f"\na registration of {found['registered_rows']:,} lines adds "
+            f"{found['write_amplification']} times its rows as plain Parquet"
+        )
+
+
+def show_one(found: Result) -> None:
+    """One history."""
     print(
         f"\n{found['persons']:,} persons, {found['spells']:,} spells in {found['files']:,} files, "
         f"{found['history_mib']:,} MiB, {found['cores']} cores\n"

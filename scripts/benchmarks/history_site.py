@@ -1,10 +1,11 @@
 """Make what `history.py` measures on: a site whose 資格履歴 holds the spells of many persons.
 
-  history_site.py FOLDER --persons N --spells K --nights G --seed S
+  history_site.py FOLDER --persons N --spells K --nights G --seed S [--compact]
 
 The rows are drawn here and written by the tables' own code under the site's own keys: G groups, a
 K-th of which bring everybody's first spell, the next ones everybody's second, and so on; and the
-rosters. Started as a process of its own, so that nothing of it is in anybody's time or memory.
+rosters. With --compact the tables are as if their job had run after every night. Started as a
+process of its own, so that nothing of it is in anybody's time or memory.
 Prints one JSON document.
 """
 
@@ -25,12 +26,15 @@ import measuring
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from sqlalchemy import func, select
 
 from koukan.engine.centre import Centre, held_version, initialise, open_centre, version_of
+from koukan.engine.rewriting import row_of
 from koukan.engine.steps.commit import file_name
 from koukan.flows.registration import FORMAT, HISTORY, PARTITION, ROSTER
-from koukan.ledger import Ledger
+from koukan.ledger import Ledger, schema
 from koukan.rules.checkdigits import complete
+from koukan.rules.tiers import FAN_IN
 from koukan.samples.draws import Draws, day_number
 from koukan.samples.population import text, wide
 from koukan.samples.vocabulary import GIVEN_HEADS, SURNAME_HEADS
@@ -38,7 +42,7 @@ from koukan.tables.definition import bucket_label, bucket_of_link
 from koukan.tables.table import DataFile
 
 Ints = npt.NDArray[np.int64]
-INSURERS, BUCKETS, SHARE = 20, 64, 16  # SHARE: buckets whose members go into one roster file
+INSURERS, BUCKETS = 20, 64
 SPELLS = 15  # at most: spells of one person are with as many insurers
 FIRST = day_number(date(2006, 4, 1))
 NIGHT = datetime(2026, 4, 1, 12, 0, tzinfo=UTC)  # of the first group; each has a night of its own
@@ -61,10 +65,14 @@ title = "架空健康保険組合"
 
 
 class Shape(NamedTuple):
-    """How many spells everybody has, and how many groups bring them: a multiple."""
+    """How many spells everybody has, and how many groups bring them: a multiple.
+
+    compact: small files are merged every so often.
+    """
 
     spells: int
     nights: int
+    compact: bool = False
 
 
 class Lives(NamedTuple):
@@ -82,9 +90,11 @@ def main() -> None:
     parser.add_argument("--spells", type=int, required=True)
     parser.add_argument("--nights", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--compact", action="store_true")
     given = parser.parse_args()
     os.umask(0o077)
-    measuring.say(make(given.folder, given.persons, Shape(given.spells, given.nights), given.seed))
+    shape = Shape(given.spells, given.nights, given.compact)
+    measuring.say(make(given.folder, given.persons, shape, given.seed))
 
 
 def make(folder: Path, persons: int, shape: Shape, seed: int) -> dict[str, object]:
@@ -98,17 +108,37 @@ def make(folder: Path, persons: int, shape: Shape, seed: int) -> dict[str, objec
     initialise(root, key)
     centre = open_centre(root, key)
     lives = list(everybody(centre, persons, seed))
-    for group in range(1, shape.nights + 1):
-        commit(centre, group, codes, lives, shape)
+    runs = []
+    for night in range(1, shape.nights + 1):
+        commit(centre, night, codes, lives, shape)
+        if shape.compact and night % FAN_IN == 0:  # in the nights between there is nothing to merge
+            runs.append(measuring.run("koukan_compact.py", folder))
     found = {
         "persons": persons,
         "spells": sum(file.rows for file in centre.snapshot(HISTORY).files()),
         "files": len(centre.snapshot(HISTORY).files()),
         "bytes": sum(file.size for file in centre.snapshot(HISTORY).files()),
         "buckets": BUCKETS,
+        "compact": {
+            "runs": len(runs),
+            "nights": shape.nights,
+            "seconds": sum(one["seconds"] for one in runs),
+            "longest_s": max((one["seconds"] for one in runs), default=0),
+            "rss_mib": max((one["rss_mib"] for one in runs), default=0),
+            "bytes": sum(one["bytes"] for one in runs),
+            "brought_bytes": brought(centre),
+        },
     }
     centre.close()
     return found
+
+
+def brought(centre: Centre) -> int:
+    """Bytes that the nights themselves have written."""
+    files, groups = schema.group_files.c, schema.groups.c
+    same = files.group_number == groups.number
+    query = select(func.sum(files.size)).where(same, groups.format == FORMAT)
+    return int(centre.ledger.read(query)[0][0])
 
 
 def everybody(centre: Centre, persons: int, seed: int) -> Iterator[Lives]:
@@ -146,10 +176,11 @@ def spell(draws: Draws, persons: Ints, place: int, spells: int) -> Spells:
 
 
 def events(
-    centre: Centre, codes: pl.Series, group: int, shape: Shape, lives: Lives
+    centre: Centre, codes: pl.Series, at: tuple[int, int], shape: Shape, lives: Lives
 ) -> tuple[Ints, pl.DataFrame]:
-    """What a group brings of one bucket's persons, with the number of each line's insurer."""
-    place, part = divmod(group - 1, shape.nights // shape.spells)
+    """What a night's group brings of one bucket's persons, and each line's insurer's number."""
+    night, group = at
+    place, part = divmod(night - 1, shape.nights // shape.spells)
     drawn = lives.draws.below("night", lives.persons, shape.nights // shape.spells)
     persons, links = lives.persons[drawn == part], lives.links[drawn == part]
     found = spell(lives.draws, persons, place, shape.spells)
@@ -161,7 +192,7 @@ def events(
         member_id=pl.Series(centre.member_issuer.issue(persons * SPELLS + place)),
         process_type_code=pl.lit("1" if place == 0 else "2"),
         access_group_code=pl.lit("A0000001"),
-        reception=pl.lit(group, pl.Int64),
+        reception=pl.lit(night, pl.Int64),
         line_number=pl.Series(persons + 2),
         group_number=pl.lit(group, pl.Int64),
         insurer_code=codes.gather(found.insurer),
@@ -177,16 +208,23 @@ def events(
     )
 
 
-def commit(centre: Centre, group: int, codes: pl.Series, lives: list[Lives], shape: Shape) -> None:
-    """One group: its data files, its reception in the ledger, its commits."""
-    shares = [lives[start : start + SHARE] for start in range(0, len(lives), SHARE)]
-    named = list(enumerate(shares))
+def commit(centre: Centre, night: int, codes: pl.Series, lives: list[Lives], shape: Shape) -> None:
+    """One night's group: its reception in the ledger, its data files, its commits."""
+    number = centre.ledger.add_reception(reception(centre, night))
+    assert number == night
+    group = centre.ledger.form_group(FORMAT, [centre.ledger.reception(number)], centre.now())
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        task = partial(write, centre, group, codes, shape)
-        files = [file for found in pool.map(task, named) for file in found]
-    number = centre.ledger.add_reception(reception(centre, group))
-    form = centre.ledger.form_group(FORMAT, [centre.ledger.reception(number)], centre.now())
-    assert number == form == group
+        task = partial(write, centre, (night, group), codes, shape)
+        found = [one for one in pool.map(task, enumerate(lives)) if one is not None]
+    files = [(HISTORY, file) for file, _ in found]
+    members = pl.concat([frame for _, frame in found])
+    for (insurer,), frame in members.partition_by(
+        "insurer", as_dict=True, include_key=False
+    ).items():
+        where = {"insurer": str(codes[int(insurer)]), "section": ROSTER}
+        name = file_name(group, 1, 0)
+        rows = frame.sort("link_number")
+        files.append((PARTITION, centre.tables[PARTITION].write(where, rows, name)))
     held = centre.ledger.table_versions()
     versions = []
     for name in (PARTITION, HISTORY):
@@ -196,43 +234,28 @@ def commit(centre: Centre, group: int, codes: pl.Series, lives: list[Lives], sha
         )
         versions.append(held_version(name, version))
     with centre.ledger.begin() as transaction:
-        Ledger.put_group_files(transaction, group, [row(*item) for item in files])
+        Ledger.put_group_files(transaction, group, [row_of(*item) for item in files])
         for version in versions:
             Ledger.put_table_version(transaction, version)
         Ledger.set_group(transaction, group, "committed")
 
 
 def write(
-    centre: Centre, group: int, codes: pl.Series, shape: Shape, item: tuple[int, list[Lives]]
-) -> list[tuple[str, DataFile]]:
-    """Data files of some buckets, and of their persons' members."""
-    share, lives = item
-    files, members = [], []
-    for place, one in enumerate(lives):
-        number, frame = events(centre, codes, group, shape, one)
-        if frame.is_empty():
-            continue
-        bucket = bucket_label(share * SHARE + place, BUCKETS)
-        where = {"bucket": bucket, "section": "qualification"}
-        name = file_name(group, 1, 1)
-        files.append((HISTORY, centre.tables[HISTORY].write(where, frame, name)))
-        columns = ["link_number", "member_id", "reception", "group_number"]
-        members.append(frame.select(*columns, insurer=pl.Series(number)))
-    by = (
-        pl.concat(members).partition_by("insurer", as_dict=True, include_key=False)
-        if members
-        else {}
-    )
-    for (number,), frame in by.items():
-        where = {"insurer": str(codes[int(number)]), "section": ROSTER}
-        file = centre.tables[PARTITION].write(where, frame, file_name(group, 1, share))
-        files.append((PARTITION, file))
-    return files
+    centre: Centre, at: tuple[int, int], codes: pl.Series, shape: Shape, item: tuple[int, Lives]
+) -> tuple[DataFile, pl.DataFrame] | None:
+    """The data file of one bucket, and its persons' members; None where a night brings nobody."""
+    number, frame = events(centre, codes, at, shape, item[1])
+    if frame.is_empty():
+        return None
+    where = {"bucket": bucket_label(item[0], BUCKETS), "section": "qualification"}
+    file = centre.tables[HISTORY].write(where, frame, file_name(at[1], 1, 1))
+    columns = ["link_number", "member_id", "reception", "group_number"]
+    return file, frame.select(*columns, insurer=pl.Series(number))
 
 
-def reception(centre: Centre, group: int) -> dict[str, object]:
+def reception(centre: Centre, night: int) -> dict[str, object]:
     """An accepted reception as the ledger has it; its original was erased long ago."""
-    at = (NIGHT + timedelta(days=group)).isoformat(timespec="seconds")
+    at = (NIGHT + timedelta(days=night)).isoformat(timespec="seconds")
     return {
         "job": "register_members",
         "format": FORMAT,
@@ -240,11 +263,11 @@ def reception(centre: Centre, group: int) -> dict[str, object]:
         "rights": "",
         "sender": "kenpo",
         "door": "dedicated_terminal",
-        "file_name": f"MR_kenpo_{group:06d}.csv",
-        "sequence": group,
-        "sha256": f"{group:064x}",
+        "file_name": f"MR_kenpo_{night:06d}.csv",
+        "sequence": night,
+        "sha256": f"{night:064x}",
         "length": 1,
-        "original": f"bench-{group}",
+        "original": f"bench-{night}",
         "received_at": at,
         "state": "closed",
         "outcome": "accepted",
@@ -252,13 +275,6 @@ def reception(centre: Centre, group: int) -> dict[str, object]:
         "closed_at": at,
         "original_erased": True,
     }
-
-
-def row(name: str, file: DataFile) -> dict[str, object]:
-    """A data file as a group names it."""
-    partition = json.dumps(dict(file.partition), sort_keys=True)
-    numbers = {"rows": file.rows, "size": file.size, "sha256": file.sha256}
-    return {"name": name, "path": file.path, "partition": partition, **numbers}
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(kept: Path) -> list[str]:
     shape = ["--persons", "1500", "--spells", "2", "--nights", "4", "--questions", "3000"]
-    return [*shape, "--rounds", "1", "--folder", str(kept), "--json"]
+    more = ["--compacted", "18", "--registered", "3000"]
+    return [*shape, *more, "--rounds", "1", "--folder", str(kept), "--json"]
 
 
 @pytest.fixture(scope="module")
