@@ -136,8 +136,6 @@ def load_catalogue(*folders: Path) -> tuple[Catalogue | None, list[Problem]]:
         kinds=rights.kinds,
         systems=rights.systems,
         doors=rights.doors,
-        duties=rights.duties,
-        operators={operator.name: operator for operator in rights.operator},
         variants=variants.variants,
         policy=policy,
     )

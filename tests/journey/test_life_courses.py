@@ -1,0 +1,123 @@
+"""Life courses through the whole pipeline, beside a slow and obvious second implementation."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from course_files import CODES
+from course_shrink import Night, near, shrunk, told
+from course_states import differences
+from course_trial import Disagreement, Trial
+from journey import checks, nights
+from life_acts import NUMBERS, Person
+from life_courses import Courses
+from slow_registry import LOSS, File, Registry, Statement
+
+from koukan.samples.population import Population
+
+COURSES = (20_000, 12) if nights.LONG else (1_000, 5)  # persons, nights
+ALONE = (2_000, 5) if nights.LONG else (60, 2)
+MIXED = (2_000, 6) if nights.LONG else (200, 3)
+
+
+def people(count: int) -> list[Person]:
+    numbers = Population(nights.SEED).numbers(np.arange(count * NUMBERS, dtype=np.int64)).to_list()
+    return [Person(numbers[first : first + NUMBERS]) for first in range(0, len(numbers), NUMBERS)]
+
+
+def lived(trial: Trial, seed: int, persons: int, count: int) -> list[Night]:
+    """So many nights of so many persons; what the senders laid."""
+    draw = random.Random(seed)
+    courses = Courses(draw, trial.registry, CODES, people(persons), arrivals=persons // (count + 1))
+    laid = []
+    for _ in range(count):
+        again = draw.sample(sorted(trial.site.laid), min(2, len(trial.site.laid)))
+        files = understood(courses.night(), trial.registry)
+        laid.append(files)
+        trial.night(files, again={name: draw.random() < 0.5 for name in again})
+        for file in files:
+            for statement in file.statements:
+                courses.learn(statement, trial.answers.get(statement.serial))
+    return laid
+
+
+def understood(files: Sequence[File], registry: Registry) -> Night:
+    """Without what is not built yet: further processes, waiting, numbers that others have."""
+    everybody = [one for file in files for one in file.statements]
+    named = Counter(number for one in everybody for number in {one.number, one.new_number})
+
+    def is_understood(one: Statement) -> bool:
+        new = one.new_number is None
+        if one.new_number is not None and one.number is not None:
+            link = registry.links.get(one.new_number)
+            own = registry.person(registry.links.get(one.number, -1))
+            new = link in own or (link is None and named[one.new_number] == 1)
+        after = one.new_member is None and one.new_insurer is None
+        return new and after and one.number is not None and one.process <= LOSS
+
+    chosen = [File(file.sender, tuple(filter(is_understood, file.statements))) for file in files]
+    return [file for file in chosen if file.statements]
+
+
+def everything(trial: Trial) -> list[Disagreement]:
+    """Answers, then what is known."""
+    found = list(trial.found)
+    for what, numbers, koukan, slow in differences(trial, random.Random(1)):
+        serials = [
+            one.serial
+            for file in trial.site.laid.values()
+            for one in file.statements
+            if {one.number, one.new_number} & set(numbers)
+        ]
+        found.append(Disagreement(what, tuple(serials), koukan, slow))
+    return found
+
+
+def require_agreement(trial: Trial, laid: Sequence[Night]) -> None:
+    """Nothing is said differently; else the fewest statements for which it is."""
+    found = everything(trial)
+    if not found:
+        return
+    first = found[0]
+    course = shrunk(near(laid, first.serials, 2), everything)
+    lines = [
+        f"{len(found)} disagreements; {first.what}",
+        f"koukan: {first.koukan}",
+        f"slow:   {first.slow}",
+        told(course),
+    ]
+    pytest.fail("\n".join(lines), pytrace=False)
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_whatever_insurers_say_is_known_as_the_slow_registry_knows_it(
+    seed: int, tmp_path: Path
+) -> None:
+    trial = Trial.new(tmp_path, compacts=True)
+    require_agreement(trial, lived(trial, seed, *COURSES))
+    with trial.site.opened() as centre:
+        assert checks.problems(centre) == []
+
+
+def test_one_run_and_a_run_for_every_file_give_the_same_answers(tmp_path: Path) -> None:
+    together, apart = (Trial.new(tmp_path / name) for name in ("together", "apart"))
+    laid = lived(together, 2, *ALONE)
+    for files in laid:
+        apart.night(*([file] for file in sorted(files, key=lambda file: file.sender)))
+    require_agreement(together, laid)
+    require_agreement(apart, laid)
+    assert apart.answers == together.answers
+
+
+def test_insurers_files_in_another_order_are_answered_as_one_after_another(tmp_path: Path) -> None:
+    first, second = (Trial.new(tmp_path / name) for name in ("first", "second"))
+    laid, draw = lived(first, 3, *MIXED), random.Random(3)
+    for files in laid:
+        mixed = draw.sample(files, len(files))
+        second.night(mixed[::2], mixed[1::2])
+    require_agreement(second, laid)
