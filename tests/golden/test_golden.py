@@ -10,23 +10,12 @@ import re
 import numpy as np
 import pytest
 from golden.cases import Case, cases
-from golden.runner import Golden, Tables, told_of
 
 from koukan.formats import Catalogue
 from koukan.rules.checkdigits import complete
 
 CASES = cases()
 Results = dict[str, str]
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """What every case came to."""
-    golden = Golden.laid(tmp_path_factory.mktemp("golden"), CASES)
-    golden.run()
-    with golden.place.opened() as centre:
-        tables = Tables(centre)
-    return {prefix: told_of(golden, tables, one) for prefix, one in golden.told.items()}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.prefix)

@@ -170,3 +170,39 @@ def test_a_question_is_followed_to_the_package_of_its_file(call, site) -> None:
     assert not found["original"]["kept"] and found["original"]["erased_at"]
     shown = call("trace", "1", "2", *site.options).out
     assert package["package"] in shown and "に消去しました" in shown
+
+
+@pytest.mark.requirement("R016")
+def test_files_to_and_from_the_register_have_their_layout_and_not_one_item_more(
+    call, site, catalogue
+) -> None:
+    call("run", ASK, *site.options)
+    approve(call, site, 1, "sato", "suzuki")
+    call("run", ASK, *site.options)
+    (path,) = (site.root / "exchange/juki-net/outbox").glob("JQ_*")
+    form = catalogue.formats["juki_net_request"]
+    control, *questions, end, rest = path.read_bytes().split(b"\r\n")
+    assert rest == b"" and len(questions) == 12
+    for line, fields in ((control, form.control), (end, form.end)):
+        assert len(line) == sum(item.slot for item in fields)
+    for line in questions:
+        record = form.record(line[10:12].decode())
+        assert len(line) == sum(item.slot for item in form.fields(record))
+    site.answered()
+    inbox = site.root / "exchange/juki-net/inbox/juki_net"
+    (answer,) = inbox.iterdir()
+    good = answer.read_bytes()
+    more = [line + b"X" for line in good.split(b"\r\n")[:-1]]
+    answer.write_bytes(b"".join(line + b"\r\n" for line in more))  # one item more in each line
+    call("run", ANSWER, *site.options)
+    shown = call("show", "3", "--json", *site.options).document
+    assert shown["outcome"] == "refused" and shown["code"] in ("F112", "F117")
+    for number, count in ((1, 7), (2, 5)):
+        found = call("show", str(number), "--json", *site.options).document["identity"]
+        assert (found["unanswered"], found["packages"]) == (count, [])
+    answer.write_bytes(good)
+    call("run", ANSWER, *site.options)
+    approve(call, site, 2, "sato")
+    call("run", ANSWER, *site.options)
+    found = call("show", "1", "--json", *site.options).document["identity"]
+    assert found["unanswered"] < 7 and len(found["packages"]) == 1

@@ -12,6 +12,7 @@ from centres import Place, lay
 from rich.cells import cell_len
 
 from koukan import words
+from koukan.flows.registration import HISTORY
 from koukan.keys.identity import create_identity, load_identity
 from koukan.samples.scenario import INSURERS
 
@@ -84,6 +85,26 @@ def test_an_accepted_line_is_followed_to_its_rows(call, site: Place, options) ->
     assert f"koukan history {person['insurer']} {person['member_id']}" in shown.err
     sections = call("history", *person.values(), "--json", *options).document["sections"]
     assert [number, 5] in [[row["reception"], row["line_number"]] for row in sections[section]]
+
+
+@pytest.mark.requirement("R040")
+def test_every_entry_tells_its_reception_line_sender_and_time(call, site: Place, options) -> None:
+    """An event names reception and line; these name the file, who sent it, by which door, when."""
+    files = {number: name for name, number in receptions(site).items()}
+    number = receptions(site)["MR_kyokai_000001.csv"]
+    person = call("trace", str(number), "47", "--json", *options).document["person"]
+    sections = call("history", *person.values(), "--json", *options).document["sections"]
+    told = [(section, row) for section, rows in sections.items() for row in rows]
+    assert len({row["reception"] for _, row in told}) == 2  # of two insurers
+    for section, row in told:
+        asked = (str(row["reception"]), str(row["line_number"]))
+        found = call("trace", *asked, "--json", *options).document
+        assert found["file"] == files[row["reception"]]
+        assert found["sender"] == found["file"].split("_")[1]
+        assert found["door"] in ("dedicated_terminal", "server_link")
+        assert found["received_at"] == "2026-04-01 10:00"
+        places = {(one["table"], one["section"]) for one in found["tables"] if one["of"] == "line"}
+        assert places == {(name, section) for name in ("entrusted_partition", HISTORY)}
 
 
 def test_every_line_of_a_file_is_found_where_the_tables_have_it(call, site: Place, options) -> None:

@@ -1,0 +1,17 @@
+"""All golden cases, run once for all tests here."""
+
+from __future__ import annotations
+
+import pytest
+from golden.cases import cases
+from golden.runner import Golden, Tables, told_of
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What every case came to, by the prefix of its senders."""
+    golden = Golden.laid(tmp_path_factory.mktemp("golden"), cases())
+    golden.run()
+    with golden.place.opened() as centre:
+        tables = Tables(centre)
+    return {prefix: told_of(golden, tables, one) for prefix, one in golden.told.items()}
