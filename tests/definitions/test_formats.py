@@ -18,6 +18,7 @@ from koukan.codecs.gate import ARCHIVES, CUT, MARKS, TOTAL_MODULUS, Gate
 from koukan.codecs.records import decode_piece
 from koukan.codecs.text import encode
 from koukan.exchange.folder import safe_name
+from koukan.flows.registration import EVENT, HISTORY, PARTITION, definitions
 from koukan.formats import Catalogue, Format, bundle
 from koukan.formats.model import Field
 from koukan.rules.acknowledge import explanations, sentence
@@ -53,6 +54,8 @@ def test_the_formats_are_these(catalogue: Catalogue) -> None:
     assert sorted(catalogue.formats) == NAMES
 
 
+OWN_DOORS = ("dedicated_terminal", "server_link")
+PAYERS = {"公費負担者番号"}
 JAPANESE = re.compile("[ぁ-ん]|[一-龠]")
 
 
@@ -554,3 +557,51 @@ def test_the_samples_of_these_tests_are_whole(catalogue: Catalogue) -> None:
         assert list(samples(form, record.section))[: len(names)] == names
         required: list[Field] = [item for item in form.fields(record) if item.required]
         assert all(samples(form, record.section)[item.name] for item in required)
+
+
+# --- who may do what
+
+
+@pytest.mark.requirement("R006")
+def test_each_history_is_run_by_the_operator_that_the_source_names(catalogue: Catalogue) -> None:
+    """That a kind has exactly one is `koukan check`'s to say, see tests/unit/formats."""
+    run = {
+        kind: [one.name for one in catalogue.operators.values() if kind in one.history_of]
+        for kind in catalogue.kinds
+    }
+    central = {"municipal_nhi", "nhi_society", "elderly_union"}
+    assert {kind for kind, found in run.items() if found == ["nhi_central"]} == central
+    rest = set(catalogue.kinds) - central
+    assert {kind for kind, found in run.items() if found == ["payment_fund"]} == rest
+
+
+@inbound
+def test_municipal_nhi_and_welfare_are_refused_what_is_not_theirs(
+    catalogue: Catalogue, name: str
+) -> None:
+    """Upper limits of R003 and R004, as far as there are functions to refuse."""
+    codes = catalogue.codes["query_mode"].values
+    for kind, mode, door in product(("municipal_nhi", "welfare"), codes, catalogue.doors):
+        code = catalogue.allowed(name, kind, door, {"query_mode": mode})
+        if name.startswith("member_registration"):
+            own = door == "nhi_aggregation" if kind == "municipal_nhi" else door in OWN_DOORS
+            assert (code is None) == own
+        elif kind == "municipal_nhi" or name in ("my_number_query", "juki_net_answer"):
+            assert code == "F203"
+        elif name == "basic_four_query":
+            assert (code == "F203") == (mode != "2")
+
+
+@pytest.mark.requirement("R011")
+def test_no_item_is_of_benefits_or_premiums(catalogue: Catalogue) -> None:
+    """What tables hold are the items of registrations, and these are the source's own list."""
+    allowed = {"一部負担金割合", "自己負担限度額", "本人支払額（自己負担額）"}  # of certificates
+    for form in catalogue.formats.values():
+        for item in form.all_fields:
+            assert not re.search("給付|保険料|医療費|支給|診療報酬", item.label), item.label
+            assert "負担" not in item.label or item.label in allowed | PAYERS, item.label
+    form = catalogue.formats["member_registration"]
+    own = {item.name for record in form.records for item in record.own}
+    tables = definitions(form, 16)
+    for name, section in product((PARTITION, HISTORY), (one.section for one in form.records)):
+        assert set(tables[name].sections[section]) <= own | set(EVENT) | {"insurer_code"}

@@ -8,6 +8,7 @@ from koukan.formats.model import TYPE, Catalogue, Field, Format, Right
 from koukan.formats.problems import Problem, listed, problem
 
 RIGHTS, GLOSSARY = "formats/rights.toml", "formats/glossary.toml"
+HISTORY = "history"  # the duty of 資格履歴管理
 CONTROL_AND_END = ("00", "99")  # record type codes that are no data record's
 
 
@@ -21,6 +22,7 @@ def cross_check(catalogue: Catalogue) -> list[Problem]:
     problems += _file_names(catalogue)
     for right in catalogue.rights:
         problems += _names_of_right(right, catalogue)
+    problems += _operators(catalogue)
     seen: dict[str, str] = {}
     for term in catalogue.terms:
         if seen.setdefault(term.name, term.label) != term.label:
@@ -100,6 +102,26 @@ def _names_of_right(right: Right, catalogue: Catalogue) -> Iterator[Problem]:
         for name in sorted(set(used) - known):
             where = {"key": name, "known": listed(known)}
             yield problem(RIGHTS, f"right[{right.function}].{key}", "definitions.unknown", **where)
+
+
+def _operators(catalogue: Catalogue) -> Iterator[Problem]:
+    """Every kind of insurer has one operator of its history, who has that duty."""
+    for operator in catalogue.operators.values():
+        place = f"operator[{operator.name}]"
+        for key, used, known in (
+            ("duties", operator.duties, set(catalogue.duties)),
+            ("history_of", operator.history_of, set(catalogue.kinds)),
+        ):
+            for name in sorted(set(used) - known):
+                where = {"key": name, "known": listed(known)}
+                yield problem(RIGHTS, f"{place}.{key}", "definitions.unknown", **where)
+        if operator.history_of and HISTORY not in operator.duties:
+            yield problem(RIGHTS, f"{place}.duties", "definitions.operator_duty", key=HISTORY)
+    for kind in catalogue.kinds:
+        found = [one.name for one in catalogue.operators.values() if kind in one.history_of]
+        if len(found) != 1:
+            where = {"key": kind, "known": listed(found)}
+            yield problem(RIGHTS, "operator", "definitions.operator_of_kind", **where)
 
 
 def _conditions_of_right(right: Right, catalogue: Catalogue) -> Iterator[Problem]:

@@ -54,6 +54,7 @@ def document(catalogue: Catalogue) -> str:
     parts += _code_lists(catalogue)
     parts += _reasons(catalogue)
     parts += _rights(catalogue)
+    parts += _operators(catalogue)
     parts += _variants(catalogue)
     parts += _glossary(catalogue)
     return "\n".join(parts)
@@ -253,6 +254,24 @@ def _rights(catalogue: Catalogue) -> Iterator[str]:
         for right in catalogue.rights
     ]
     headings = ("届出 function", "様式 formats", "保険者 insurers", "受付経路 doors", "条件 when")
+    yield _table(headings, rows)
+
+
+def _operators(catalogue: Catalogue) -> Iterator[str]:
+    yield "### 運用者 / Operators\n"
+    yield (
+        "センターの職員は、所属する運用者の事務の権限だけを持てます。"
+        "Staff of the centre have rights of the duties of their operator alone.\n"
+    )
+    rows = [
+        (
+            f"{operator.title}<br>`{operator.name}`",
+            "<br>".join(catalogue.duties[duty] for duty in operator.duties),
+            "<br>".join(catalogue.kinds[kind] for kind in operator.history_of),
+        )
+        for operator in catalogue.operators.values()
+    ]
+    headings = ("運用者 operator", "事務 duties", "資格履歴を管理する保険者 history of")
     yield _table(headings, rows)
 
 

@@ -136,6 +136,8 @@ def load_catalogue(*folders: Path) -> tuple[Catalogue | None, list[Problem]]:
         kinds=rights.kinds,
         systems=rights.systems,
         doors=rights.doors,
+        duties=rights.duties,
+        operators={operator.name: operator for operator in rights.operator},
         variants=variants.variants,
         policy=policy,
     )

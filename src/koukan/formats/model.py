@@ -304,13 +304,24 @@ class Right(Definition):
     when: dict[Identifier, tuple[str, ...]] = {}  # field of the control record -> its values
 
 
+class Operator(Definition):
+    """Who works at the centre: its duties, and of which kinds of insurer it runs the history."""
+
+    name: Identifier
+    title: str
+    duties: tuple[Identifier, ...]
+    history_of: tuple[Identifier, ...] = ()
+
+
 class Rights(Definition):
     """All of `formats/rights.toml`."""
 
     kinds: dict[str, str] = {}
     systems: dict[str, str] = {}
     doors: dict[str, str] = {}
+    duties: dict[str, str] = {}
     right: tuple[Right, ...] = ()
+    operator: tuple[Operator, ...] = ()
 
 
 class Policy(Definition):
@@ -358,6 +369,8 @@ class Catalogue(Definition):
     kinds: dict[str, str]
     systems: dict[str, str]
     doors: dict[str, str]
+    duties: dict[str, str]
+    operators: dict[str, Operator]
     variants: dict[str, str]
     policy: Policy
 

@@ -9,8 +9,9 @@ from koukan.errors import DefinitionError
 from koukan.formats.load import Problems, definition_files
 from koukan.formats.model import Catalogue
 from koukan.formats.problems import Problem, listed, places
-from koukan.sites.model import Job, Site
+from koukan.sites.model import Job, Person, Site
 
+DUTY = "identity"  # whose work send, store and look are: at the 情報提供サーバーAP
 TAKES = "pick_up"  # the step that looks into inboxes
 
 
@@ -35,7 +36,21 @@ def load_site(path: Path, catalogue: Catalogue) -> tuple[Site | None, list[Probl
         for door in sorted(set(sender.doors) - set(catalogue.doors)):
             where = {"key": door, "known": listed(set(catalogue.doors))}
             problems.add(file, f"{place}.doors", "definitions.unknown", **where)
+    for person in site.persons:
+        _check_person(problems, file, person, catalogue)
     return (None if problems else site), problems
+
+
+def _check_person(problems: Problems, file: str, person: Person, catalogue: Catalogue) -> None:
+    """Staff work for an operator, and at what is its duty."""
+    place = f"person[{person.name}]"
+    operator = catalogue.operators.get(person.operator)
+    if operator is None:
+        where = {"key": person.operator, "known": listed(set(catalogue.operators))}
+        problems.add(file, f"{place}.operator", "definitions.unknown", **where)
+    elif person.rights and DUTY not in operator.duties:
+        where = {"key": operator.name, "known": listed(set(operator.duties))}
+        problems.add(file, f"{place}.rights", "definitions.person_duty", **where)
 
 
 def load_jobs(

@@ -104,6 +104,7 @@ class Person(Definition):
     name: PersonName  # as it stands in the operation log
     title: str
     key: Annotated[PublicKey, BeforeValidator(public_key)]
+    operator: Identifier = "payment_fund"  # whose staff she is, see rights.toml
     rights: tuple[Right, ...]
     valid_from: Day
     valid_to: Day | None = None

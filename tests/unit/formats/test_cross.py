@@ -57,6 +57,30 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
         'code = "99"',
         "formats/member_registration.toml records[certificate].code: The record type code 99 is",
     ),
+    "a kind whose history nobody runs": (
+        "rights.toml",
+        'history_of = ["municipal_nhi", ',
+        "history_of = [",
+        "runs the history of insurers of the kind municipal_nhi ().",
+    ),
+    "a kind whose history two run": (
+        "rights.toml",
+        'history_of = ["municipal_nhi", ',
+        'history_of = ["municipal_nhi", "welfare", ',
+        "of the kind welfare (payment_fund, nhi_central).",
+    ),
+    "an operator of histories without the duty": (
+        "rights.toml",
+        'duties = ["history"]',
+        "duties = []",
+        "formats/rights.toml operator[nhi_central].duties: An operator who runs histories",
+    ),
+    "an operator with an unknown duty": (
+        "rights.toml",
+        'duties = ["history"]',
+        'duties = ["history", "tea"]',
+        "formats/rights.toml operator[nhi_central].duties: tea is not defined",
+    ),
     "a section of an unknown kind of insurer": (
         REG,
         'kinds = ["welfare"]',

@@ -405,3 +405,39 @@ def test_the_shipped_jobs_take_every_format_once(catalogue: Catalogue) -> None:
 )
 def test_refused_originals_are_kept_for_a_shorter_time(outcome: str | None, days: int) -> None:
     assert Retention().days(outcome) == days
+
+
+# --- staff and their operators
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDRA6mOteo5Cu5Yktl2ct0qjRgGRShaTT2N056IeKxcF sato"
+
+
+def person(operator: str, rights: str) -> str:
+    return (
+        f'\n[[person]]\nname = "sato"\ntitle = "担当"\noperator = "{operator}"\nkey = "{KEY}"\n'
+        f"rights = {rights}\nvalid_from = 2026-04-01\n"
+    )
+
+
+@pytest.mark.requirement("R005")
+@pytest.mark.parametrize("right", ["send", "store", "look"])
+def test_staff_of_an_operator_without_the_duty_have_no_right_at_the_register(
+    tmp_path: Path, catalogue: Catalogue, right: str
+) -> None:
+    fund, central = catalogue.operators["payment_fund"], catalogue.operators["nhi_central"]
+    assert set(fund.duties) == set(catalogue.duties) and len(fund.duties) == 4
+    assert central.duties == ("history",)
+    site, problems = site_of(tmp_path, SITE + person("payment_fund", f'["{right}"]'), catalogue)
+    assert site is not None and problems == []
+    site, problems = site_of(tmp_path, SITE + person("nhi_central", f'["{right}"]'), catalogue)
+    assert site is None
+    (told,) = said(problems)
+    assert "person[sato].rights" in told and "nhi_central" in told
+    site, problems = site_of(tmp_path, SITE + person("nhi_central", "[]"), catalogue)
+    assert site is not None and problems == []
+
+
+def test_an_operator_that_nobody_knows_is_told(tmp_path: Path, catalogue: Catalogue) -> None:
+    _, problems = site_of(tmp_path, SITE + person("somebody", "[]"), catalogue)
+    (told,) = said(problems)
+    assert "person[sato].operator" in told and "payment_fund" in told
