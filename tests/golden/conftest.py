@@ -8,10 +8,16 @@ from golden.runner import Golden, Tables, told_of
 
 
 @pytest.fixture(scope="session")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def golden(tmp_path_factory: pytest.TempPathFactory) -> Golden:
+    """The centre behind all of them."""
+    found = Golden.laid(tmp_path_factory.mktemp("golden"), cases())
+    found.run()
+    return found
+
+
+@pytest.fixture(scope="session")
+def results(golden: Golden) -> dict[str, str]:
     """What every case came to, by the prefix of its senders."""
-    golden = Golden.laid(tmp_path_factory.mktemp("golden"), cases())
-    golden.run()
     with golden.place.opened() as centre:
         tables = Tables(centre)
     return {prefix: told_of(golden, tables, one) for prefix, one in golden.told.items()}

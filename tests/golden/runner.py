@@ -53,6 +53,7 @@ class Told:
     members: Labels = field(default_factory=lambda: Labels("M"))
     persons: Labels = field(default_factory=lambda: Labels("P"))
     receptions: Labels = field(default_factory=lambda: Labels("#"))
+    sent: list[tuple[str, bytes]] = field(default_factory=list)
 
     def fill(self, text: str) -> str:
         """Numbers in place of what stands for them."""
@@ -119,8 +120,9 @@ class Golden:
             sender = one.case.sender(file.sender)
             door = file.door or _doors(one.case, file.sender)[0]
             folder = self.place.root / "exchange" / sender / "inbox" / door
-            content_of = content(one.case, place, one.fill)
-            (folder / file_name(one.case, place)).write_bytes(content_of)
+            name, laid = file_name(one.case, place), content(one.case, place, one.fill)
+            (folder / name).write_bytes(laid)
+            one.sent.append((name, laid))
 
     def _look(self, centre: Centre) -> None:
         """Name receptions and 被保険者枝番 in the order in which they come."""

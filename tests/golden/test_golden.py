@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from golden.cases import Case, cases
+from golden.runner import Golden
 
+from koukan.engine.offline import check_file
 from koukan.formats import Catalogue
 from koukan.rules.checkdigits import complete
 
@@ -67,6 +70,7 @@ NOT_BY_A_FILE = {  # codes of files and lines that no registration file alone ca
     "W503": "only where a policy or an operator lets it pass",
     "W504": "only where a policy or an operator lets it pass",
 }
+KIND = "R222"  # the insurer's kind stands in site.toml
 CODE = re.compile(r"^(?:11,[0-9],|13,[^,]*,|21,(?:[^,]*,){4})([A-Z][0-9]{3}),", re.MULTILINE)
 
 
@@ -112,3 +116,30 @@ def test_expected_files_hold_no_number_that_was_issued_or_given() -> None:
         for number in re.findall(r"(?<![0-9])[0-9]{12}(?![0-9])", text):
             body = np.array([int(number[:-1])])
             assert complete("my_number", body).item() != int(number), case.name
+
+
+# --- what a sender can know beforehand
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.prefix)
+def test_the_offline_checker_says_of_a_file_what_its_results_say(
+    case: Case, golden: Golden, results: Results, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    """In the same words; but for what only the centre knows: its rights, order and history."""
+    name, laid = golden.told[case.prefix].sent[0]
+    acknowledgement, *others = results[case.prefix].split("\n== ")[1:]
+    refusal = re.search(r"^11,[0-9],([A-Z][0-9]{3}),.*,([0-9]*)$", acknowledgement, re.MULTILINE)
+    lines = re.findall(r"^21,(.*)$", others[0], re.MULTILINE) if others and not refusal else []
+    told = {tuple(line.split(",")[number] for number in (0, 4, 5, 6, 7)) for line in lines}
+    told = {one for one in told if one[1]}
+    codes = {one[1] for one in told} | ({refusal[1]} if refusal else set())
+    if any(code[:2] in ("F2", "H1", "R4", "W4") or code == KIND for code in codes):
+        pytest.skip("only the centre knows")
+    (tmp_path / name).write_bytes(laid)
+    report = check_file(tmp_path / name, catalogue, case.format)
+    if refusal:
+        assert (report.code, str(report.line or "")) == refusal.groups()
+        return
+    assert report.code is None
+    found = {(str(one.line), one.code, one.label, one.text, one.action) for one in report.findings}
+    assert found == told
