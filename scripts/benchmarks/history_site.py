@@ -261,6 +261,7 @@ def reception(centre: Centre, night: int) -> dict[str, object]:
         "format": FORMAT,
         "definition": centre.bundle(FORMAT).digest,
         "rights": "",
+        "policy": "",
         "sender": "kenpo",
         "door": "dedicated_terminal",
         "file_name": f"MR_kenpo_{night:06d}.csv",

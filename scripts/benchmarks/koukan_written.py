@@ -17,15 +17,16 @@ from pathlib import Path
 import measuring
 import polars as pl
 from history_site import INSURER, SITE
-from sample_input import INSURER as SAMPLE
 
 from koukan.engine.centre import Centre, initialise, open_centre
 from koukan.engine.run import run_job
 from koukan.flows.registration import FORMAT, PARTITION, ROSTER
 from koukan.samples.bulk import write_bulk
+from koukan.samples.registration import SampleInsurer
 from koukan.sites import Site
 from koukan.tables.encrypted import COMPRESSION_LEVEL
 
+SAMPLE = SampleInsurer("06990014", "health_society", "06990014")  # an invented 健保
 BUCKETS_OF_A_SITE = Site.model_fields["buckets"].default
 
 

@@ -28,13 +28,13 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(kept: Path) -> list[str]:
     shape = ["--persons", "1500", "--spells", "2", "--nights", "4", "--questions", "3000"]
-    more = ["--compacted", "18", "--registered", "3000"]
-    return [*shape, *more, "--rounds", "1", "--folder", str(kept), "--json"]
+    alone = ["--compacted", "0", "--registered", "0"]
+    return [*shape, *alone, "--rounds", "1", "--folder", str(kept), "--json"]
 
 
 @pytest.fixture(scope="module")
 def report(kept: Path) -> dict[str, Any]:
-    ended = bench(*options(kept))
+    ended = bench(*options(kept), "--compacted", "18", "--registered", "3000")
     assert ended.returncode == 0, ended.stderr
     found: dict[str, Any] = json.loads(ended.stdout)  # one document and nothing else
     return found
@@ -49,8 +49,17 @@ def test_the_report_has_the_agreed_figures(report: dict[str, Any]) -> None:
     assert {"koukan", "python", "polars"} <= report["versions"].keys()
 
 
+def test_many_nights_are_merged_and_what_is_written_is_told(report: dict[str, Any]) -> None:
+    merged = report["compacted"]
+    assert (merged["nights"], merged["answers"]) == (18, report["answers"])
+    assert merged["files"] <= 64 * (2 + 2)  # two of eight nights each, and two nights
+    assert 1 < merged["written"] <= 3
+    assert report["registered_rows"] == 3000
+    assert report["write_amplification"] > 1
+
+
 def test_a_history_that_was_laid_is_asked_again(kept: Path, report: dict[str, Any]) -> None:
-    (folder,) = kept.iterdir()
+    folder = kept / "1500-2-4-1"
     before = (folder / "made.json").stat().st_mtime_ns
     ended = bench(*options(kept))
     assert "laying" not in ended.stderr
@@ -60,7 +69,7 @@ def test_a_history_that_was_laid_is_asked_again(kept: Path, report: dict[str, An
 
 def test_answers_that_were_not_drawn_end_in_50(kept: Path, report: dict[str, Any]) -> None:
     """The same persons and questions, but another seed than the history was laid with."""
-    (folder,) = kept.iterdir()
+    folder = kept / "1500-2-4-1"
     folder.rename(folder.with_name("1500-2-4-9"))
     ended = bench(*options(kept), "--seed", "9")
     folder.with_name("1500-2-4-9").rename(folder)
