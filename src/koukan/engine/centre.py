@@ -46,6 +46,7 @@ from koukan.keys.signing import Signer
 from koukan.keys.tokens import Tokeniser
 from koukan.ledger import Ledger, Reception, TableVersion
 from koukan.oplog import OperationLog
+from koukan.rules.persons import People
 from koukan.sites import Job, Site, load_jobs, require_site
 from koukan.sites.schedule import JST
 from koukan.tables.table import Snapshot, Table, Version
@@ -86,6 +87,7 @@ class Centre:
     keyring: Keyring
     clock: Callable[[], datetime] = utc_now
     observe: Callable[..., None] = ignore
+    people: dict[tuple[Version, frozenset[int] | None], People] = field(default_factory=dict)
     _bundles: dict[str, Bundle] = field(default_factory=dict)
 
     def folder(self, *names: str) -> Path:
@@ -164,8 +166,13 @@ class Centre:
 
         One version ahead is right while a written group's commits are being made: the table is then
         read as it was before them.
+
+        Raises:
+            EnvironmentRefused: the site was made before there was such a table.
         """
-        held = self.ledger.table_versions()[name]
+        held = self.ledger.table_versions().get(name)
+        if held is None:
+            raise EnvironmentRefused("engine.table_missing", table=name)
         written = [group.number for group in self.ledger.open_groups() if group.state == "written"]
         ahead_by = written[0] if written else None
         return self.tables[name].snapshot(version_of(held), ahead_by=ahead_by)

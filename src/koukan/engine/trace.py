@@ -21,7 +21,13 @@ from koukan.engine.datafiles import may_hold, origin_of
 from koukan.engine.reading import steady
 from koukan.engine.seen import Seen
 from koukan.errors import IntegrityError, UsageError
-from koukan.flows.registration import FORMATS, HISTORY, MEMBER_DIGITS, PARTITION
+from koukan.flows.registration import (
+    FORMATS,
+    HISTORY,
+    MEMBER_DIGITS,
+    PARTITION,
+    PERSON_LINKS,
+)
 from koukan.flows.results import line_result
 from koukan.keys.keyring import SCOPES
 from koukan.ledger import Reception
@@ -176,13 +182,23 @@ def _rows(
         for place in _places(snapshot, group, known, by_line=False):
             columns = snapshot.table.definition.columns(place.file.partition)
             of_person = pl.col("reception") == reception.number
-            for column in PERSON:
-                if column in columns:
-                    of_person &= pl.col(column).eq_missing(pl.lit(known.values.get(column)))
+            if name == PERSON_LINKS:
+                of_person &= _said(known)
+            else:
+                for column in PERSON:
+                    if column in columns:
+                        of_person &= pl.col(column).eq_missing(pl.lit(known.values.get(column)))
             yield from _found(centre, snapshot, [place], of_person, known)
     for name in names:
         if name not in readable:
             yield _closed(name)
+
+
+def _said(known: Known) -> pl.Expr:
+    """What a member's line said of persons: it names other links, and may go on as another one."""
+    member = pl.lit(known.values.get("member_id"))
+    by = (pl.col("member_id") == member) | (pl.col("successor") == member)
+    return by & (pl.col("insurer_code") == known.insurer)
 
 
 def _places(snapshot: Snapshot, group: int, known: Known, *, by_line: bool) -> list[Place]:

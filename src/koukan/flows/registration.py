@@ -20,6 +20,7 @@ from koukan.formats.model import Field, Format
 from koukan.tables.definition import TableDefinition, bucket_label, bucket_of_link, bucket_of_token
 
 VAULT, PARTITION, HISTORY = "vault", "entrusted_partition", "qualification_history"
+PERSON_LINKS = "person_links"
 Number = TypeVar("Number", bound=np.generic)
 ROSTER = "roster"  # section of a partition: 紐付番号 <-> 被保険者枝番, one to one
 QUALIFICATION = "qualification"  # section of 加入者資格情報
@@ -34,6 +35,7 @@ EVENT: dict[str, pl.DataType] = {
     "reception": pl.Int64(),
     "line_number": pl.Int64(),
     "group_number": pl.Int64(),
+    "former_insurer_code": pl.String(),  # whose the person was before 保険者コード（変更後）
 }
 TOKENS: dict[str, pl.DataType] = {
     "token_hi": pl.UInt64(),
@@ -49,6 +51,18 @@ ROSTER_COLUMNS: dict[str, pl.DataType] = {
     "reception": pl.Int64(),
     "group_number": pl.Int64(),
 }
+LINKS: dict[str, pl.DataType] = {  # what insurers said of persons; see `rules.persons`
+    "act": pl.String(),  # joined, parted, renumbered or withdrawn
+    "insurer_code": pl.String(),
+    "member_id": pl.Int64(),
+    "link_number": pl.Int64(),
+    "survivor": pl.Int64(),
+    "rank": pl.Int64(),  # of a joined link and its survivor: in which order they were issued
+    "survivor_rank": pl.Int64(),
+    "successor": pl.Int64(),  # 被保険者枝番 that a renumbered one goes on as
+    "reception": pl.Int64(),
+    "group_number": pl.Int64(),
+}
 # Which run wrote a row, not what it says: left out of the state digest.
 INCIDENTAL = ("group_number",)
 
@@ -59,7 +73,7 @@ def stored_type(item: Field) -> pl.DataType:
 
 
 def definitions(form: Format, buckets: int) -> dict[str, TableDefinition]:
-    """The three tables of this flow, for the sections of the registration format."""
+    """The tables of this flow, for the sections of the registration format."""
     own = {
         record.section: {item.name: stored_type(item) for item in record.own}
         for record in form.records
@@ -79,6 +93,7 @@ def definitions(form: Format, buckets: int) -> dict[str, TableDefinition]:
             {name: EVENT | insurer | own[name] for name in own},
             buckets,
         ),
+        PERSON_LINKS: TableDefinition(PERSON_LINKS, (), {"": LINKS}, None),
     }
 
 
@@ -150,8 +165,10 @@ def insurer_texts(codes: pl.Series) -> pl.Series:
 
 
 def event_columns(columns: Mapping[str, pl.Series]) -> list[pl.Series]:
-    """EVENT's columns in their order and types."""
-    return [columns[name].cast(dtype).alias(name) for name, dtype in EVENT.items()]
+    """EVENT's columns that are given, in their order and types."""
+    return [
+        columns[name].cast(dtype).alias(name) for name, dtype in EVENT.items() if name in columns
+    ]
 
 
 def sorted_by(table: str, section: str) -> tuple[str, ...]:

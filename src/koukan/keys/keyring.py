@@ -52,6 +52,7 @@ SCOPES: Mapping[str, str] = MappingProxyType(
         "package": "identity",
         "vault": "number",
         "qualification_history": "history",
+        "person_links": "history",
         "entrusted_partition": "partition",
     }
 )

@@ -262,6 +262,7 @@ def test_a_table_whose_key_is_not_held_is_named_as_closed(call, later: Place, tm
     readable = {row["table"]: row["readable"] for row in found["tables"]}
     assert readable == {
         "entrusted_partition": True,
+        "person_links": False,
         "qualification_history": False,
         "vault": False,
     }
