@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from golden.cases import cases
-from golden.runner import Golden, Tables, told_of
+from golden.runner import Golden
+from golden.telling import Tables, told_of
 
 
 @pytest.fixture(scope="session")
