@@ -441,3 +441,17 @@ def test_an_operator_that_nobody_knows_is_told(tmp_path: Path, catalogue: Catalo
     _, problems = site_of(tmp_path, SITE + person("somebody", "[]"), catalogue)
     (told,) = said(problems)
     assert "person[sato].operator" in told and "payment_fund" in told
+
+
+@pytest.mark.parametrize("what", ["system", "door"])
+def test_a_system_or_door_outside_the_closed_lists_is_refused(
+    tmp_path: Path, catalogue: Catalogue, what: str
+) -> None:
+    """The upper limit of R013: what is not named in rights.toml cannot be connected."""
+    own = 'system = "tax_office"' if what == "system" else 'system = "juki_net"'
+    door = "juki_net" if what == "system" else "tax_line"
+    sender = f'\n[[sender]]\nname = "other"\ntitle = "税務"\ndoors = ["{door}"]\n{own}\n'
+    site, problems = site_of(tmp_path, SITE + sender, catalogue)
+    assert site is None
+    (told,) = said(problems)
+    assert f"sender[other].{what}" in told and "is not defined" in told
