@@ -6,8 +6,9 @@ from datetime import date
 
 import polars as pl
 
+from koukan.rules.ages import ages
 from koukan.rules.checkdigits import complete
-from koukan.samples.draws import Draws, day_number
+from koukan.samples.draws import Draws, day_number, day_text
 from koukan.samples.population import PERSON, YEAR, text
 
 Frames = dict[str, pl.DataFrame]
@@ -57,8 +58,8 @@ def further_frames(
     }
     if kind != "elderly_union":
         seventy = day_number(as_of) - 70 * YEAR - 18  # leap days of 70 years
-        aged = frame.filter(pl.col("born").is_between(seventy - 5 * YEAR, seventy - 31))
-        found["elderly_certificate"] = _valid(aged).with_columns(contribution_ratio=pl.lit("020"))
+        aged = frame.filter(pl.col("born").is_between(seventy - 5 * YEAR, seventy - 62))
+        found["elderly_certificate"] = _elderly(aged)
     return found
 
 
@@ -70,6 +71,14 @@ def _valid(some: pl.DataFrame) -> pl.DataFrame:
         valid_to_date=pl.col("valid_to_date"),
         return_date=pl.col("return_date"),
     )
+
+
+def _elderly(some: pl.DataFrame) -> pl.DataFrame:
+    """A certificate from the month after the 70th birthday, or the qualification, on."""
+    births = day_text(some["born"].to_numpy()).cast(pl.Int64).to_numpy()
+    first = pl.max_horizontal("valid_from_date", day_text(ages(births).elderly))
+    valid = _valid(some).with_columns(valid_from_date=first, contribution_ratio=pl.lit("020"))
+    return valid.with_columns(issue_date="valid_from_date")
 
 
 def _limit(some: pl.DataFrame, kind: str) -> pl.DataFrame:

@@ -15,9 +15,9 @@ import polars as pl
 
 from koukan.formats.model import Format, Record
 from koukan.rules.checkdigits import complete
-from koukan.samples.draws import Draws, day_number, day_text
+from koukan.samples.draws import Draws, Ints, day_number, day_text
 from koukan.samples.further import further_frames
-from koukan.samples.population import PERSON, text, wide
+from koukan.samples.population import PERSON, YEAR, text, wide
 from koukan.samples.writing import WrittenFile, write_file
 
 __all__ = ["Frames", "SampleInsurer", "WrittenFile", "joined", "registration_frames", "write_file"]
@@ -27,7 +27,9 @@ NEW, RE_ENTRY, CHANGE, LOSS = "1", "2", "3", "4"
 # 資格取得年月日 lies in this window; re-entries and losses lie behind it.
 FIRST_DAY, LAST_DAY = day_number(date(2006, 4, 1)), day_number(date(2026, 3, 1))
 RECENT = 28  # days
-RATIO = {"elderly_union": "010", "welfare": "000"}  # 一部負担金割合; everybody else 030
+SEVENTY_FIVE = 75 * 365 + 19  # days; 18 or 19 of them are leap days
+UNION = "elderly_union"
+RATIO = {UNION: "010", "welfare": "000"}  # 一部負担金割合; everybody else 030
 MUTUALS = ("national_mutual", "local_mutual", "private_school")
 
 
@@ -139,9 +141,14 @@ def _with_days(frame: pl.DataFrame, insurer: SampleInsurer, as_of: date) -> pl.D
     today = day_number(as_of)
     recent = today - draws.below("recent", persons, RECENT)
     entry = FIRST_DAY + draws.below("entry", persons, LAST_DAY - FIRST_DAY)
-    types = frame["process_type_code"]
-    entry = np.where((types == RE_ENTRY).to_numpy(), recent, entry)
-    entry = np.maximum(entry, frame["born"].to_numpy())
+    if insurer.kind == UNION:
+        frame = _aged(frame, entry - SEVENTY_FIVE - draws.below("aged", persons, 20 * YEAR))
+    born = frame["born"].to_numpy()
+    entry = np.maximum(entry, born)
+    if not (insurer.welfare or insurer.kind == UNION):  # until 後期高齢者医療 takes them in
+        entry = np.minimum(entry, born + SEVENTY_FIVE - 2)
+    again = (frame["process_type_code"] == RE_ENTRY).to_numpy()
+    entry = np.where(again, np.maximum(recent, born), entry)
     end = np.maximum(recent, entry + 1)
     return frame.with_columns(
         qualification_date=day_text(entry),
@@ -151,6 +158,20 @@ def _with_days(frame: pl.DataFrame, insurer: SampleInsurer, as_of: date) -> pl.D
         change=pl.Series(draws.below("change", persons, 3)),
         spread=pl.Series(draws.below("spread", persons, 100)),
     )
+
+
+def _aged(frame: pl.DataFrame, latest: Ints) -> pl.DataFrame:
+    """The persons of 後期高齢者医療, born early enough; what is not known of a birth stays so."""
+    born = np.minimum(frame["born"].to_numpy(), latest)
+    given, days = pl.col("birth_date"), pl.lit(day_text(born))
+    text = (
+        pl.when(given.str.ends_with("0000"))
+        .then(days.str.head(4) + "0000")
+        .when(given.str.ends_with("00"))
+        .then(days.str.head(6) + "00")
+        .otherwise(days)
+    )
+    return frame.with_columns(born=pl.Series(born), birth_date=text)
 
 
 def _with_basic(frame: pl.DataFrame, insurer: SampleInsurer) -> pl.DataFrame:
@@ -207,7 +228,7 @@ def _with_qualification(frame: pl.DataFrame, insurer: SampleInsurer) -> pl.DataF
 
 def _with_certificate(frame: pl.DataFrame, insurer: SampleInsurer) -> pl.DataFrame:
     lost = _type_is(LOSS)
-    until = pl.lit("20270731") if insurer.kind == "elderly_union" else pl.lit(None, pl.String)
+    until = pl.lit("20270731") if insurer.kind == UNION else pl.lit(None, pl.String)
     return frame.with_columns(
         certificate_class=pl.lit("07" if insurer.welfare else "06"),
         issue_date=pl.col("qualification_date"),

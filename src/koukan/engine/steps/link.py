@@ -22,6 +22,7 @@ from koukan.engine.lookup import links_of, roster_of, spread
 from koukan.engine.steps.validate import content_of
 from koukan.ledger import Group, Reception
 from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
+from koukan.rules.fitting import Days, misfits
 from koukan.rules.link import Known, Linked, entangled, joined, link
 from koukan.rules.register import (
     KEYS,
@@ -60,6 +61,7 @@ class Content(NamedTuple):
     lines: Lines
     line_numbers: Small  # of each line in its file; the control record is line 1
     undecodable: Mask  # lines with a character that cannot be read
+    days: Days  # that lines tell
 
 
 class Outcome(NamedTuple):
@@ -154,7 +156,8 @@ def run(
         issuable = issue(centre, group, judgement.persons)
         refused, remarked, out = refusals(centre, content, judgement)
         linked = link_group(centre, judgement.persons, out, issuable)
-        outcome = conclude(content, judgement, linked, refused)
+        told = misfits(form, lines, judgement.persons.of_line, content.days, kinds)
+        outcome = conclude(content, judgement, linked, refused, told)
         outcome = outcome._replace(pending=found, remarked=remarked)
         stage = stage_of(centre, group.number, group.attempt)
         for chunk in chunks:
@@ -181,7 +184,9 @@ def gather(
     )
     columns = {name: keys[name].to_numpy() for name in KEYS}
     lines = Lines(reception=position, **columns)
-    return Content(receptions, lines, line_numbers, keys["undecodable"].to_numpy())
+    flags = keys["undecodable"].to_numpy()
+    days = Days(keys["begin"].to_numpy(), keys["end"].to_numpy())
+    return Content(receptions, lines, line_numbers, flags, days)
 
 
 def digests(
@@ -302,9 +307,17 @@ def link_persons(
 
 
 def conclude(
-    content: Content, judgement: Judgement, linked: Linked, refused: dict[int, str]
+    content: Content,
+    judgement: Judgement,
+    linked: Linked,
+    refused: dict[int, str],
+    told: pl.DataFrame,
 ) -> Outcome:
-    """Every line's class, findings of all rules, and what vault and rosters learn."""
+    """Every line's class, findings of all rules, and what vault and rosters learn.
+
+    Args:
+        told: remarks on lines, of which those on accepted ones count.
+    """
     persons = judgement.persons
     numbers = np.array([reception.number for reception in content.receptions], np.int64)
     learned = learned_numbers(persons, linked)
@@ -317,7 +330,7 @@ def conclude(
     }
     return Outcome(
         refused=refused,
-        findings=findings_of(content.lines, judgement, linked),
+        findings=findings_of(content.lines, judgement, linked, told),
         pending=iter(()),
         remarked=(),
         lines=pl.DataFrame(outcomes(content, judgement, linked, numbers), schema=LINES),
@@ -350,8 +363,12 @@ def outcomes(
     }
 
 
-def findings_of(lines: Lines, judgement: Judgement, linked: Linked) -> pl.DataFrame:
+def findings_of(
+    lines: Lines, judgement: Judgement, linked: Linked, told: pl.DataFrame
+) -> pl.DataFrame:
     """Findings of rules over lines and against the history, with those that follow from them."""
+    rows = told["row"].to_numpy()
+    silent = linked.rejected[judgement.persons.of_line[rows]] | judgement.duplicate[rows]
     first = judgement.persons.first
     rejects = linked.rejects.select(
         row=pl.Series("row", first).gather(linked.rejects["person"]).cast(pl.Int64),
@@ -361,7 +378,7 @@ def findings_of(lines: Lines, judgement: Judgement, linked: Linked) -> pl.DataFr
     reused = pl.DataFrame({"row": first[linked.reused].astype(np.int64)}).with_columns(
         field=pl.lit("process_type_code"), code=pl.lit("W401")
     )
-    found = pl.concat([judgement.findings, rejects, reused])
+    found = pl.concat([judgement.findings, rejects, reused, told.filter(~silent)])
     repeated = pl.DataFrame({"row": np.flatnonzero(judgement.duplicate)}).with_columns(
         field=pl.lit("record_number"), code=pl.lit("D301")
     )

@@ -19,13 +19,14 @@ from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, cut, receptions_of, stage_of
 from koukan.engine.stages import Stage
 from koukan.ledger import Group
+from koukan.rules.fitting import SPAN, span_columns
 from koukan.rules.register import KEYS, key_columns, room_for
 from koukan.rules.schema import FINDINGS
 from koukan.rules.validate import BAD, PROVEN, Validator, validators
 
 ROW = "__row"  # line of the group, from 0
 Columns = dict[str, npt.NDArray[Any]]
-STAGED_KEYS = pl.Schema(KEYS)
+STAGED_KEYS = pl.Schema({**KEYS, **SPAN})
 STAGED_KEYS["undecodable"] = pl.Boolean()
 
 
@@ -72,8 +73,9 @@ def _section(
     days = [name for name in decoded.record.key if flagged.schema.get(name) == pl.Date]
     known = decoded.frame.with_columns(flagged.select(BAD, *days))
     numbers = known.select(*key_columns(validator.form, decoded.record, BAD, days))
-    for name in KEYS:
-        keys[name][decoded.rows] = numbers[name].to_numpy()
+    spans = flagged.select(*span_columns(decoded.record, flagged.columns))
+    for column in (*numbers, *spans):
+        keys[column.name][decoded.rows] = column.to_numpy()
     stage.put(f"{chunk.number:05d}.{section}", flagged.drop(BAD).with_columns(rows))
     bad = int(flagged[BAD].sum())
     if bad:
