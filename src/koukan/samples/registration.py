@@ -29,6 +29,7 @@ FIRST_DAY, LAST_DAY = day_number(date(2006, 4, 1)), day_number(date(2026, 3, 1))
 RECENT = 28  # days
 SEVENTY_FIVE = 75 * 365 + 19  # days; 18 or 19 of them are leap days
 UNION = "elderly_union"
+OLDEST = day_number(date(2027, 1, 1)) - SEVENTY_FIVE  # nobody born earlier is anywhere else
 RATIO = {UNION: "010", "welfare": "000"}  # 一部負担金割合; everybody else 030
 MUTUALS = ("national_mutual", "local_mutual", "private_school")
 
@@ -141,14 +142,13 @@ def _with_days(frame: pl.DataFrame, insurer: SampleInsurer, as_of: date) -> pl.D
     today = day_number(as_of)
     recent = today - draws.below("recent", persons, RECENT)
     entry = FIRST_DAY + draws.below("entry", persons, LAST_DAY - FIRST_DAY)
+    born, spread = frame["born"].to_numpy(), draws.below("aged", persons, 20 * YEAR)
     if insurer.kind == UNION:
-        frame = _aged(frame, entry - SEVENTY_FIVE - draws.below("aged", persons, 20 * YEAR))
-    born = frame["born"].to_numpy()
-    entry = np.maximum(entry, born)
-    if not (insurer.welfare or insurer.kind == UNION):  # until 後期高齢者医療 takes them in
-        entry = np.minimum(entry, born + SEVENTY_FIVE - 2)
+        frame = _reborn(frame, np.minimum(born, entry - SEVENTY_FIVE - spread))
+    elif not insurer.welfare:
+        frame = _reborn(frame, np.where(born < OLDEST, OLDEST + spread, born))
     again = (frame["process_type_code"] == RE_ENTRY).to_numpy()
-    entry = np.where(again, np.maximum(recent, born), entry)
+    entry = np.maximum(np.where(again, recent, entry), frame["born"].to_numpy())
     end = np.maximum(recent, entry + 1)
     return frame.with_columns(
         qualification_date=day_text(entry),
@@ -160,9 +160,8 @@ def _with_days(frame: pl.DataFrame, insurer: SampleInsurer, as_of: date) -> pl.D
     )
 
 
-def _aged(frame: pl.DataFrame, latest: Ints) -> pl.DataFrame:
-    """The persons of 後期高齢者医療, born early enough; what is not known of a birth stays so."""
-    born = np.minimum(frame["born"].to_numpy(), latest)
+def _reborn(frame: pl.DataFrame, born: Ints) -> pl.DataFrame:
+    """Persons of an age that fits the insurer; what is not known of a birth stays so."""
     given, days = pl.col("birth_date"), pl.lit(day_text(born))
     text = (
         pl.when(given.str.ends_with("0000"))
