@@ -17,9 +17,11 @@ from koukan.engine.asof import insurers_on
 from koukan.engine.centre import Centre
 from koukan.engine.lookup import links_of
 from koukan.engine.nights import groups_until
+from koukan.engine.people import people_of
 from koukan.errors import UsageError
-from koukan.flows.registration import HISTORY, QUALIFICATION
+from koukan.flows.registration import HISTORY, PARTITION, QUALIFICATION, ROSTER
 from koukan.rules import spells as rule
+from koukan.rules.persons import People
 from koukan.rules.register import NONE
 
 LOOKED_UP = 15  # persons that are asked for one by one
@@ -30,6 +32,7 @@ Difference = tuple[str, tuple[str, ...], object, object]  # what, numbers, kouka
 def differences(trial: Trial, draw: random.Random) -> Iterator[Difference]:
     """As known now, and at the end of every night."""
     with trial.site.opened() as centre:
+        yield from _waiting(centre, trial)
         for night, state in trial.states.items():
             yield from _of_night(centre, state, night, draw)
         yield from _of_night(centre, trial.states[trial.nights[-1]], None, draw)
@@ -43,11 +46,12 @@ def _of_night(
     if not numbers:
         return
     groups = None if night is None else groups_until(centre, night)
-    found = links_of(centre, np.array([int(number) for number in numbers], np.int64))
-    shown = dict(zip(numbers, found.tolist(), strict=True))
+    people = people_of(centre, groups)
+    raw = links_of(centre, np.array([int(number) for number in numbers], np.int64))
+    shown = dict(zip(numbers, people.canonical(raw).tolist(), strict=True))
     when = night or "now"
     yield from _persons(shown, state, when)
-    told = _spells(centre, groups)
+    told = _spells(centre, people, groups)
     for link in told.keys() - set(shown.values()):
         yield f"nobody's {when}", (), told[link], []
     for number in numbers:
@@ -74,14 +78,16 @@ def _persons(shown: Mapping[str, int], state: State, when: str) -> Iterator[Diff
             yield f"person {when}", (number,), here[link], there[state.person[number]]
 
 
-def _spells(centre: Centre, groups: Collection[int] | None) -> dict[int, list[Spell]]:
+def _spells(
+    centre: Centre, people: People, groups: Collection[int] | None
+) -> dict[int, list[Spell]]:
     """Everybody's, from all events at once."""
     table = centre.snapshot(HISTORY)
     events = table.read(table.files(section=QUALIFICATION), section=QUALIFICATION)
     if groups is not None:
         events = events.filter(pl.col("group_number").is_in(list(groups)))
     found: dict[int, list[Spell]] = defaultdict(list)
-    told = rule.spells(events)
+    told = rule.spells(people.attribute(events))
     columns = ("link_number", "insurer_code", *_SPELL)
     for link, *spell in told.select(columns).iter_rows():
         found[link].append(Spell(*spell))
@@ -153,3 +159,24 @@ def _asked(
         wanted = {insurer: (spell.begin, spell.end) for insurer, spell in had.items()}
         if found[question] != wanted:
             yield f"asked {night} {day}", (number,), found[question], wanted
+
+
+def _waiting(centre: Centre, trial: Trial) -> Iterator[Difference]:
+    """Whose 被保険者枝番 has no number yet."""
+    people = people_of(centre)
+    table = centre.snapshot(PARTITION)
+    found = set()
+    for insurer in trial.registry.kinds:
+        rows = table.read(table.files(insurer=insurer, section=ROSTER), section=ROSTER)
+        members = rows["member_id"].to_numpy()
+        links = rows["link_number"].fill_null(NONE).to_numpy()
+        insurers = np.full(len(members), int(insurer))
+        holds = ~people.left(insurers, members, links)
+        current = people.current(insurers, members)
+        numbered = set(current[holds & (links != NONE)].tolist())
+        everybody = set(current[holds].tolist())
+        found |= {(insurer, f"{member:010d}") for member in everybody - numbered}
+    named = trial.names
+    wanted = {(member[0], named.get(member, str(member))) for member in trial.registry.waiting()}
+    if found != wanted:
+        yield "waiting", (), found - wanted, wanted - found
