@@ -199,9 +199,12 @@ def summary(made: Result, rounds: list[dict[str, Result]]) -> Result:
         "records_per_s": round(rows / seconds),
         "cpu_s": round(middle(koukan, "cpu_s"), 3),
         "floor_cpu_s": round(middle(floor, "cpu_s"), 3),
-        "steps": {
-            step: round(median(each["steps"][step] for each in koukan), 3)
-            for step in koukan[0]["steps"]
+        **{
+            name: {
+                step: round(median(each[name][step] for each in koukan), 3)
+                for step in koukan[0][name]
+            }
+            for name in ("steps", "steps_cpu_s")
         },
         "rows": rows,
         **{name: koukan[0][name] for name in COUNTS[1:]},
@@ -236,9 +239,9 @@ def show(found: Result) -> None:
         print(f"{name:10}{seconds:>10.2f}{cpu:>10.2f}{memory:>8,}{share:>10.2f}")
     for name, peer in found["peers"].items():
         print(f"{name}: {peer['checked_s']:.2f} s of these to check, the rest to write")
-    print(f"\n{'step':12}{'seconds':>8}")
+    print(f"\n{'step':12}{'seconds':>8}{'CPU s':>8}")
     for step, seconds in found["steps"].items():
-        print(f"{step:12}{seconds:>8.2f}")
+        print(f"{step:12}{seconds:>8.2f}{found['steps_cpu_s'][step]:>8.2f}")
     counts = ", ".join(f"{name} {found[name]:,}" for name in COUNTS[1:])
     print(f"\n{counts}; {found['records_per_s']:,} records a second")
     print(

@@ -48,21 +48,23 @@ MANY = 0.05  # of the lines: with more that are bad the site's own limits refuse
 
 
 class Boundaries:
-    """The observer: when each step began and how long it went on."""
+    """The observer: when each step began, how long it went on, and what it took of the CPU."""
 
     def __init__(self, steps: tuple[str, ...]) -> None:
         self.seconds = dict.fromkeys(steps, 0.0)
-        self._step, self._since = "", 0.0
+        self.cpu_s = dict.fromkeys(steps, 0.0)
+        self._step, self._since, self._used = "", 0.0, 0.0
 
     def __call__(self, event: str, *, step: str = "", **_: object) -> None:
         if event == "entered":
             self.close(step)
 
     def close(self, following: str = "") -> None:
-        now = time.perf_counter()
+        now, used = time.perf_counter(), time.process_time()
         if self._step:
             self.seconds[self._step] += now - self._since
-        self._step, self._since = following, now
+            self.cpu_s[self._step] += used - self._used
+        self._step, self._since, self._used = following, now, used
 
 
 def main() -> None:
@@ -78,7 +80,13 @@ def main() -> None:
     boundaries.close()
     cost = meter.stop()
     measuring.say(
-        {**cost, "version": koukan.__version__, "steps": boundaries.seconds, **outcome(centre)}
+        {
+            **cost,
+            "version": koukan.__version__,
+            "steps": boundaries.seconds,
+            "steps_cpu_s": boundaries.cpu_s,
+            **outcome(centre),
+        }
     )
     centre.close()
 

@@ -59,6 +59,7 @@ def main() -> None:
             **cost,
             "version": koukan.__version__,
             "steps": boundaries.seconds,
+            "steps_cpu_s": boundaries.cpu_s,
             "lines": written,
             "fsyncs": counted[0],
             **outcome(centre),

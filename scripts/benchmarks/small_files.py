@@ -81,7 +81,10 @@ def summary(files: int, found: Result) -> Result:
         "koukan_s": round(found["seconds"], 3),
         "cpu_s": round(found["cpu_s"], 3),
         "peak_rss_mib": round(found["rss_mib"]),
-        "steps": {step: round(seconds, 3) for step, seconds in found["steps"].items()},
+        **{
+            name: {step: round(seconds, 3) for step, seconds in found[name].items()}
+            for name in ("steps", "steps_cpu_s")
+        },
         **{name: found[name] for name in ("lines", "accepted", "groups", "data_files", "fsyncs")},
         "versions": {"koukan": found["version"], "python": platform.python_version()}
         | {package: version(package) for package in PACKAGES},
@@ -95,9 +98,10 @@ def show(found: Result) -> None:
     print(f"{found['files_per_s']:,.0f} files a second: {found['koukan_s']:.2f} s", end="")
     print(f" ({found['cpu_s']:.2f} s of CPU), {found['peak_rss_mib']:,} MiB")
     print(f"{found['groups']} groups, {found['data_files']:,} data files, ", end="")
-    print(f"{found['fsyncs']:,} fsyncs\n\n{'step':12}{'seconds':>8}{'ms a file':>11}")
+    print(f"{found['fsyncs']:,} fsyncs\n\n{'step':12}{'seconds':>8}{'CPU s':>8}{'ms a file':>11}")
     for step, seconds in found["steps"].items():
-        print(f"{step:12}{seconds:>8.2f}{seconds / found['files'] * 1000:>11.2f}")
+        print(f"{step:12}{seconds:>8.2f}{found['steps_cpu_s'][step]:>8.2f}", end="")
+        print(f"{seconds / found['files'] * 1000:>11.2f}")
     print("\n" + ", ".join(f"{name} {number}" for name, number in found["versions"].items()))
 
 

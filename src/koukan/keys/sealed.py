@@ -33,6 +33,7 @@ Content = bytes | bytearray | memoryview
 
 CHUNK = 1 << 20  # bytes of content
 _TAG = 16
+_SMALLEST = 1 << 14  # bytes of a buffer
 _MAGIC = b"KOUKAN\x00\x01"
 _SALT = 32
 _HEADER = len(_MAGIC) + _SALT
@@ -66,9 +67,11 @@ class SealedWriter(Secret):
         self._durable = durable
         self._replace = replace
         self._chunks = 0
-        self._pending = memoryview(bytearray(CHUNK))  # a chunk waits here until it may be the last
+        # A chunk waits here until it may be the last. No larger than what was written: first touch
+        # of two MiB would be most of the work of a small file.
+        self._pending = memoryview(bytearray())
         self._pending_length = 0
-        self._out = memoryview(bytearray(CHUNK + _TAG))
+        self._out = memoryview(bytearray())
         self._temporary, self._file = _temporary_file(path)
         try:
             self._file.write(_MAGIC + salt)
@@ -124,10 +127,16 @@ class SealedWriter(Secret):
 
     def _hold(self, view: memoryview) -> None:
         end = self._pending_length + len(view)
+        if end > len(self._pending):
+            larger = memoryview(bytearray(min(max(2 * end, _SMALLEST), CHUNK)))
+            larger[: self._pending_length] = self._pending[: self._pending_length]
+            self._pending = larger
         self._pending[self._pending_length : end] = view
         self._pending_length = end
 
     def _encrypt(self, content: memoryview, *, last: bool) -> None:
+        if len(self._out) < len(content) + _TAG:
+            self._out = memoryview(bytearray(len(content) + _TAG))
         out = self._out[: len(content) + _TAG]
         self._cipher.encrypt_into(_nonce(self._chunks, last), content, self._aad, out)
         while out:  # the system may take less than it was given; a full disk says so next time
@@ -204,7 +213,9 @@ class SealedReader(Secret):
         self.close()
 
     def _fill(self, target: memoryview, start: int) -> None:
-        scratch = memoryview(bytearray(CHUNK + _TAG))  # one each, so that threads can share us
+        # One each, so that threads can share us; what lies in the last chunk needs none.
+        inside = start < self._last_start
+        scratch = memoryview(bytearray(CHUNK + _TAG if inside else 0))
         done = 0
         while done < len(target):
             chunk, skip = divmod(start + done, CHUNK)
