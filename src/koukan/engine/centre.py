@@ -89,6 +89,7 @@ class Centre:
     observe: Callable[..., None] = ignore
     people: dict[tuple[Version, frozenset[int] | None], People] = field(default_factory=dict)
     _bundles: dict[str, Bundle] = field(default_factory=dict)
+    _rights: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def folder(self, *names: str) -> Path:
         return self.root.joinpath(*names)
@@ -208,6 +209,11 @@ class Centre:
 
     def rights_digest(self, sender: str, form: str) -> str:
         """Hash of what the sender may do with this format: same bytes, same rights, same answer."""
+        if (sender, form) not in self._rights:
+            self._rights[sender, form] = self._hash_rights(sender, form)
+        return self._rights[sender, form]
+
+    def _hash_rights(self, sender: str, form: str) -> str:
         whole = {
             "rights": [
                 right.model_dump(mode="json")

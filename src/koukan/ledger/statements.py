@@ -8,7 +8,18 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Delete, Select, Table, Update, bindparam, delete, insert, select, update
+from sqlalchemy import (
+    Delete,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from koukan.ledger import schema as s
@@ -31,6 +42,7 @@ def _gone(table: Table) -> Delete:
     return delete(table).where(table.c.reception == bindparam("reception"))
 
 
+RECEPTION, NEWEST = insert(s.receptions), select(func.max(s.receptions.c.number))
 COUNTS, COUNTS_GONE = insert(s.insurer_counts), _gone(s.insurer_counts)
 FINDINGS, FINDINGS_GONE = insert(s.finding_counts), _gone(s.finding_counts)
 _laying = upsert(s.laid_out)

@@ -36,6 +36,8 @@ from koukan.ledger.statements import (
     FINDINGS,
     FINDINGS_GONE,
     LAID_OUT,
+    NEWEST,
+    RECEPTION,
     change,
     like,
 )
@@ -235,10 +237,9 @@ class Ledger:
     def add_reception(self, values: Mapping[str, object]) -> int:
         """Number a new file; the number is given in the transaction that makes it known."""
         with self.begin() as connection:
-            newest = connection.execute(select(func.max(s.receptions.c.number))).scalar()
+            newest = connection.execute(NEWEST).scalar()
             number = int(newest or 0) + 1
-            row = {"state": "picked_up", **values, "number": number}
-            connection.execute(insert(s.receptions).values(row))
+            connection.execute(RECEPTION, {"state": "picked_up", **values, "number": number})
         return number
 
     def earlier(self, reception: Reception | None = None, **values: object) -> list[Reception]:

@@ -125,7 +125,7 @@ class Table:
         filled = [name for name in given if frame[name].null_count() < frame.height]
         size = encrypted.write(
             path,
-            frame.select(filled or given[:1]),
+            frame[filled or given[:1]],  # without a query: there are many small files
             self._file_key(key, partition, file),
             self._aad(version, partition, file),
             sync=False,
