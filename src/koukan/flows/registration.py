@@ -120,11 +120,10 @@ def history_frames(events: pl.DataFrame, buckets: int) -> Iterator[tuple[str, pl
     links = events["link_number"].to_numpy()
     order = ascending(links)  # they come in (reception, line) order
     bounds = np.searchsorted(bucket_of_link(links[order], buckets), np.arange(buckets + 1))
+    rows = events.drop("insurer").hstack([insurer_texts(events["insurer"])])
     for bucket, (start, stop) in enumerate(pairwise(bounds)):
         if stop > start:  # gathered bucket by bucket: no second copy of all rows
-            rows = events[order[int(start) : int(stop)]]
-            texts = insurer_texts(rows["insurer"])
-            yield bucket_label(bucket, buckets), rows.drop("insurer").with_columns(texts)
+            yield bucket_label(bucket, buckets), rows[order[int(start) : int(stop)]]
 
 
 def ascending(numbers: npt.NDArray[Number], *others: npt.NDArray[Number]) -> npt.NDArray[np.int64]:

@@ -46,15 +46,18 @@ def look(frame: pl.DataFrame, fields: Collection[Field], codes: Mapping[str, Cod
         if not _is_short(item, codes):
             continue
         column = frame[item.name]
-        found, right = _right(item, packed(column.drop_nulls()), codes)
-        wrong = _spread(~right, column, absent=item.required)
+        given = column.is_not_null().to_numpy() if column.null_count() else None
+        found, right = _right(item, packed(column if given is None else column.drop_nulls()), codes)
+        wrong = _spread(~right, given, absent=item.required)
         if np.count_nonzero(wrong) * DOUBTS > frame.height:
             continue
         names.append(item.name)
         doubtful |= wrong
         if item.type == "date":
-            spread = pl.Series(_spread(found.astype(np.int32), column, absent=0)).cast(pl.Date)
-            days[item.name] = spread.zip_with(column.is_not_null(), spread.clear(len(column)))
+            spread = pl.Series(_spread(found.astype(np.int32), given, absent=0)).cast(pl.Date)
+            if given is not None:
+                spread = spread.zip_with(pl.Series(given), spread.clear(len(column)))
+            days[item.name] = spread
     return Look(frozenset(names), doubtful, days)
 
 
@@ -109,11 +112,11 @@ def _calendar() -> tuple[Ints, Ints, Ints]:
 
 
 def _spread(
-    values: npt.NDArray[Value], column: pl.Series, *, absent: bool | int
+    values: npt.NDArray[Value], given: Mask | None, *, absent: bool | int
 ) -> npt.NDArray[Value]:
-    """By row of a column, what was found for those that are given."""
-    if len(values) == len(column):
+    """By row of a column, what was found for those that are given (None: all are)."""
+    if given is None:
         return values
-    whole = np.full(len(column), absent, values.dtype)
-    whole[column.is_not_null().to_numpy()] = values
+    whole = np.full(len(given), absent, values.dtype)
+    whole[given] = values
     return whole

@@ -7,7 +7,7 @@ for a group of files, and of what it says only column, check and row are kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 # What pandera otherwise loads with its first schema, in the middle of a task, while others wait.
 import pandera.backends.polars.builtin_checks
@@ -17,8 +17,8 @@ import polars as pl
 from pandera.api.polars.types import PolarsData
 from pandera.errors import SchemaErrors
 
-from koukan.formats.model import CodeList, Format, Record
-from koukan.rules.checks import Rule, rules_of
+from koukan.formats.model import Format, Record
+from koukan.rules.checks import Rule
 
 FINDINGS = pl.Schema({"row": pl.Int64, "field": pl.String, "code": pl.String})
 
@@ -33,9 +33,8 @@ def _check(rule: Rule) -> pa.Check:
     return pa.Check(passes, name=f"{rule.code} {rule.field}", ignore_na=False)
 
 
-def schema_of(form: Format, record: Record, codes: Mapping[str, CodeList]) -> pa.DataFrameSchema:
-    """All columns strings that may be absent, and every rule of the type as a check."""
-    rules = rules_of(form, record, codes)
+def schema_of(form: Format, record: Record, rules: Iterable[Rule]) -> pa.DataFrameSchema:
+    """All columns strings that may be absent, and rules of the type as checks."""
     single = [rule for rule in rules if rule.fails.meta.root_names()]
     own: dict[str, list[pa.Check]] = {item.name: [] for item in form.fields(record)}
     across: list[pa.Check] = []

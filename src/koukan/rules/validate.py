@@ -13,12 +13,11 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import pandera.polars as pa
 import polars as pl
 
 from koukan.formats.bundle import Bundle
 from koukan.formats.model import CodeList, Format, Record
-from koukan.rules.checks import as_date, fused, rules_of
+from koukan.rules.checks import Rule, as_date, fused, rules_of
 from koukan.rules.quick import look
 from koukan.rules.schema import FINDINGS, schema_of, validate_with_pandera
 
@@ -75,23 +74,37 @@ class Validator:
             flags[suspicious] = True
         # What the quick look left in doubt, the rules themselves settle: these rows, these fields.
         rows = np.flatnonzero(seen.doubtful)
-        again = frame[rows].select(*map(as_date, days), self._fused(fields.keys() - seen.names))
-        flags[rows] |= again[BAD].to_numpy()
-        settled = [checked[name].scatter(rows, again[name]) for name in days]
+        settled = []
+        if len(rows):
+            again = frame[rows].select(*map(as_date, days), self._fused(fields.keys() - seen.names))
+            flags[rows] |= again[BAD].to_numpy()
+            settled = [checked[name].scatter(rows, again[name]) for name in days]
         return checked.with_columns(*settled, pl.Series(BAD, flags))
 
     def _fused(self, known: Collection[str], *, clean: bool = True) -> pl.Expr:
-        return fused(self.form, self.record, self.codes, clean=clean, known=known).alias(BAD)
+        """Built once for what is known: a few ms, as often as there are chunks."""
+        key = frozenset(known), clean
+        if key not in self._expressions:
+            expression = fused(self.form, self.record, self.codes, clean=clean, known=known)
+            self._expressions[key] = expression.alias(BAD)
+        return self._expressions[key]
+
+    @cached_property
+    def _expressions(self) -> dict[tuple[frozenset[str], bool], pl.Expr]:
+        return {}
+
+    @cached_property
+    def _rules(self) -> list[Rule]:
+        return rules_of(self.form, self.record, self.codes)
 
     def undecodable(self, frame: pl.DataFrame) -> pl.Series:
         """By row of an all-string frame: whether a character in it cannot be read (R106)."""
-        rules = rules_of(self.form, self.record, self.codes)
-        fails = [rule.fails for rule in rules if rule.code == UNDECODABLE]
+        fails = [rule.fails for rule in self._rules if rule.code == UNDECODABLE]
         return frame.select(pl.any_horizontal(pl.repeat(False, pl.len()), *fails)).to_series()
 
     def details(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Findings (row, field, code) of all-string rows, by expressions: any number of rows."""
-        rules = rules_of(self.form, self.record, self.codes)
+        rules = self._rules
         flags = frame.select(rule.fails.alias(f"{number:03d}") for number, rule in enumerate(rules))
         parts = [
             pl.DataFrame({"row": flags[name].arg_true()}).select(
@@ -105,18 +118,28 @@ class Validator:
         return pl.concat([FINDINGS.to_frame(), *parts]).unique().sort("row", "field", "code")
 
     def details_with_pandera(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The same findings by the declared schema: for few rows."""
-        return validate_with_pandera(self.schema, frame)
+        """The same findings by the declared schema: for few rows.
 
-    @cached_property
-    def schema(self) -> pa.DataFrameSchema:
-        """The declared schema; costs some tens of milliseconds to build."""
-        return schema_of(self.form, self.record, self.codes)
+        pandera takes a millisecond for each check, of which a schema has a hundred. Those that no
+        row breaks, by one query over all of them, are not asked: they have nothing to say.
+        """
+        broken = frame.select(
+            rule.fails.any().alias(f"{number:03d}") for number, rule in enumerate(self._rules)
+        ).row(0)
+        asked = [
+            rule for rule, fails in zip(self._rules, broken, strict=True) if fails is not False
+        ]
+        return validate_with_pandera(schema_of(self.form, self.record, asked), frame)
+
+
+_compiled: dict[str, dict[str, Validator]] = {}  # by hash of the definition
 
 
 def validators(bundle: Bundle) -> dict[str, Validator]:
     """One for each record type, by section."""
-    return {
-        record.section: Validator(bundle.form, record, bundle.codes)
-        for record in bundle.form.records
-    }
+    if bundle.digest not in _compiled:
+        _compiled[bundle.digest] = {
+            record.section: Validator(bundle.form, record, bundle.codes)
+            for record in bundle.form.records
+        }
+    return _compiled[bundle.digest]

@@ -98,6 +98,7 @@ def test_expression_details_schema_and_plain_python_agree(
 ) -> None:
     form, check = catalogue.formats[name], validator(catalogue, section, name)
     record = form.section(section)
+    declared = schema_of(form, record, rules_of(form, record, catalogue.codes))
     draws = random.Random(section)
     seen: Counter[str] = Counter()
     for _ in range(60 if long else 4):
@@ -105,7 +106,10 @@ def test_expression_details_schema_and_plain_python_agree(
         frame = frame_of(form, record, rows)
         expected = wanted(form, record, rows, catalogue)
         assert_frame_equal(check.details(frame), expected)
+        assert_frame_equal(validate_with_pandera(declared, frame), expected)
         assert_frame_equal(check.details_with_pandera(frame), expected)
+        few = expected.filter(pl.col("row") < 3)  # of most rules nobody breaks any then
+        assert_frame_equal(check.details_with_pandera(frame[:3]), few)
         bad = check.check(frame, suspicious=None)[BAD]
         assert bad.dtype == pl.Boolean and bad.null_count() == 0
         assert bad.arg_true().to_list() == expected["row"].unique(maintain_order=True).to_list()
@@ -226,7 +230,8 @@ def test_columns_are_stored_as_days_where_they_are_days(catalogue: Catalogue, fo
 
 @pytest.fixture
 def schema(catalogue: Catalogue, form: Format) -> pa.DataFrameSchema:
-    return schema_of(form, form.section("basic"), catalogue.codes)
+    record = form.section("basic")
+    return schema_of(form, record, rules_of(form, record, catalogue.codes))
 
 
 @pytest.fixture
