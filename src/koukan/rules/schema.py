@@ -33,14 +33,23 @@ def _check(rule: Rule) -> pa.Check:
     return pa.Check(passes, name=f"{rule.code} {rule.field}", ignore_na=False)
 
 
-def schema_of(form: Format, record: Record, rules: Iterable[Rule]) -> pa.DataFrameSchema:
-    """All columns strings that may be absent, and rules of the type as checks."""
-    single = [rule for rule in rules if rule.fails.meta.root_names()]
-    own: dict[str, list[pa.Check]] = {item.name: [] for item in form.fields(record)}
+def schema_of(
+    form: Format, record: Record, rules: Iterable[Rule], *, whole: bool = True
+) -> pa.DataFrameSchema:
+    """Columns of strings that may be absent, and rules of the type as checks.
+
+    Args:
+        whole: all columns, else those that the rules look at.
+    """
+    looked_at = [(rule, set(rule.fails.meta.root_names())) for rule in rules]
+    needed = set().union(*(names for _, names in looked_at))
+    own: dict[str, list[pa.Check]] = {
+        item.name: [] for item in form.fields(record) if whole or item.name in needed
+    }
     across: list[pa.Check] = []
-    for rule in single:
-        only = set(rule.fails.meta.root_names()) == {rule.field}
-        (own[rule.field] if only else across).append(_check(rule))
+    for rule, names in looked_at:
+        if names:
+            (own[rule.field] if names == {rule.field} else across).append(_check(rule))
     columns = {
         name: pa.Column(pl.String, checks=checks, nullable=True) for name, checks in own.items()
     }
