@@ -22,7 +22,7 @@ from koukan.flows.registration import (
 )
 from koukan.rules.spells import spells
 
-TIMES = ("received_at", "requested_at")  # blanked
+TIMES = ("received_at", "requested_at", "rung_at")  # blanked
 FORMER = "former_insurer_code"
 
 

@@ -105,7 +105,7 @@ def test_every_kind_of_insurer_has_a_case_that_is_accepted(catalogue: Catalogue)
     for kind in catalogue.kinds:
         (case,) = [case for case in CASES if case.name == f"kind-{kind.replace('_', '-')}"]
         assert set(case.insurers.values()) == {kind}
-        assert "\n11,1,,,,,\n" in case.expected.read_text(encoding="utf-8")
+        assert "\n11,1,,,,,,0000" in case.expected.read_text(encoding="utf-8")
 
 
 def test_expected_files_hold_no_number_that_was_issued_or_given() -> None:
@@ -128,7 +128,8 @@ def test_the_offline_checker_says_of_a_file_what_its_results_say(
     """In the same words; but for what only the centre knows: its rights, order and history."""
     name, laid = golden.told[case.prefix].sent[0]
     acknowledgement, *others = results[case.prefix].split("\n== ")[1:]
-    refusal = re.search(r"^11,[0-9],([A-Z][0-9]{3}),.*,([0-9]*)$", acknowledgement, re.MULTILINE)
+    outcome = re.compile(r"^11,[0-9],([A-Z][0-9]{3}),.*,([0-9]*),[0-9]*$", re.MULTILINE)
+    refusal = outcome.search(acknowledgement)
     lines = re.findall(r"^21,(.*)$", others[0], re.MULTILINE) if others and not refusal else []
     told = {tuple(line.split(",")[number] for number in (0, 4, 5, 6, 7)) for line in lines}
     told = {one for one in told if one[1]}

@@ -244,6 +244,14 @@ def reception(settings: Settings, catalogue: Catalogue, found: Page) -> Iterator
     if found["original_erased"]:
         yield settings.text("reports.erased")
     yield ""
+    yield f"■ {settings.text('reports.ladder')}"
+    for rung in found["ladder"]:
+        state = settings.text(f"reports.rung_state.{rung['state']}")
+        name = settings.text(f"reports.rung.{rung['rung']}")
+        yield f"{name}  {state}  {rung['at'] or ''}".rstrip()
+    if found["expected_sequence"]:
+        yield settings.text("reports.expected_sequence", key=f"{found['expected_sequence']:06d}")
+    yield ""
     yield f"■ {settings.text('reports.steps')}"
     yield from packed(
         f"{settings.text(f'reports.step.{name}')}"

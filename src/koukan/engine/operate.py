@@ -74,6 +74,7 @@ def release(centre: Centre, number: int, reason: str, operator: str) -> Receptio
                 outcome=None,
                 code=None,
                 reason=reason,
+                admitted_at=centre.now(),
                 remarks=with_remark(reception.remarks, PASSED.get(reception.code or "")),
             )
     return centre.ledger.reception(number)
@@ -212,6 +213,8 @@ def reopen(centre: Centre, reception: Reception) -> None:
             group_number=None,  # the old group is committed, without any line of this file
             rights=rights,
             told=None,
+            admitted_at=None,
+            judged_at=None,
             remarks="",
             closed_at=None,
         )
@@ -251,4 +254,4 @@ def readmit(centre: Centre, number: int) -> None:
     ]
     if all(item.number == number or item.outcome == "refused" for item in others):
         with centre.ledger.begin() as transaction:
-            Ledger.set(transaction, number, state="admitted")
+            Ledger.set(transaction, number, state="admitted", admitted_at=centre.now())

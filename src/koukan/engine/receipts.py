@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from pathlib import PurePath
+from typing import NamedTuple
+
+from sqlalchemy import Connection
 
 from koukan.engine.centre import Centre
-from koukan.flows.results import PREFIXES, end_of_name
-from koukan.ledger import Reception
-from koukan.rules.acknowledge import COUNTS, Receipt
+from koukan.flows.results import ACKNOWLEDGEMENT, PREFIXES, end_of_name
+from koukan.ledger import Ledger, Reception
+from koukan.reports.ladder import ladder_of
+from koukan.rules.acknowledge import COUNTS, Receipt, acknowledgement
+from koukan.rules.ladder import Rung
 from koukan.sites.schedule import JST
 
 
@@ -22,8 +28,67 @@ def shown_time(moment: str) -> str:
     return f"{datetime.fromisoformat(moment).astimezone(JST):%Y-%m-%d %H:%M:%S}"
 
 
+class Laid(NamedTuple):
+    """A file as it is to lie in an outbox."""
+
+    kind: str
+    name: str
+    content: bytes
+    sha256: str
+
+
+def first_receipt(centre: Centre, reception: Reception) -> Laid:
+    """What a sender gets at once: that its file is here, and when more is known."""
+    receipt = Receipt(
+        number=reception.number,
+        file_name=reception.file_name,
+        received_at=local_time(reception.received_at),
+        outcome="open",
+        code=None,
+        line=0,
+        counts=(),
+        findings=(),
+        rungs=rungs_of(centre, reception, datetime.fromisoformat(reception.received_at)),
+    )
+    return acknowledged(centre, reception, receipt)
+
+
+def acknowledged(centre: Centre, reception: Reception, receipt: Receipt) -> Laid:
+    """The acknowledgement of a reception as a file."""
+    form = centre.catalogue.formats[ACKNOWLEDGEMENT]
+    content = acknowledgement(form, centre.catalogue.reasons, receipt)
+    name = outbound_name(ACKNOWLEDGEMENT, reception)
+    return Laid(ACKNOWLEDGEMENT, name, content, hashlib.sha256(content).hexdigest())
+
+
+def note_laid(transaction: Connection, reception: Reception, laid: Laid) -> None:
+    """Let the ledger know a file in an outbox; one of the same kind is replaced."""
+    Ledger.put_laid_out(
+        transaction,
+        {
+            "reception": reception.number,
+            "kind": laid.kind,
+            "sender": reception.sender,
+            "name": laid.name,
+            "sha256": laid.sha256,
+            "lines": laid.content.count(b"\n"),
+        },
+    )
+
+
+def rungs_of(centre: Centre, reception: Reception, moment: datetime) -> tuple[Rung, ...]:
+    return tuple(
+        rung._replace(at=rung.at and local_time(rung.at))
+        for rung in ladder_of(centre.jobs, reception, moment)
+    )
+
+
 def receipt_of(centre: Centre, reception: Reception) -> Receipt:
-    """From the ledger alone, so that it can be made again at any time."""
+    """From the ledger alone, so that it can be made again at any time.
+
+    It must know when its sender is told, and which number is expected then.
+    """
+    told_at = datetime.fromisoformat(reception.told_at or reception.received_at)
     refused = reception.outcome == "refused"
     counts = (
         ()
@@ -37,12 +102,14 @@ def receipt_of(centre: Centre, reception: Reception) -> Receipt:
         number=reception.number,
         file_name=reception.file_name,
         received_at=local_time(reception.received_at),
-        outcome=reception.outcome or "held",
+        outcome=reception.outcome or "open",
         code=reception.code,
         line=reception.line,
         counts=counts,
         findings=tuple(centre.ledger.findings(reception.number)),
         remarks=reception.remarks,
+        rungs=rungs_of(centre, reception, told_at),
+        expects=reception.expects,
     )
 
 

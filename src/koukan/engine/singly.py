@@ -151,7 +151,10 @@ def conclude(
             turn_away(centre, transaction, reception, refusal, centre.ledger.counts(number))
             continue
         Ledger.put_counts(transaction, number, counts.get(number, []))
-        told: dict[str, object] = {"remarks": remarks_of(reception, found)}
+        told: dict[str, object] = {
+            "remarks": remarks_of(reception, found),
+            "judged_at": centre.now(),
+        }
         if number in rendered:
             result = rendered[number]
             told |= {"result_sha256": result.sha256, "result_lines": result.lines}

@@ -44,10 +44,14 @@ receptions = Table(
     Column("group_number", Integer),
     Column("result_sha256", String),
     Column("result_lines", Integer),
-    Column("told", String),  # what the sender was told last: outcome and code
+    Column("told", String),  # what the sender was told last: outcome (or state) and code
+    Column("told_at", String),  # when that was, and
+    Column("expects", Integer),  # which number the sender's next file was to have then
+    Column("admitted_at", String),  # when it came to the rungs 形式 and
+    Column("judged_at", String),  # 明細; its first is received_at, its last closed_at
     Column("closed_at", String),  # when the outcome became final; retention counts from here
     Column("original_erased", Boolean, nullable=False, default=False),
-    Column("policy", String, nullable=False),  # hash of the policies that its files are judged by
+    Column("policy", String, nullable=False, default=""),  # hash of those it is judged by
     Column("remarks", String, nullable=False, default=""),  # codes of what was passed over
     Index("reception_state", "state"),
     Index("reception_outcome", "outcome"),

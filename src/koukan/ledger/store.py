@@ -75,10 +75,23 @@ class Reception:
     result_sha256: str | None
     result_lines: int | None
     told: str | None
+    told_at: str | None
+    expects: int | None
+    admitted_at: str | None
+    judged_at: str | None
     closed_at: str | None
     original_erased: bool
     policy: str
     remarks: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        """What its sender is to be told: how it ended, or how far it is."""
+        return f"{self.outcome or self.state} {self.code or ''}".strip()
+
+    @property
+    def is_told(self) -> bool:
+        return self.told == self.message
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from koukan.ledger import Reception
 from koukan.reports.identity import asked_by
+from koukan.reports.ladder import ladder_of
 from koukan.reports.source import Source, local
 from koukan.reports.summary import registering
 
@@ -47,6 +48,11 @@ def reception(source: Source, number: int) -> dict[str, Any]:
         "first": found.first,
         "group": found.group_number,
         "original_erased": found.original_erased,
+        "ladder": [
+            {"rung": rung.name, "state": rung.state, "at": rung.at and local(rung.at)}
+            for rung in ladder_of(source.jobs, found, source.clock())
+        ],
+        "expected_sequence": found.expects,
         "steps": steps(source, found),
         "registers": found.format in registering(source),
         "insurers": [vars(item) for item in source.ledger.counts(number)],
@@ -64,7 +70,7 @@ def reception(source: Source, number: int) -> dict[str, Any]:
 
 def steps(source: Source, found: Reception) -> dict[str, bool]:
     """Step -> done. A step that the outcome made needless is not listed."""
-    told = found.told == f"{found.outcome} {found.code or ''}".strip()
+    told = found.outcome is not None and found.is_told
     job = source.jobs.get(found.job)  # a site may have dropped it since
     grouped = [step for step in job.steps if step in TOGETHER] if job else ["validate"]
     every = (*REACHED["admitted"], *grouped, "acknowledge")

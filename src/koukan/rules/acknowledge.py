@@ -14,8 +14,11 @@ import polars as pl
 
 from koukan.codecs import render
 from koukan.formats.model import Format, Reason
+from koukan.rules.ladder import DONE, ENDED, HELD, NEEDLESS, PLANNED, RUNGS, Rung
 
-OUTCOME_CLASS = {"accepted": "1", "refused": "2", "duplicate": "3", "held": "4"}
+OUTCOME_CLASS = {"accepted": "1", "refused": "2", "duplicate": "3", "held": "4", "open": "5"}
+RUNG_CODE = {name: str(place) for place, name in enumerate(RUNGS, 1)}
+RUNG_STATE = {DONE: "1", PLANNED: "2", HELD: "3", ENDED: "4", NEEDLESS: "5"}
 COUNTS = ("received", "accepted", "rejected", "duplicate", "held")
 ACCEPTED, REJECTED, DUPLICATE = 1, 2, 3  # 処理結果区分
 SECTION = "line_result"
@@ -34,6 +37,8 @@ class Receipt:
     counts: tuple[tuple[str, Mapping[str, int]], ...]  # 保険者コード -> COUNTS
     findings: tuple[tuple[str, str, int], ...]  # 保険者コード, code, lines
     remarks: tuple[str, ...] = ()  # codes of what was passed over
+    rungs: tuple[Rung, ...] = ()  # times as in received_at
+    expects: int | None = None  # 送信通番 of the sender's next file of this format
 
     def control(self) -> dict[str, str]:
         return {
@@ -61,8 +66,17 @@ def acknowledgement(form: Format, reasons: Mapping[str, Reason], receipt: Receip
         "processing_result_text": sentence(reason, line=receipt.line) if reason else None,
         "action_text": reason.action if reason else None,
         "first_line_number": str(receipt.line) if receipt.line else None,
+        "expected_sequence": f"{receipt.expects:06d}" if receipt.expects else None,
     }
-    parts = [("outcome", [outcome])]
+    rungs: list[dict[str, str | None]] = [
+        {
+            "rung_code": RUNG_CODE[rung.name],
+            "rung_state": RUNG_STATE[rung.state],
+            "rung_at": rung.at,
+        }
+        for rung in receipt.rungs
+    ]
+    parts = [("outcome", [outcome]), ("rungs", rungs)]
     remarks: list[dict[str, str | None]] = [
         {
             "processing_result_code": code,

@@ -477,7 +477,7 @@ def test_a_changed_definition_or_code_list_has_another_digest(folder: Path) -> N
     for name, old, new in (
         (REG, "length = 50", "length = 51"),
         ("codes/sex.toml", '"3" = "', '"4" = "'),
-        ("codes/outcome.toml", '"4" = "', '"5" = "'),  # of another format
+        ("codes/outcome.toml", '"4" = "', '"6" = "'),  # of another format
     ):
         path = folder / name
         text = path.read_text(encoding="utf-8")

@@ -24,7 +24,11 @@ COMPOSED = ("cli.policy.", "exit.", "help.", "reports.outcome.", "reports.count.
 COMPOSED += ("reports.kind.", "reports.verdict.", "approvals.operation.", "approvals.subject.")
 COMPOSED += ("reports.identity.request.", "reports.identity.state.")
 COMPOSED += ("reports.identity.request_state.", "reports.identity.reason.", "reports.work.")
-COMPOSED += ("approvals.parameter.",)
+COMPOSED += (
+    "reports.rung.",
+    "reports.rung_state.",
+    "approvals.parameter.",
+)
 # A word of ours that is no key: names of files and modules.
 NO_KEYS = (".toml", ".py", ".json", ".lock", ".key", ".md")
 ERRORS = {

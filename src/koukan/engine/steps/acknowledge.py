@@ -6,24 +6,29 @@ out again at any time and are the same.
 
 from __future__ import annotations
 
-import hashlib
+from dataclasses import replace
 
 from koukan import durable
 from koukan.engine import originals
 from koukan.engine.centre import Centre
 from koukan.engine.lots import lots
-from koukan.engine.receipts import outbound_name, receipt_of
+from koukan.engine.receipts import Laid, acknowledged, note_laid, outbound_name, receipt_of
+from koukan.engine.steps.admit import following
 from koukan.engine.steps.erase import due
 from koukan.errors import SecretError
-from koukan.flows.results import ACKNOWLEDGEMENT, line_result
+from koukan.flows.results import line_result
 from koukan.ledger import Ledger, Reception
-from koukan.rules.acknowledge import acknowledgement
 from koukan.sites import Job
 
 
 def run(centre: Centre, job: Job) -> list[int]:
-    """Tell every sender what it has not been told yet; the receptions that were told."""
-    untold = [item for item in centre.ledger.untold() if item.outcome is not None]
+    """Tell every sender what it has not been told yet; the receptions that were told.
+
+    Files that are still under way are told of where they have come to.
+    """
+    untold = [
+        item for item in centre.ledger.untold() if item.outcome is not None or not item.is_told
+    ]
     if not untold:
         return []
     with centre.log.operation("acknowledge", job=job.name) as operation:
@@ -39,40 +44,31 @@ def run(centre: Centre, job: Job) -> list[int]:
     return [item.number for item in untold]
 
 
-def message_of(reception: Reception) -> str:
-    """What the sender is told, for the ledger: the outcome and its code."""
-    return f"{reception.outcome} {reception.code or ''}".strip()
-
-
 def tell(centre: Centre, reception: Reception) -> None:
-    """Lay out what belongs to one reception."""
+    """Lay out what belongs to one reception; told already, the same once more."""
+    if not reception.is_told:
+        expects = following(centre, reception) if reception.sequence else None
+        reception = replace(reception, told_at=centre.now(), expects=expects)
     outbox = centre.outbox(reception.sender)
-    form = centre.catalogue.formats[ACKNOWLEDGEMENT]
-    receipt = receipt_of(centre, reception)
-    content = acknowledgement(form, centre.catalogue.reasons, receipt)
-    files = [(ACKNOWLEDGEMENT, content, hashlib.sha256(content).hexdigest())]
+    files = [acknowledged(centre, reception, receipt_of(centre, reception))]
     result = result_of(centre, reception)
     if result is not None:
         kind = line_result(reception.format) or ""
-        files.append((kind, result, str(reception.result_sha256)))
-    for kind, body, digest in files:
         name = outbound_name(kind, reception)
-        outbox.put(name, body, digest)
+        files.append(Laid(kind, name, result, str(reception.result_sha256)))
+    for laid in files:
+        outbox.put(laid.name, laid.content, laid.sha256)
         with centre.ledger.begin() as transaction:
-            Ledger.put_laid_out(
-                transaction,
-                {
-                    "reception": reception.number,
-                    "kind": kind,
-                    "sender": reception.sender,
-                    "name": name,
-                    "sha256": digest,
-                    "lines": body.count(b"\n"),
-                },
-            )
+            note_laid(transaction, reception, laid)
         centre.observe("laid out", step="acknowledge")
     with centre.ledger.begin() as transaction:
-        Ledger.set(transaction, reception.number, told=message_of(reception))
+        Ledger.set(
+            transaction,
+            reception.number,
+            told=reception.message,
+            told_at=reception.told_at,
+            expects=reception.expects,
+        )
 
 
 def result_of(centre: Centre, reception: Reception) -> bytes | None:

@@ -41,10 +41,7 @@ def run(centre: Centre, job: Job) -> None:
 def admit(centre: Centre, sender: str, form: str, receptions: list[Reception]) -> int:
     """One sender's files of one format, ascending; the number admitted."""
     following = centre.ledger.next_sequence(sender, form)
-    repeated = {
-        duplicate.sequence
-        for duplicate in centre.ledger.earlier(sender=sender, format=form, outcome="duplicate")
-    }
+    repeated = repetitions(centre, sender, form)
     admitted = 0
     for reception in receptions:
         while following in repeated:
@@ -65,6 +62,7 @@ def admit(centre: Centre, sender: str, form: str, receptions: list[Reception]) -
                     outcome=None,
                     code=None,
                     remarks=remarks,
+                    admitted_at=centre.now(),
                 )
                 Ledger.put_sequence(transaction, sender, form, following)
             elif reception.code != code:
@@ -72,6 +70,21 @@ def admit(centre: Centre, sender: str, form: str, receptions: list[Reception]) -
                 Ledger.set(transaction, reception.number, outcome="held", code=code)
         centre.observe("admitted", step="admit")
     return admitted
+
+
+def repetitions(centre: Centre, sender: str, form: str) -> set[int]:
+    """Sequence numbers that duplicates have used up."""
+    found = centre.ledger.earlier(sender=sender, format=form, outcome="duplicate")
+    return {duplicate.sequence for duplicate in found}
+
+
+def following(centre: Centre, reception: Reception) -> int:
+    """The number that the next file of its sender and format is to have."""
+    found = centre.ledger.next_sequence(reception.sender, reception.format)
+    repeated = repetitions(centre, reception.sender, reception.format)
+    while found in repeated:
+        found += 1
+    return found
 
 
 def obstacle(centre: Centre, reception: Reception, following: int) -> str | None:

@@ -258,6 +258,7 @@ def note(centre: Centre, group: Group, outcome: Outcome, made: list[Written | Re
                 result_sha256=result.sha256,
                 result_lines=result.lines,
                 remarks=remarks_of(reception, outcome),
+                judged_at=centre.now(),
             )
         Ledger.set_group(transaction, group.number, "written")
 

@@ -254,7 +254,7 @@ def over(centre: Centre) -> list[Reception]:
 
 def needless(reception: Reception, known: Collection[int]) -> bool:
     """A copy of a file of questions, or a file that could ask nothing: nobody waits for it."""
-    if reception.format not in identity.QUESTIONS or reception.told is None:
+    if reception.format not in identity.QUESTIONS or not reception.is_told:
         return False
     nothing = reception.outcome == "accepted" and reception.number not in known
     return nothing or reception.outcome == "duplicate"

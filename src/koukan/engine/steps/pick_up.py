@@ -1,9 +1,9 @@
 """pick up: files leave the inboxes for good only when our own sealed copy is durable.
 
 Two equal looks, then lot by lot in (sender, sequence, name) order: copy and hash each file in one
-pass into a sealed original, then a reception for each in the ledger, and only then out of the
-inbox. Killed in between, the next run finds the same names with the same bytes and makes no second
-reception.
+pass into a sealed original, then a reception for each in the ledger, its first receipt into its
+sender's outbox, and only then out of the inbox. Killed in between, the next run finds the same
+names with the same bytes and makes no second reception.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import NamedTuple
 from koukan import durable
 from koukan.engine import originals
 from koukan.engine.centre import Centre
-from koukan.engine.foreseen import Passing
 from koukan.engine.lots import lots
+from koukan.engine.receipts import Laid, first_receipt, note_laid
 from koukan.errors import IntegrityError, TransientError
-from koukan.exchange import Arrival, Inbox
+from koukan.exchange import Arrival, Inbox, Outbox
 from koukan.exchange.folder import safe_name
 from koukan.ledger import Ledger, Reception
 from koukan.sites import Job, Sender
@@ -90,15 +90,15 @@ def run(centre: Centre, job: Job) -> None:
     time.sleep(centre.site.limits.settle_seconds)
     still = set(look(centre, job)) & set(first)
     ordered = sorted(still, key=lambda item: item.order)
-    with centre.log.operation("pick_up", job=job.name) as operation, Threads(2) as helpers:
+    with centre.log.operation("pick_up", job=job.name) as operation, Threads(1) as hasher:
         taken = 0
         for lot in lots(ordered, lambda candidate: candidate.arrival.size):
-            taken += take(centre, job, lot, helpers)
+            taken += take(centre, job, lot, hasher)
             centre.observe("picked_up", step="pick_up", done=taken, total=len(still))
         operation.note(files=taken, kept=len(first) - taken)
 
 
-def take(centre: Centre, job: Job, candidates: Sequence[Candidate], helpers: Executor) -> int:
+def take(centre: Centre, job: Job, candidates: Sequence[Candidate], hasher: Executor) -> int:
     """A lot of files: sealed copies, receptions, out of the inbox; how many were taken."""
     lot = originals.new_lot()
     centre.ledger.note_lot(lot)
@@ -106,14 +106,19 @@ def take(centre: Centre, job: Job, candidates: Sequence[Candidate], helpers: Exe
     with durable.together():
         for place, candidate in enumerate(candidates):
             try:
-                copies.append(copy(centre, candidate, originals.name_in(lot, place), helpers))
+                copies.append(copy(centre, candidate, originals.name_in(lot, place), hasher))
             except TransientError:
                 continue  # its owner changed it under our eyes: the next run takes it
             centre.observe("sealed", step="pick_up")
+    receipts = []
     with centre.ledger.together():
         for made in copies:
-            receive(centre, job, made)
+            receipts += receive(centre, job, made)
     centre.observe("noted", step="pick_up")
+    with durable.together():
+        for outbox, laid in receipts:
+            outbox.put(laid.name, laid.content, laid.sha256)
+    centre.observe("receipts laid out", step="pick_up")
     taken = 0
     with durable.together():
         for made in copies:
@@ -125,40 +130,37 @@ def take(centre: Centre, job: Job, candidates: Sequence[Candidate], helpers: Exe
     return taken
 
 
-def copy(centre: Centre, candidate: Candidate, name: str, helpers: Executor) -> Copy:
-    """A file's sealed original, hashed on the way; and through the gate, if its format is known."""
+def copy(centre: Centre, candidate: Candidate, name: str, hasher: Executor) -> Copy:
+    """A file's sealed original, hashed on the way."""
     digest = hashlib.sha256()
     length = 0
 
-    def hashed(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    def passing() -> Iterator[bytes]:
         nonlocal length
-        for block in blocks:
+        for block in candidate.inbox.read(candidate.arrival):
             length += len(block)
             if len(block) < originals.BLOCK:
                 digest.update(block)
                 yield block
                 continue
-            hashing = helpers.submit(digest.update, block)
+            hashed = hasher.submit(digest.update, block)
             yield block  # it is sealed while it is hashed
-            hashing.result()
+            hashed.result()
 
     try:
-        blocks = hashed(candidate.inbox.read(candidate.arrival))
-        if candidate.form is None:
-            originals.seal_original(centre, name, blocks)
-        else:
-            bundle = centre.bundle(candidate.form)
-            passing = Passing(bundle.form, candidate.arrival.size, helpers)
-            originals.seal_original(centre, name, passing.seen(blocks))
-            centre.foreseen.note(name, bundle, passing.verdict())
+        originals.seal_original(centre, name, passing())
     except TransientError:
         centre.keyring.destroy("original", name)
         raise
     return Copy(candidate, name, digest.hexdigest(), length)
 
 
-def receive(centre: Centre, job: Job, copy: Copy) -> None:
-    """A reception for a copy, unless there is one of the same file."""
+def receive(centre: Centre, job: Job, copy: Copy) -> list[tuple[Outbox, Laid]]:
+    """A reception for a copy, unless there is one of the same file; its first receipt.
+
+    The receipt is laid out before the file leaves the inbox: killed in between, the next run finds
+    the file there and has it told anew.
+    """
     candidate = copy.candidate
     form = candidate.form or job.formats[0]
     again = same_file(centre, candidate, form, copy.sha256)
@@ -166,9 +168,10 @@ def receive(centre: Centre, job: Job, copy: Copy) -> None:
         originals.destroy(centre, copy.name)
         with centre.ledger.begin() as transaction:
             Ledger.set(transaction, again.number, told=None)  # lay the old receipt out again
-        return
+        return []
     unknown = {} if candidate.form else {"outcome": "refused", "code": "F101"}
-    centre.ledger.add_reception(
+    now = centre.now()
+    number = centre.ledger.add_reception(
         {
             "job": job.name,
             "format": form,
@@ -182,10 +185,17 @@ def receive(centre: Centre, job: Job, copy: Copy) -> None:
             "sha256": copy.sha256,
             "length": copy.length,
             "original": copy.name,
-            "received_at": centre.now(),
+            "received_at": now,
+            "told": "picked_up",
+            "told_at": now,
             **unknown,
         }
     )
+    reception = centre.ledger.reception(number)
+    laid = first_receipt(centre, reception)
+    with centre.ledger.begin() as transaction:
+        note_laid(transaction, reception, laid)
+    return [(centre.outbox(reception.sender), laid)]
 
 
 def same_file(centre: Centre, candidate: Candidate, form: str, digest: str) -> Reception | None:
