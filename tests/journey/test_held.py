@@ -71,7 +71,7 @@ def test_a_file_refused_by_a_person_is_told_so_and_frees_its_name(
     assert after.ledger.counts(number) == []
     form = after.catalogue.formats["acknowledgement"]
     (path,) = nights.answers_to(after.root, "kyokai", before.file_name, "AK")
-    (row,) = nights.records_of(path.read_bytes(), form)
+    row, *_ = nights.records_of(path.read_bytes(), form)
     assert row["processing_result_code"] == "F901"
     lay_missing(demo, after.root)
     again = demo.files["kyokai", before.file_name].replace(b"20260402", b"20260403", 1)

@@ -1,4 +1,4 @@
-"""`koukan package open`, for insurers; `list` and `key`, for those who run the centre."""
+"""`koukan package`: `open` and `receipt` for insurers, `list` and `key` for the centre."""
 
 from __future__ import annotations
 
@@ -77,6 +77,46 @@ def key(settings: Settings) -> int:
     return Exit.DONE
 
 
+@shape.command("receipt", json=True)
+@click.argument("packages", type=PATH, nargs=-1, required=True)
+@click.option("--sender", required=True, metavar="NAME")
+@click.option("--sequence", type=click.IntRange(1, 999_999), required=True, metavar="N")
+@click.option("--key", "key_file", type=PATH, required=True, metavar="PATH")
+@click.option("--signer", required=True, metavar="KEY|FILE")
+@click.option("--into", type=PATH, metavar="DIR")
+def receipt(
+    settings: Settings,
+    *,
+    packages: tuple[Path, ...],
+    sender: str,
+    sequence: int,
+    key_file: Path,
+    signer: str,
+    into: Path | None,
+) -> int:
+    """The file that confirms packages, each checked first: no site, no network."""
+    from datetime import UTC, datetime
+
+    from koukan.engine.confirming import write_receipt
+    from koukan.engine.packages import open_package
+    from koukan.flows import identity
+    from koukan.keys.package import load_package_identity
+    from koukan.sites.schedule import day_of
+
+    public, own = public_key(signer), load_package_identity(key_file)
+    opened = [open_package(path, own, public) for path in packages]
+    form = settings.catalogue().formats[identity.RECEIPT]
+    where = into or Path()
+    day = day_of(datetime.now(UTC))
+    path = write_receipt(where, form, opened, sender=sender, sequence=sequence, day=day)
+    if settings.json:
+        names = [file_name(item) for item in opened]
+        output.document("package_receipt", {"file": path.name, "packages": names})
+    else:
+        output.show(settings.text("cli.package_receipt", file=path.name, count=len(opened)))
+    return Exit.DONE
+
+
 def public_key(given: str) -> PublicKey:
     """A public key, or the one line of a file that holds it. Raises UsageError."""
     from koukan.keys.secret import read_small
@@ -140,6 +180,6 @@ def _print(settings: Settings, package: Path, opened: Opened, into: Path | None)
         output.tell(settings.text("cli.package_into", path=into.name))
 
 
-package = shape.family("package", list_, open_, key)
+package = shape.family("package", list_, open_, receipt, key)
 
 COMMANDS = {"package": package}
