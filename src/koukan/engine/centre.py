@@ -60,7 +60,7 @@ STEPS = (
     *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),
     "report",
     *("ask", "request", "send", "split", "package", "confirm", "deliver", "expire"),
-    "compact",
+    *("compact", "forget"),
 )
 SITE = "site.toml"
 FORMATS_WITH_TABLES = registration.FORMAT

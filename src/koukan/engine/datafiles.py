@@ -20,7 +20,7 @@ from koukan.tables.table import DataFile
 _NAME = re.compile(
     r"g(?P<group>\d{8})-\d{3}-(?P<part>\d{5})"
     r"(?:-d(?P<depth>\d{1,2})-r(?P<first>\d{8})-(?P<first_part>\d{5})-(?P<last>\d{8}))?"
-    r"\.k\d+\.parquet"
+    r"\.k(?P<key>\d+)\.parquet"
 )
 
 
@@ -39,13 +39,22 @@ def origin_of(file: DataFile) -> Origin:
     Raises:
         ValueError: it is none of the names above.
     """
-    match = _NAME.fullmatch(file.path.rpartition("/")[2])
-    if match is None:
-        raise ValueError("a data file has another name")
-    found = {name: int(text) for name, text in match.groupdict(default="-1").items()}
+    found = _numbers(file)
     if found["depth"] < 0:
         return Origin(found["group"], found["part"], found["group"], 0)
     return Origin(found["first"], found["first_part"], found["last"], found["depth"])
+
+
+def key_version(file: DataFile) -> int:
+    """Of the partition's key that it is under. Raises ValueError as `origin_of` does."""
+    return _numbers(file)["key"]
+
+
+def _numbers(file: DataFile) -> dict[str, int]:
+    match = _NAME.fullmatch(file.path.rpartition("/")[2])
+    if match is None:
+        raise ValueError("a data file has another name")
+    return {name: int(text) for name, text in match.groupdict(default="-1").items()}
 
 
 def in_time(files: Iterable[DataFile]) -> list[DataFile]:

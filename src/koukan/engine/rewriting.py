@@ -10,13 +10,14 @@ nothing has happened; killed after it, the rest is done before any other group i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Row
 
 from koukan import durable
 from koukan.engine.centre import Centre, held_version, version_of
+from koukan.engine.forgetting import conclude, destroy_keys
 from koukan.engine.leftovers import remove_files, remove_staged
 from koukan.ledger import Group, Ledger, rewritings
 from koukan.tables.table import DataFile
@@ -30,8 +31,17 @@ class Replaced(NamedTuple):
     go: tuple[DataFile, ...]
 
 
-def replace(centre: Centre, group: Group, parts: Sequence[Replaced]) -> None:
-    """Let files that were just written take the place of others."""
+def replace(
+    centre: Centre,
+    group: Group,
+    parts: Sequence[Replaced],
+    forgotten: Iterable[Mapping[str, object]] = (),
+) -> None:
+    """Let files that were just written take the place of others.
+
+    Args:
+        forgotten: counts of the rows that are in none of those that come.
+    """
     come = [row_of(part.table, file) for part in parts for file in part.come]
     go = [row_of(part.table, file) for part in parts for file in part.go]
     for row in go:
@@ -39,6 +49,7 @@ def replace(centre: Centre, group: Group, parts: Sequence[Replaced]) -> None:
     with centre.ledger.begin() as transaction:
         Ledger.put_group_files(transaction, group.number, come)
         rewritings.put_removals(transaction, group.number, go)
+        rewritings.put_forgotten(transaction, group.number, forgotten)
         Ledger.set_group(transaction, group.number, "written")
     centre.observe("written", step=group.format)
     finish(centre, centre.ledger.group(group.number))
@@ -59,16 +70,27 @@ def settle(centre: Centre) -> None:
 
 def finish(centre: Centre, group: Group) -> None:
     """From wherever it stands to its end; of what was not written yet, nothing is left."""
-    if group.state == "open":
-        remove_files(centre, group)
+    forgets = group.format == rewritings.FORGET and group.state != "open"
     if group.state == "written":
         remove_staged(centre)
         commit(centre, group)
-    if group.state != "open":
+    if group.state == "open":
+        remove_files(centre, group)
+    else:
+        if forgets:
+            destroy_keys(centre, group)
         unlink(centre, group)
+    if forgets:
+        conclude(centre, group)
+    else:
+        close(centre, group)
+    centre.observe("committed", step=group.format)
+
+
+def close(centre: Centre, group: Group) -> None:
+    """Nothing is left to do."""
     with centre.ledger.begin() as transaction:
         Ledger.set_group(transaction, group.number, "committed")
-    centre.observe("committed", step=group.format)
 
 
 def commit(centre: Centre, group: Group) -> None:

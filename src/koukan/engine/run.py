@@ -24,6 +24,7 @@ from koukan.engine.steps import (
     deliver,
     erase,
     expire,
+    forget,
     gate,
     link,
     package,
@@ -55,6 +56,7 @@ FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "erase": erase.run,
     "expire": expire.run,
     "compact": compact.run,
+    "forget": forget.run,
 }
 # Steps over groups of receptions: what follows `validate` depends on what the files are.
 CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame]], None]] = {

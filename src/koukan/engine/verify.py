@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from koukan import oplog
-from koukan.engine import artefacts, originals, vanishing, verify_identity
+from koukan.engine import artefacts, forgetting, originals, vanishing, verify_identity
 from koukan.engine.artefacts import Found, Look, Rows
 from koukan.engine.centre import Centre, version_of
 from koukan.engine.digest import parts_of
@@ -58,6 +58,7 @@ def verify_ledger(centre: Centre) -> list[Problem]:
         known = {reception.number for reception in receptions}
         problems += strangers(rows, known)
         problems += erased(centre, receptions)
+        problems += forgetting.problems(centre)
         problems += verify_identity.problems(centre)
         problems += log_problems(centre)
     return problems
@@ -94,10 +95,16 @@ def newest(centre: Centre, table: str) -> object:
 
 
 def table_rows(centre: Centre) -> tuple[list[Problem], dict[str, dict[int, By]]]:
-    """Rows by table, reception and insurer; a table that cannot be read through has none here."""
+    """Rows by table, reception and insurer, with those that signed records say were erased.
+
+    A table that cannot be read through has none here.
+    """
     problems, tables = [], {}
+    gone = forgetting.counted(centre)
     for name in sorted(centre.tables):
         counted: dict[int, By] = defaultdict(lambda: defaultdict(int))
+        for number, by in gone.get(name, {}).items():
+            counted[number].update(by)
         try:
             items = [Rows(name, part.files) for part in parts_of(centre, name)]
             for item, shares in zip(

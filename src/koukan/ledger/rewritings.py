@@ -47,6 +47,37 @@ def removals(ledger: Ledger, number: int) -> list[Row[Any]]:
     return ledger.read(query.order_by(table.name, table.path))
 
 
+def removed_hashes(ledger: Ledger, number: int) -> list[tuple[str, str, str]]:
+    """Table, path and SHA-256 of the files that a group takes away."""
+    gone, come = s.group_removals.c, s.group_files.c
+    same = (gone.name == come.name) & (gone.path == come.path)
+    query = select(come.name, come.path, come.sha256).where(same, gone.group_number == number)
+    return [(row.name, row.path, row.sha256) for row in ledger.read(query)]
+
+
+def put_forgotten(
+    connection: Connection, number: int, counts: Iterable[Mapping[str, object]]
+) -> None:
+    """Count the rows that a group takes away for good (what, reception, insurer, rows)."""
+    rows = [{"group_number": number, **values} for values in counts]
+    if rows:
+        connection.execute(insert(s.forgotten), rows)
+
+
+def forgotten(ledger: Ledger, number: int) -> list[Row[Any]]:
+    """The rows that a group takes away for good, by table, reception and insurer."""
+    table = s.forgotten.c
+    query = select(s.forgotten).where(table.group_number == number)
+    return ledger.read(query.order_by(table.what, table.reception, table.insurer))
+
+
+def forgetting(ledger: Ledger) -> list[int]:
+    """Groups that took rows away for good, and are at their end; ascending."""
+    table, rows = s.groups.c, s.forgotten.c.group_number
+    query = select(table.number).where(table.number.in_(select(rows)), table.state == "committed")
+    return [int(row[0]) for row in ledger.read(query.order_by(table.number))]
+
+
 def newest(ledger: Ledger) -> int:
     """The last group that took files away; 0 before the first."""
     table = s.groups.c

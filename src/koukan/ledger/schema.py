@@ -123,6 +123,16 @@ group_removals = Table(  # what a group takes away from the tables, see `ledger.
     Column("size", Integer, nullable=False),
 )
 
+forgotten = Table(  # rows that a group takes away for good, until its signed record has them
+    "forgotten",
+    metadata,
+    Column("group_number", Integer, primary_key=True),
+    Column("what", String, primary_key=True),  # table, or roster
+    Column("reception", Integer, primary_key=True),
+    Column("insurer", String, primary_key=True),  # empty in the vault
+    Column("rows", Integer, nullable=False),
+)
+
 table_versions = Table(
     "table_version",
     metadata,
@@ -190,8 +200,10 @@ laid_out = Table(
 erasures = Table(
     "erasure",
     metadata,
-    Column("what", String, primary_key=True),  # original, request, questions, package-<ordinal>
-    Column("number", Integer, primary_key=True),  # of the request, else of the reception
+    # original, request, questions, package-<ordinal>, members
+    Column("what", String, primary_key=True),
+    # of the request, of its kind (members), else of the reception
+    Column("number", Integer, primary_key=True),
     Column("erased_at", String, nullable=False),
     Column("record", String, nullable=False),  # signed JSON: counts and hashes of what was
 )

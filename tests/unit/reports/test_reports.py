@@ -60,6 +60,7 @@ class Place:
             "format": "member_registration",
             "definition": "d",
             "rights": "r",
+            "policy": "p",
             "sender": "kenpo-a",
             "door": "server_link",
             "file_name": f"MR_kenpo-a_{len(self.numbers) + 1:06d}.csv",
@@ -245,6 +246,7 @@ def test_a_job_that_failed_and_one_that_never_ran_are_told(place: Place) -> None
         **dict.fromkeys(TEN_MINUTELY, "2026-04-01 23:00"),
         "erase_expired": "2026-04-01 08:30",
         "report_errors": "2026-04-01 08:00",
+        "forget_persons": "2026-04-01 08:40",
         "compact_tables": "2026-04-01 09:00",
     }
 
@@ -259,6 +261,7 @@ def test_a_time_before_the_site_was_there_is_not_missed(place: Place) -> None:
         **dict.fromkeys(TEN_MINUTELY, True),
         "erase_expired": False,
         "report_errors": False,
+        "forget_persons": False,
         "compact_tables": False,
     }
 
@@ -283,6 +286,7 @@ def all_ran(place: Place) -> None:
     daily = {
         "report_errors": "2026-03-31T23:00+00:00",
         "erase_expired": "2026-03-31T23:30+00:00",
+        "forget_persons": "2026-03-31T23:40+00:00",
         "compact_tables": "2026-04-01T00:00+00:00",
     }
     for job, due in daily.items():

@@ -292,3 +292,10 @@ def finish(centre: Centre, group: Group) -> None:
     centre.observe("committed", step="commit")
     stage_of(centre, group.number, group.attempt).drop()
     centre.observe("stages dropped", step="commit")
+
+
+def finish_written(centre: Centre) -> None:
+    """Before anything else is done with the tables: their versions must be the ledger's."""
+    for group in centre.ledger.open_groups():
+        if group.state == "written":
+            finish(centre, group)

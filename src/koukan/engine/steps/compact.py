@@ -39,9 +39,7 @@ class Merge(NamedTuple):
 
 def run(centre: Centre, job: Job) -> None:
     """Table by table, each in a group of its own, so that a run that is killed has done some."""
-    for group in centre.ledger.open_groups():  # whose files are to be merged with the others
-        if group.state == "written":
-            commit.finish(centre, group)
+    commit.finish_written(centre)
     for name in sorted(centre.tables):
         compact(centre, job, name)
 
