@@ -24,6 +24,8 @@ class Event(NamedTuple):
     group_number: int
     reception: int
     line_number: int
+    process_type_code: str = "1"
+    former_insurer_code: str | None = None
 
 
 class Spell(NamedTuple):
@@ -40,6 +42,8 @@ SCHEMA = {
     "group_number": pl.Int64,
     "reception": pl.Int64,
     "line_number": pl.Int64,
+    "process_type_code": pl.String,
+    "former_insurer_code": pl.String,
 }
 
 
@@ -56,13 +60,19 @@ def life(draw: random.Random, link: int) -> list[Event]:
         insurer = draw.choice(INSURERS)
         group = draw.randint(1, 4)
         reception = 10 * draw.randint(1, 4) + group
-        events.append(Event(link, insurer, day(begin), end, group, reception, 2 + number))
+        process = draw.choice("1234567" if draw.random() < 0.4 else "34")
+        others = [code for code in INSURERS if code != insurer]
+        former = draw.choice(others) if process == "3" and draw.random() < 0.3 else None
+        place = group, reception, 2 + number
+        events.append(Event(link, insurer, day(begin), end, *place, process, former))
     draw.shuffle(events)
     return events
 
 
 def frame(events: Iterable[Event]) -> pl.DataFrame:
-    return pl.DataFrame(list(events), schema=SCHEMA, orient="row")
+    """As the table has them; who has no 枝番 of an insurer here is called by the link."""
+    found = pl.DataFrame(list(events), schema=SCHEMA, orient="row")
+    return found.with_columns(member_id="link_number")
 
 
 # --- the oracle: one person, one event after another
@@ -72,7 +82,17 @@ def told(events: Iterable[Event]) -> dict[tuple[str, date], Event]:
     """The event that counts for each spell of one person."""
     found: dict[tuple[str, date], Event] = {}
     for event in sorted(events, key=lambda one: (one.group_number, one.reception, one.line_number)):
-        found[event.insurer_code, event.qualification_date] = event
+        key = event.insurer_code, event.qualification_date
+        if event.process_type_code == "5":  # 訂正: what its insurer said in earlier files is gone
+            for other, earlier in list(found.items()):
+                if other[0] == event.insurer_code and earlier[4:6] < event[4:6]:
+                    del found[other]
+        if event.process_type_code in "67":  # 取消, 管理終了
+            found.pop(key, None)
+            continue
+        if event.former_insurer_code is not None:
+            found.pop((event.former_insurer_code, event.qualification_date), None)
+        found[key] = event
     return found
 
 

@@ -1,8 +1,8 @@
-"""Statements of insurers about persons: rows of `person_links`, by hand."""
+"""Statements of insurers about persons: rows of `person_links` by hand, and their slow meaning."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import polars as pl
@@ -12,6 +12,7 @@ from koukan.engine.centre import Centre, held_version, version_of
 from koukan.flows.registration import LINKS, PERSON_LINKS
 from koukan.ledger import Ledger
 from koukan.rules.persons import JOINED, PARTED, RENUMBERED, WITHDRAWN
+from koukan.rules.register import NONE
 
 X, Y = 6_139_999, 1_010_016
 Row = dict[str, Any]
@@ -54,7 +55,94 @@ def withdrawn(member: int, at: int, *, insurer: int = X) -> Row:
 
 def rank_of(link: int) -> int:
     """Links are issued in another order than their numbers have."""
-    return link * 7919 % 10_007
+    return link * 982_451_653 % 1_000_000_007
+
+
+class Twin:
+    """What the statements come to, statement by statement."""
+
+    def __init__(self, rows: Iterable[Row], groups: Collection[int] | None = None) -> None:
+        self.rows = sorted(
+            (row for row in rows if groups is None or row["group_number"] in groups), key=place
+        )
+        self.edges: dict[int, set[int]] = {}
+        self.asked: dict[tuple[str, int], tuple[tuple[int, int], int | None]] = {}
+        for row in self.of(JOINED):
+            if self.word(who(row))[0] <= place(row):
+                for one, other in ((0, 1), (1, 0)):
+                    ends = (row["link_number"], row["survivor"])
+                    self.edges.setdefault(ends[one], set()).add(ends[other])
+
+    def of(self, act: str) -> list[Row]:
+        return [row for row in self.rows if row["act"] == act]
+
+    def next_of(self, member: tuple[str, int]) -> Row | None:
+        found = [row for row in self.of(RENUMBERED) if who(row) == member]
+        return found[-1] if found else None
+
+    def word(self, member: tuple[str, int]) -> tuple[tuple[int, int], int | None]:
+        """The last parting that counts for a member: place and survivor."""
+        if member not in self.asked:
+            found: tuple[tuple[int, int], int | None] = (0, 0), None
+            for row in self.of(PARTED):
+                if who(row) == member:
+                    found = place(row), row["survivor"]
+            following = self.next_of(member)
+            if following is not None:
+                later = self.word((member[0], following["successor"]))
+                if later[0] > max(place(following), found[0]):
+                    found = later
+            self.asked[member] = found
+        return self.asked[member]
+
+    def current(self, member: tuple[str, int]) -> int:
+        following = self.next_of(member)
+        if following is None:
+            return member[1]
+        return self.current((member[0], following["successor"]))
+
+    def gone(self, member: tuple[str, int]) -> bool:
+        if any(who(row) == member for row in self.of(WITHDRAWN)):
+            return True
+        following = self.next_of(member)
+        return following is not None and self.gone((member[0], following["successor"]))
+
+    def together(self, link: int) -> set[int]:
+        found, ahead = {link}, [link]
+        while ahead:
+            for other in self.edges.get(ahead.pop(), ()):
+                if other not in found:
+                    found.add(other)
+                    ahead.append(other)
+        return found
+
+    def asked_members(self) -> set[tuple[str, int]]:
+        return {who(row) for row in self.rows}
+
+    def person(self, link: int) -> int:
+        return min(self.together(link), key=rank_of)
+
+    def owner(self, member: tuple[str, int], link: int) -> int | None:
+        """Whose an event is."""
+        if self.gone(member):
+            return None
+        return self.person(self.word(member)[1] or link)
+
+    def raw_links(self, link: int) -> set[int]:
+        person = self.person(link)
+        found = self.together(link)
+        for row in self.of(PARTED):
+            if self.person(self.word(who(row))[1] or NONE) == person:
+                found.add(row["link_number"])
+        return found
+
+
+def who(row: Row) -> tuple[str, int]:
+    return row["insurer_code"], row["member_id"]
+
+
+def place(row: Row) -> tuple[int, int]:
+    return row["group_number"], row["reception"]
 
 
 def say(centre: Centre, rows: Iterable[Row], *, group: int) -> None:

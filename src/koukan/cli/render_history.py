@@ -29,6 +29,7 @@ CHANGES = {
     "history.head.ended": "ended",
     "history.head.reopened": "reopened",
     "history.head.moved": "moved",
+    "history.head.voided": "voided",
 }
 
 

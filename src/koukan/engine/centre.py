@@ -87,7 +87,9 @@ class Centre:
     keyring: Keyring
     clock: Callable[[], datetime] = utc_now
     observe: Callable[..., None] = ignore
-    people: dict[tuple[Version, frozenset[int] | None], People] = field(default_factory=dict)
+    people: dict[tuple[TableVersion | None, frozenset[int] | None], People] = field(
+        default_factory=dict
+    )
     _bundles: dict[str, Bundle] = field(default_factory=dict)
     _rights: dict[tuple[str, str], str] = field(default_factory=dict)
 

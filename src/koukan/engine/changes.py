@@ -3,6 +3,7 @@
 A span is what was known at the end of its last night and not yet at the end of the night before its
 first: (`since`, `until`]. Files without rows of its groups are not opened for counting events;
 to tell what became of spells, the buckets' earlier events of the persons concerned are looked up.
+Persons of several 紐付番号 have events in several buckets and are looked at last, together.
 """
 
 from __future__ import annotations
@@ -11,23 +12,28 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from koukan.engine.asof import ASKED, events_of
+from koukan.engine.asof import BY_PERSON, events_of, files_of
 from koukan.engine.centre import Centre
 from koukan.engine.datafiles import in_time, may_hold
 from koukan.engine.nights import groups_until
+from koukan.engine.people import people_of
 from koukan.engine.reading import steady, undisturbed
 from koukan.errors import UsageError
 from koukan.flows.registration import HISTORY, INCIDENTAL, PARTITION, QUALIFICATION
+from koukan.rules.persons import People
+from koukan.rules.register import Ints
 from koukan.rules.spells import CHANGES, changed, spells
 from koukan.tables import encrypted
-from koukan.tables.definition import BUCKET, SECTION
+from koukan.tables.definition import BUCKET, SECTION, bucket_label, bucket_of_link
 from koukan.tables.table import DataFile
 
 BY = ("insurer_code", "section", "process_type_code")
 _INSURER = re.compile(r"[0-9]{8}")
-PERSONS = ("insurer_code", "link_number")
+MEMBER = ["insurer_code", "member_id"]
 
 
 class Span(NamedTuple):
@@ -35,6 +41,10 @@ class Span(NamedTuple):
 
     before: frozenset[int]
     brought: frozenset[int]
+
+    @property
+    def groups(self) -> frozenset[int]:
+        return self.before | self.brought
 
 
 class Share(NamedTuple):
@@ -45,12 +55,21 @@ class Share(NamedTuple):
     qualification: tuple[DataFile, ...]
 
 
+class Gathering(NamedTuple):
+    """One bucket: events of 加入者資格情報 of persons who have others elsewhere."""
+
+    files: tuple[DataFile, ...]
+    links: Ints
+    groups: frozenset[int]
+
+
 class Counted(NamedTuple):
     """Of one bucket, or of all."""
 
     events: pl.DataFrame  # BY, events
     persons: pl.DataFrame  # insurer_code, persons
     spells: pl.DataFrame  # insurer_code, CHANGES
+    scattered: pl.DataFrame  # MEMBER, link_number: whose persons are not counted yet
 
 
 def span_of(centre: Centre, since: str, until: str) -> Span:
@@ -90,7 +109,7 @@ def changes(
     """
     with centre.log.operation("history_changes", **_where(insurer)) as operation:
         span = span_of(centre, since, until)
-        found = summed(list(centre.workers.map(count, shares(centre, span))))
+        found = summed(centre, span, list(centre.workers.map(count, shares(centre, span))))
         page = list(_page(found, insurer))
         operation.note(rows=sum(_total(item) for item in page))
     return page
@@ -110,16 +129,17 @@ def changed_events(
     logged = centre.log.operation("history_changes", **_where(insurer))
     with logged as operation, undisturbed(centre):
         span, rows = span_of(centre, since, until), 0
-        table = centre.tables[PARTITION]
+        table, people = centre.tables[PARTITION], people_of(centre, span.groups)
         files = in_time(_with_rows_of(span, centre.snapshot(PARTITION).files(insurer=insurer)))
         for section in centre.tables[HISTORY].definition.sections:
             for file in files:
                 if file.partition[SECTION] == section:
                     chosen = table.open_file(file).filter(_brought(span))
                     found = encrypted.collect(chosen, path=table.folder / file.path)
+                    found = people.attribute(found.with_columns(insurer_code=pl.lit(insurer)))
                     rows += found.height
                     ordered = found.sort("group_number", "reception", "line_number")
-                    yield section, ordered.drop("link_number", *INCIDENTAL)
+                    yield section, ordered.drop("link_number", "insurer_code", *INCIDENTAL)
         operation.note(rows=rows)
 
 
@@ -150,17 +170,34 @@ def _brought(span: Span) -> pl.Expr:
 def count(centre: Centre, share: Share) -> Counted:
     """Task: one bucket's counts."""
     table = centre.tables[HISTORY]
+    columns = [*MEMBER, "link_number", "process_type_code"]
     parts = []
     for file in share.files:
-        chosen = (
-            table.open_file(file).filter(_brought(share.span)).select(*PERSONS, "process_type_code")
-        )
+        chosen = table.open_file(file).filter(_brought(share.span)).select(columns)
         rows = encrypted.collect(chosen, path=table.folder / file.path)
         parts.append(rows.with_columns(section=pl.lit(file.partition[SECTION])))
     events = pl.concat(parts)
-    persons = events.unique(PERSONS).group_by("insurer_code").len("persons")
-    counts = events.group_by(BY).len("events")
-    return Counted(counts, persons, _spells_changed(centre, share, events))
+    people = people_of(centre, share.span.groups)
+    apart = events.filter(pl.Series(_apart(people, events)))
+    here = events
+    if apart.height:  # with all that lies under these 紐付番号
+        here = events.join(apart, on="link_number", how="anti")
+        apart = events.join(apart, on="link_number", how="semi")
+    return Counted(
+        events.group_by(BY).agg(pl.len().alias("events")),
+        here.unique(MEMBER).group_by("insurer_code").agg(pl.len().alias("persons")),
+        _spells_changed(centre, share, here),
+        apart.select(*MEMBER, "link_number").unique(),
+    )
+
+
+def _apart(people: People, events: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    """Events of persons or members of whom insurers said more than their lines do."""
+    if people.trivial:
+        return np.zeros(events.height, np.bool_)
+    insurers = events["insurer_code"].cast(pl.Int32).to_numpy()
+    spoken_of = people.spoken_of(insurers, events["member_id"].to_numpy())
+    return spoken_of | people.scattered(events["link_number"].to_numpy())
 
 
 def _spells_changed(centre: Centre, share: Share, events: pl.DataFrame) -> pl.DataFrame:
@@ -169,22 +206,65 @@ def _spells_changed(centre: Centre, share: Share, events: pl.DataFrame) -> pl.Da
     if qualified.is_empty():
         return pl.DataFrame(schema={"insurer_code": pl.String, **dict.fromkeys(CHANGES, pl.Int64)})
     links = qualified["link_number"].unique().to_numpy()
-    groups = share.span.before | share.span.brought
-    every = events_of(centre, share.qualification, links, ASKED, groups)
-    earlier = pl.col("group_number").is_in(list(share.span.before))
-    return changed(spells(every.filter(earlier)), spells(every))
+    every = events_of(centre, share.qualification, links, BY_PERSON, share.span.groups)
+    return _compared(centre, share.span, every)
 
 
-def summed(parts: list[Counted]) -> Counted:
-    """All buckets together; a person is in one bucket only."""
+def _compared(centre: Centre, span: Span, events: pl.DataFrame) -> pl.DataFrame:
+    """Spells before the span against those after it; persons as they were known at either time."""
+    after = people_of(centre, span.groups)
+    earlier = events.filter(pl.col("group_number").is_in(list(span.before)))
+    states = (people_of(centre, span.before), earlier), (after, events)
+    return changed(*(_current(after, spells(people.attribute(rows))) for people, rows in states))
+
+
+def _current(people: People, rows: pl.DataFrame) -> pl.DataFrame:
+    """Members under the 被保険者枝番 that they go on as."""
+    if people.trivial:
+        return rows
+    insurers = rows["insurer_code"].cast(pl.Int32).to_numpy()
+    return rows.with_columns(
+        member_id=pl.Series(people.current(insurers, rows["member_id"].to_numpy()), dtype=pl.Int64)
+    )
+
+
+def gather(centre: Centre, item: Gathering) -> pl.DataFrame:
+    """Task: one bucket's events."""
+    return events_of(centre, item.files, item.links, BY_PERSON, item.groups)
+
+
+def _gathered(centre: Centre, span: Span, members: pl.DataFrame) -> pl.DataFrame:
+    """All events of 加入者資格情報 of the persons of these members, from every bucket."""
+    people, buckets = people_of(centre, span.groups), centre.site.buckets
+    links = members["link_number"].to_numpy()
+    owners = people.attribute(members)["link_number"].to_numpy()
+    wanted = np.unique(people.raw_links(np.unique(np.concatenate([links, owners])))[1])
+    at = bucket_of_link(wanted, buckets)
+    files = files_of(centre, QUALIFICATION)
+    items = [
+        Gathering(tuple(files[label]), wanted[at == bucket], span.groups)
+        for bucket in np.unique(at).tolist()
+        if (label := bucket_label(bucket, buckets)) in files
+    ]
+    return pl.concat(centre.workers.map(gather, items))
+
+
+def summed(centre: Centre, span: Span, parts: list[Counted]) -> Counted:
+    """All buckets together, and those persons who are in several of them."""
     if not parts:
         none = pl.DataFrame()
-        return Counted(none, none, none)
-    events, persons, told = (pl.concat(column) for column in zip(*parts, strict=True))
+        return Counted(none, none, none, none)
+    events, persons, told, scattered = (pl.concat(column) for column in zip(*parts, strict=True))
+    if scattered.height:
+        several = _current(people_of(centre, span.groups), scattered).unique(MEMBER)
+        more = several.group_by("insurer_code").agg(pl.len().alias("persons"))
+        persons = pl.concat([persons, more])
+        told = pl.concat([told, _compared(centre, span, _gathered(centre, span, scattered))])
     return Counted(
         events.group_by(BY).agg(pl.col("events").sum()).sort(BY),
         persons.group_by("insurer_code").agg(pl.col("persons").sum()),
         told.group_by("insurer_code").agg(pl.col(CHANGES).sum()),
+        scattered,
     )
 
 
@@ -197,7 +277,9 @@ def _page(found: Counted, insurer: str | None) -> Iterator[dict[str, Any]]:
     for code, number in found.persons.iter_rows():
         items[code]["persons"] = number
     told = {code: dict(zip(CHANGES, row, strict=True)) for code, *row in found.spells.iter_rows()}
-    for code, item in items.items():
+    for code in told:  # whose persons went on at another insurer, without a line of its own
+        items.setdefault(code, {"insurer": code, "persons": 0, "events": {}, "spells": {}})
+    for code, item in sorted(items.items()):
         item["spells"] = told.get(code, dict.fromkeys(CHANGES, 0))
         if insurer in (None, code):
             yield item

@@ -6,15 +6,17 @@ Of many persons and days at once, see `engine/asof.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
 import polars as pl
 
 from koukan.engine.centre import Centre
 from koukan.engine.nights import groups_until
+from koukan.engine.people import people_of
 from koukan.engine.reading import steady
 from koukan.errors import UsageError
 from koukan.flows.registration import (
@@ -28,6 +30,8 @@ from koukan.flows.registration import (
 )
 from koukan.oplog import Operation
 from koukan.rules import spells as rule
+from koukan.rules.persons import People
+from koukan.rules.register import NONE
 from koukan.tables.definition import BUCKET, SECTION, bucket_label, bucket_of_link
 
 _INSURER = re.compile(r"[0-9]{8}")
@@ -70,7 +74,7 @@ def look_up(
 
 @steady
 def events(centre: Centre, who: Who, *, known: str | None = None) -> dict[str, pl.DataFrame]:
-    """The history of a person.
+    """The history of a person, under whichever 個人番号 and 被保険者枝番 it was told.
 
     Args:
         known: a night (YYYY-MM-DD): only what was committed when it was over. None: everything.
@@ -80,11 +84,17 @@ def events(centre: Centre, who: Who, *, known: str | None = None) -> dict[str, p
         紐付番号. A section without events is an empty frame; a 紐付番号 that nobody has, has none.
 
     Raises:
-        UsageError: the insurer has no such 被保険者枝番, or one of the three is not written so.
+        UsageError: the insurer has no such 被保険者枝番 any more, or its person has no 個人番号
+            yet, or one of the three is not written so.
     """
-    with _looking(centre, who) as (link, operation):
-        groups = None if known is None else groups_until(centre, known)
-        found = events_of(centre, link, groups)
+    with _looking(centre, who, known) as (person, operation):
+        sections = centre.tables[HISTORY].definition.sections
+        found = {
+            section: section_of(centre, person, section)
+            .sort("reception", "line_number")
+            .drop(_INNER)
+            for section in sections
+        }
         operation.note(rows=sum(frame.height for frame in found.values()))
     return found
 
@@ -105,18 +115,25 @@ def spells(
     Raises:
         UsageError: see `events`.
     """
-    with _looking(centre, who) as (link, operation):
-        groups = None if known is None else groups_until(centre, known)
-        found = rule.spells(section_of(centre, link, QUALIFICATION, groups))
+    with _looking(centre, who, known) as (person, operation):
+        found = rule.spells(section_of(centre, person, QUALIFICATION))
         if on is not None:
             found = found.filter(rule.covers(pl.lit(on)))
         operation.note(rows=found.height)
     return found.sort("qualification_date", "insurer_code").select(TOLD)
 
 
+class Person(NamedTuple):
+    """Whom a look-up is about, and what is known of persons when it asks."""
+
+    link: int  # the shown 紐付番号
+    people: People
+    groups: Collection[int] | None  # whose events count; None: all
+
+
 @contextmanager
-def _looking(centre: Centre, who: Who) -> Iterator[tuple[int, Operation]]:
-    """The person's 紐付番号; that somebody looks is logged, with the insurer and nothing else.
+def _looking(centre: Centre, who: Who, known: str | None) -> Iterator[tuple[Person, Operation]]:
+    """The person; that somebody looks is logged, with the insurer and nothing else.
 
     What was typed may be another number than it should be: it is never repeated.
     """
@@ -124,49 +141,71 @@ def _looking(centre: Centre, who: Who) -> Iterator[tuple[int, Operation]]:
         if not _LINK.fullmatch(who.link_number):
             raise UsageError("history.link_form")
         with centre.log.operation("history") as operation:
-            yield int(who.link_number), operation
+            people, groups = _knowing(centre, known)
+            link = people.canonical(np.array([int(who.link_number)]))[0]
+            yield Person(int(link), people, groups), operation
         return
     if not _INSURER.fullmatch(who.insurer) or not _MEMBER.fullmatch(who.member_id):
         raise UsageError("history.form")
     with centre.log.operation("history", insurer=who.insurer) as operation:
-        yield link_of(centre, who.insurer, int(who.member_id)), operation
+        people, groups = _knowing(centre, known)
+        link = link_of(centre, people, who.insurer, int(who.member_id), groups)
+        yield Person(link, people, groups), operation
 
 
-def link_of(centre: Centre, insurer: str, member_id: int) -> int:
-    """The 紐付番号 in the insurer's roster."""
+def _knowing(centre: Centre, known: str | None) -> tuple[People, Collection[int] | None]:
+    groups = None if known is None else groups_until(centre, known)
+    return people_of(centre, groups), groups
+
+
+def link_of(
+    centre: Centre, people: People, insurer: str, member: int, groups: Collection[int] | None
+) -> int:
+    """The shown 紐付番号 of a 被保険者枝番, or of the one that it goes on as.
+
+    Raises:
+        UsageError: see `events`.
+    """
+    who = np.array([int(insurer)]), np.array([member])
+    current = int(people.current(*who)[0])
+    rows = roster_rows(centre, insurer, sorted({member, current}))
+    if not (rows["member_id"] == member).any():
+        raise UsageError("history.unknown", insurer=insurer)
+    if people.left(*who, np.array([NONE]))[0]:
+        raise UsageError("history.withdrawn", insurer=insurer)
+    linked = rows.filter(pl.col("link_number").is_not_null())
+    if linked.is_empty():
+        raise UsageError("history.waiting", insurer=insurer)
+    told = rows["group_number"].unique() if groups is None else list(groups)
+    # What is known by then counts before the rest, the one that goes on before the other.
+    known, goes_on = pl.col("group_number").is_in(told), pl.col("member_id") == current
+    order = (known, goes_on, "group_number", "reception")
+    last = linked.sort(*order).tail(1).with_columns(insurer_code=pl.lit(insurer))
+    return int(people.attribute(last)["link_number"][0])
+
+
+def roster_rows(centre: Centre, insurer: str, members: Sequence[int]) -> pl.DataFrame:
+    """All that an insurer's roster says of these 被保険者枝番."""
     roster = centre.snapshot(PARTITION)
     files = roster.files(insurer=insurer, section=ROSTER)
-    mine = pl.col("member_id") == member_id
-    found = roster.read(files, ["link_number"], section=ROSTER, where=mine)
-    if found.is_empty():
-        raise UsageError("history.unknown", insurer=insurer)
-    return int(found["link_number"][0])
+    mine = pl.col("member_id").is_in(list(members))
+    return roster.read(files, section=ROSTER, where=mine)
 
 
-def events_of(
-    centre: Centre, link: int, groups: Collection[int] | None = None
-) -> dict[str, pl.DataFrame]:
-    """All events of one 紐付番号 by section; only the files of its bucket are opened.
+def section_of(centre: Centre, person: Person, section: str) -> pl.DataFrame:
+    """One section's events of a person, with all their columns.
 
-    Args:
-        groups: whose events count. None: all.
+    Only the files of the buckets of its 紐付番号 are opened.
     """
-    found = {}
-    for section in centre.tables[HISTORY].definition.sections:
-        rows = section_of(centre, link, section, groups)
-        found[section] = rows.sort("reception", "line_number").drop(_INNER)
-    return found
-
-
-def section_of(
-    centre: Centre, link: int, section: str, groups: Collection[int] | None = None
-) -> pl.DataFrame:
-    """One section's events of one 紐付番号, with all their columns."""
-    history = centre.snapshot(HISTORY)
-    buckets = centre.site.buckets
-    bucket = bucket_label(bucket_of_link(link, buckets), buckets)
-    wanted = pl.col("link_number") == link
-    if groups is not None:
-        wanted &= pl.col("group_number").is_in(list(groups))
-    files = history.files(**{BUCKET: bucket, SECTION: section})
-    return history.read(files, section=section, where=wanted)
+    history, buckets = centre.snapshot(HISTORY), centre.site.buckets
+    _, links = person.people.raw_links(np.array([person.link]))
+    wanted = pl.col("link_number").is_in(links.tolist())
+    if person.groups is not None:
+        wanted &= pl.col("group_number").is_in(list(person.groups))
+    files = [
+        file
+        for bucket in np.unique(bucket_of_link(links, buckets)).tolist()
+        for file in history.files(**{BUCKET: bucket_label(bucket, buckets), SECTION: section})
+    ]
+    found = person.people.attribute(history.read(files, section=section, where=wanted))
+    return found.filter(pl.col("link_number") == person.link)

@@ -16,10 +16,11 @@ KEPT = 8  # newest version and nights that are asked about; for more, all are wo
 
 def people_of(centre: Centre, groups: Collection[int] | None = None) -> People:
     """Persons as the statements of these groups make them. None: of all."""
-    table = centre.snapshot(PERSON_LINKS)
-    key = table.version, None if groups is None else frozenset(groups)
+    version = centre.ledger.table_versions().get(PERSON_LINKS)
+    key = version, None if groups is None else frozenset(groups)
     found = centre.people.get(key)
     if found is None:
+        table = centre.snapshot(PERSON_LINKS)
         if len(centre.people) >= KEPT:
             centre.people.clear()
         found = centre.people[key] = People.of(table.read(table.files()), groups)

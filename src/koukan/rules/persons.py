@@ -33,6 +33,7 @@ MEMBERS = 10**10  # 被保険者枝番 have ten digits: with the eight of the in
 class People:
     """What the statements come to."""
 
+    groups: tuple[int, ...]  # whose statements these are, ascending
     links: Ints  # raw links that statements join to others, ascending
     shown: Ints  # the person of each: its raw link that was issued first
     members: Ints  # of whom any other statement tells: insurer and 被保険者枝番, ascending
@@ -61,6 +62,7 @@ class People:
         chains = _Chains.of(members, renumbered, parted, np.isin(members, told[-1])).followed()
         links, shown = _components(_active(joined, members, chains.place))
         return cls(
+            groups=tuple(rows["group_number"].unique().sort()),
             links=links,
             shown=shown,
             members=members,
@@ -103,6 +105,17 @@ class People:
         found = np.concatenate([alone[1], raw[many]])
         order = np.lexsort((found, index))
         return index[order], found[order]
+
+    def scattered(self, links: Ints) -> Mask:
+        """Raw links whose person's events may lie under others, too, or came there from others."""
+        if not len(self.cluster[0]):
+            return np.zeros(len(links), np.bool_)
+        both = np.concatenate(self.cluster)
+        return np.asarray(np.isin(links, both), np.bool_)
+
+    def spoken_of(self, insurers: Small, members: Ints) -> Mask:
+        """Members that were parted, renumbered or withdrawn, or that others go on as."""
+        return self._at(insurers, members)[1]
 
     def attribute(self, events: pl.DataFrame) -> pl.DataFrame:
         """Events with the shown 紐付番号 of whose they are; those of withdrawn members are gone.

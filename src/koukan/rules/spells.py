@@ -3,8 +3,10 @@
 A spell is named by its person, its insurer and its 資格取得年月日 (the key that the format declares
 for these lines). An event tells a spell whole, so of all events of one spell the one that was
 committed last counts, and the others are superseded: the higher group, in it the later reception,
-in it the later line. 資格取得年月日 is the first day that is covered, 資格喪失年月日 the first one
-that no longer is; without it a spell goes on.
+in it the later line. A 訂正 replaces all that its insurer said of the person before. There is no
+spell where the last word is 取消 or 管理終了, or that the person goes on at another insurer
+(保険者コード（変更後）); told once more later, it lives again. 資格取得年月日 is the first day
+that is covered, 資格喪失年月日 the first one that no longer is; without it a spell goes on.
 
 Nothing is inferred. A new spell ends no other, neither another insurer's nor the insurer's own:
 what overlaps was told so, and is shown so. An insurer that mends a 資格取得年月日 tells another
@@ -18,21 +20,58 @@ import polars as pl
 KEY = ("link_number", "insurer_code", "qualification_date")
 ORDER = ("group_number", "reception", "line_number")  # in which events were committed
 END = "disqualification_date"
+PROCESS, FORMER = "process_type_code", "former_insurer_code"
+WORD = (*KEY, END, *ORDER, PROCESS, FORMER)  # what decides
+MEMBER = ("insurer_code", "member_id", "qualification_date")  # a spell, as its insurer names it
+CORRECTION, CANCELLATION, WITHDRAWAL = "5", "6", "7"
 ANSWER = ("question", "insurer_code", "qualification_date", END)
-CHANGES = ("begun", "ended", "reopened", "moved")
+CHANGES = ("begun", "ended", "reopened", "moved", "voided")
 
 
 def spells(events: pl.DataFrame) -> pl.DataFrame:
     """One row for each spell: the event that counts.
 
     Args:
-        events: of 加入者資格情報, in any order: KEY, ORDER, `disqualification_date`; any others.
+        events: of 加入者資格情報, in any order, by person (`rules.persons`): WORD; any others.
 
     Returns:
         the columns of `events`, sorted by KEY.
     """
-    last = events.sort(ORDER).unique(KEY, keep="last", maintain_order=True)
-    return last.sort(KEY)
+    counting = _corrected(_with_moves(events))
+    last = counting.sort(ORDER).unique(KEY, keep="last", maintain_order=True)
+    return last.filter(~pl.col(PROCESS).is_in([CANCELLATION, WITHDRAWAL])).sort(KEY)
+
+
+def _with_moves(events: pl.DataFrame) -> pl.DataFrame:
+    """Who goes on at another insurer has left the former one as if it had cancelled."""
+    if events[FORMER].null_count() == events.height:
+        return events
+    moved = events.filter(pl.col(FORMER).is_not_null())
+    left = moved.with_columns(
+        pl.col(FORMER).alias("insurer_code"),
+        pl.lit(CANCELLATION).alias(PROCESS),
+        pl.lit(None, pl.String).alias(FORMER),
+    )
+    return pl.concat([events, left])
+
+
+def _corrected(events: pl.DataFrame) -> pl.DataFrame:
+    """Without what insurers said of a person before the file with their last 訂正."""
+    corrections = events.filter(pl.col(PROCESS) == CORRECTION)
+    if corrections.is_empty():
+        return events
+    by, place = list(KEY[:2]), ["corrected_by", "corrected_in"]
+    last = (
+        corrections.sort(ORDER)
+        .unique(by, keep="last", maintain_order=True)
+        .select(*by, *(pl.col(one).alias(other) for one, other in zip(ORDER, place, strict=False)))
+    )
+    group, reception = (pl.col(name) for name in place)
+    before = (pl.col("group_number") < group) | (
+        (pl.col("group_number") == group) & (pl.col("reception") < reception)
+    )
+    found = events.join(last, on=by, how="left")
+    return found.filter(group.is_null() | ~before).drop(place)
 
 
 def on_days(found: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
@@ -66,22 +105,33 @@ def covers(day: pl.Expr) -> pl.Expr:
 def changed(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
     """What became of spells between two states of knowledge, by insurer.
 
+    A spell is here what its insurer calls it: persons that became one, or were parted, have the
+    spells that they had.
+
     Args:
-        before, after: spells of the same persons; what is in `before` is in `after`, too.
+        before, after: spells of the same members: MEMBER and `disqualification_date`, the
+            被保険者枝番 as it is known now. Of equal ones the last counts.
 
     Returns:
         `insurer_code` and CHANGES, sorted, for insurers with any: spells not known before, ended
-        (known or new, an end that was not there), reopened (an end is gone), moved (another end).
+        (known or new, an end that was not there), reopened (an end is gone), moved (another end),
+        voided (there no more).
     """
-    earlier = before.select(*KEY, pl.col(END).alias("was"), known=pl.lit(True))
-    both = after.select(*KEY, END).join(earlier, on=KEY, how="left")
-    here, there = pl.col(END).is_not_null(), pl.col("was").is_not_null()
-    told = both.select(
+    earlier, later = (
+        one.select(*MEMBER, END).unique(MEMBER, keep="last", maintain_order=True)
+        for one in (before, after)
+    )
+    was = earlier.rename({END: "was"}).with_columns(known=pl.lit(True))
+    now = later.with_columns(told=pl.lit(True))
+    both = now.join(was, on=MEMBER, how="full", coalesce=True)
+    here, there, stays = (pl.col(name).is_not_null() for name in (END, "was", "told"))
+    found = both.select(
         "insurer_code",
         begun=pl.col("known").is_null(),
         ended=here & ~there,
-        reopened=there & ~here,
+        reopened=stays & there & ~here,
         moved=here & there & (pl.col(END) != pl.col("was")),
+        voided=~stays,
     )
-    sums = told.group_by("insurer_code").agg(pl.col(CHANGES).sum().cast(pl.Int64))
+    sums = found.group_by("insurer_code").agg(pl.col(CHANGES).sum().cast(pl.Int64))
     return sums.filter(pl.sum_horizontal(CHANGES) > 0).sort("insurer_code")

@@ -36,7 +36,7 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 def item(insurer: str, persons: int, events: dict[str, int], **told: int) -> dict[str, Any]:
-    spells = dict.fromkeys(("begun", "ended", "reopened", "moved"), 0) | told
+    spells = dict.fromkeys(("begun", "ended", "reopened", "moved", "voided"), 0) | told
     return {
         "insurer": insurer,
         "persons": persons,

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from statements import Row, X, Y, frame, joined, parted, rank_of, renumbered, withdrawn
+from statements import (
+    Row,
+    Twin,
+    X,
+    Y,
+    frame,
+    joined,
+    parted,
+    rank_of,
+    renumbered,
+    who,
+    withdrawn,
+)
 
 from koukan.rules.persons import JOINED, PARTED, RENUMBERED, WITHDRAWN, People
 from koukan.rules.register import NONE
@@ -17,90 +29,6 @@ from koukan.rules.register import NONE
 
 def ints(*numbers: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.array(numbers, np.int64)
-
-
-class Twin:
-    """What the statements come to, statement by statement."""
-
-    def __init__(self, rows: Iterable[Row], groups: Collection[int] | None = None) -> None:
-        self.rows = sorted(
-            (row for row in rows if groups is None or row["group_number"] in groups), key=place
-        )
-        self.edges: dict[int, set[int]] = {}
-        self.asked: dict[tuple[str, int], tuple[tuple[int, int], int | None]] = {}
-        for row in self.of(JOINED):
-            if self.word(who(row))[0] <= place(row):
-                for one, other in ((0, 1), (1, 0)):
-                    ends = (row["link_number"], row["survivor"])
-                    self.edges.setdefault(ends[one], set()).add(ends[other])
-
-    def of(self, act: str) -> list[Row]:
-        return [row for row in self.rows if row["act"] == act]
-
-    def next_of(self, member: tuple[str, int]) -> Row | None:
-        found = [row for row in self.of(RENUMBERED) if who(row) == member]
-        return found[-1] if found else None
-
-    def word(self, member: tuple[str, int]) -> tuple[tuple[int, int], int | None]:
-        """The last parting that counts for a member: place and survivor."""
-        if member not in self.asked:
-            found: tuple[tuple[int, int], int | None] = (0, 0), None
-            for row in self.of(PARTED):
-                if who(row) == member:
-                    found = place(row), row["survivor"]
-            following = self.next_of(member)
-            if following is not None:
-                later = self.word((member[0], following["successor"]))
-                if later[0] > max(place(following), found[0]):
-                    found = later
-            self.asked[member] = found
-        return self.asked[member]
-
-    def current(self, member: tuple[str, int]) -> int:
-        following = self.next_of(member)
-        if following is None:
-            return member[1]
-        return self.current((member[0], following["successor"]))
-
-    def gone(self, member: tuple[str, int]) -> bool:
-        if any(who(row) == member for row in self.of(WITHDRAWN)):
-            return True
-        following = self.next_of(member)
-        return following is not None and self.gone((member[0], following["successor"]))
-
-    def together(self, link: int) -> set[int]:
-        found, ahead = {link}, [link]
-        while ahead:
-            for other in self.edges.get(ahead.pop(), ()):
-                if other not in found:
-                    found.add(other)
-                    ahead.append(other)
-        return found
-
-    def person(self, link: int) -> int:
-        return min(self.together(link), key=rank_of)
-
-    def owner(self, member: tuple[str, int], link: int) -> int | None:
-        """Whose an event is."""
-        if self.gone(member):
-            return None
-        return self.person(self.word(member)[1] or link)
-
-    def raw_links(self, link: int) -> set[int]:
-        person = self.person(link)
-        found = self.together(link)
-        for row in self.of(PARTED):
-            if self.person(self.word(who(row))[1] or NONE) == person:
-                found.add(row["link_number"])
-        return found
-
-
-def who(row: Row) -> tuple[str, int]:
-    return row["insurer_code"], row["member_id"]
-
-
-def place(row: Row) -> tuple[int, int]:
-    return row["group_number"], row["reception"]
 
 
 def statements(draw: random.Random, count: int) -> list[Row]:
@@ -155,6 +83,14 @@ def compared(rows: list[Row], groups: Collection[int] | None) -> None:
         events["link_number"].to_numpy(),
     )
     assert left.tolist() == [wanted[at] != twin.person(link) for at, (_, link) in enumerate(pairs)]
+    told = {who(row) for row in twin.rows if row["act"] != JOINED}
+    told |= {(code, twin.current((code, member))) for code, member in told}
+    told |= {(r["insurer_code"], r["successor"]) for r in twin.of(RENUMBERED)}
+    assert people.spoken_of(insurers, numbers).tolist() == [one in told for one in known]
+    alone = [twin.raw_links(link) == {link} for link in links]
+    scattered = people.scattered(ints(*links)).tolist()
+    assert all(one or other for one, other in zip(alone, scattered, strict=True))
+    assert people.groups == tuple(sorted({row["group_number"] for row in twin.rows}))
     index, raw = people.raw_links(ints(*links, NONE))
     found: dict[int, list[int]] = {}
     for asked, link in zip(index.tolist(), raw.tolist(), strict=True):
@@ -178,6 +114,7 @@ def test_nothing_was_said() -> None:
     assert not people.left(ints(X), ints(1), ints(5)).any()
     index, raw = people.raw_links(ints(9, NONE, 5))
     assert (index.tolist(), raw.tolist()) == ([0, 2], [9, 5])
+    assert not people.scattered(ints(5, NONE)).any()
     events = pl.DataFrame({"link_number": [5], "insurer_code": ["06139999"], "member_id": [1]})
     assert people.attribute(events) is events
 

@@ -48,9 +48,11 @@ def event(
     group: int = 1,
     reception: int = 1,
     line: int = 2,
+    process: str = "1",
+    former: str | None = None,
 ) -> Event:
     until = None if end is None else day(end)
-    return Event(7, insurer, day(begin), until, group, reception, line)
+    return Event(7, insurer, day(begin), until, group, reception, line, process, former)
 
 
 def answers(events: list[Event], on: date) -> list[tuple[object, ...]]:
@@ -65,7 +67,8 @@ def test_spells_are_those_of_the_oracle(
     for row in spells(events).iter_rows(named=True):
         spell = Spell(row["insurer_code"], row["qualification_date"], row["disqualification_date"])
         found.setdefault(row["link_number"], []).append(spell)
-    assert found == {link: spells_of(one) for link, one in lives.items()}
+    wanted = {link: spells_of(one) for link, one in lives.items()}
+    assert found == {link: one for link, one in wanted.items() if one}
 
 
 def test_every_day_has_the_insurers_of_the_oracle(
@@ -108,6 +111,8 @@ def test_changes_are_those_of_the_oracle(
             counts["ended"] += end is not None and was is None
             counts["reopened"] += end is None and was is not None
             counts["moved"] += end is not None and was is not None and end != was
+        for key in before.keys() - after.keys():
+            wanted.setdefault(key[0], Counter())["voided"] += 1
     found = {row.pop("insurer_code"): row for row in changed(*states).to_dicts()}
     told = {
         code: {name: counts[name] for name in CHANGES}
@@ -143,6 +148,31 @@ def test_another_insurers_spell_ends_nothing() -> None:
 def test_an_insurer_is_told_once_with_the_spell_that_began_last() -> None:
     assert answers([event(1, None), event(3, None, reception=2)], day(4)) == [(A, day(3), None)]
     assert answers([event(1, None), event(3, 4, reception=2)], day(4)) == [(A, day(1), None)]
+
+
+def test_a_correction_replaces_what_its_insurer_said_before_and_nobody_else() -> None:
+    wrong = [event(1, None), event(3, 9), event(1, None, insurer=B)]
+    right = event(2, None, group=2, process="5")
+    assert answers([*wrong, right], day(5)) == [(A, day(2), None), (B, day(1), None)]
+    again = event(1, None, group=2, reception=0, process="3")  # in an earlier file
+    later = event(1, None, group=3, process="3")
+    assert answers([*wrong, right, again], day(1)) == [(B, day(1), None)]
+    assert answers([*wrong, right, later], day(1)) == [(A, day(1), None), (B, day(1), None)]
+
+
+@pytest.mark.parametrize("process", ["6", "7"])
+def test_what_was_cancelled_is_no_spell_until_it_is_told_again(process: str) -> None:
+    told = [event(1, None), event(5, None), event(1, None, group=2, process=process)]
+    assert answers(told, day(6)) == [(A, day(5), None)]
+    assert answers(told, day(2)) == []
+    assert answers([*told, event(1, None, group=3)], day(2)) == [(A, day(1), None)]
+
+
+def test_who_moves_to_another_insurer_code_has_left_the_former_one() -> None:
+    told = [event(1, None), event(1, None, insurer=B, group=2, process="3", former=A)]
+    assert answers(told, day(2)) == [(B, day(1), None)]
+    back = event(1, None, group=3, process="3", former=B)
+    assert answers([*told, back], day(2)) == [(A, day(1), None)]
 
 
 def test_nobody_has_a_stranger() -> None:
