@@ -215,7 +215,6 @@ def test_the_writer_of_these_archives_can_write_ours() -> None:
         entry(gname="root"),
         entry(linkname="b"),
     ],
-    ids=repr,
 )
 def test_what_pack_cannot_have_made_is_refused(member: tarfile.TarInfo) -> None:
     with pytest.raises(SealBroken) as caught:
@@ -232,7 +231,6 @@ def test_what_pack_cannot_have_made_is_refused(member: tarfile.TarInfo) -> None:
         (tarfile.PAX_FORMAT, entry("鍵")),
         (tarfile.PAX_FORMAT, entry(mtime=1.5)),
     ],
-    ids=repr,
 )
 def test_other_formats_are_refused(form: int, member: tarfile.TarInfo) -> None:
     with pytest.raises(SealBroken, match=r"archive\.foreign"):

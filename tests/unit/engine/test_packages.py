@@ -485,7 +485,6 @@ def test_a_failure_leaves_the_package_that_is_there(folder: Path) -> None:
         {"contents": [content(MANIFEST, b"")]},
         {"recipients": []},
     ],
-    ids=repr,
 )
 def test_names_that_are_not_allowed_are_a_bug_of_the_caller(
     folder: Path, wrong: dict[str, object]

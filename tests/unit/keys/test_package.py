@@ -95,6 +95,7 @@ def test_the_shortest_and_the_longest_key_of_rsa_are_taken(bits: int) -> None:
         "ssh-ed25519 AAAA", rsa_of(1024), rsa_of(2047), rsa_of(4104), "AGE-SECRET-KEY-1QQ", "鍵",
         pair("ed25519").private.decode(),
     ],
+    ids=map(str, range(14)),  # the keys are new in every run
 )  # fmt: skip
 def test_what_is_no_public_key_is_refused_without_its_text(text: str) -> None:
     with pytest.raises(SecretError) as caught:
