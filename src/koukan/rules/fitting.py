@@ -65,7 +65,7 @@ def span_columns(record: Record, present: Collection[str]) -> list[pl.Expr]:
 def misfits(
     form: Format,
     lines: Lines,
-    of_line: Ints,
+    of_line: Small,
     days: Days,
     kinds: Mapping[int, str],
 ) -> pl.DataFrame:
@@ -109,7 +109,7 @@ def _found(rows: Ints, field: str, code: str) -> pl.DataFrame:
     return found.with_columns(field=pl.lit(field), code=pl.lit(code))
 
 
-def _outside(of_line: Ints, days: Days, spells: Ints, certificates: Ints) -> Ints:
+def _outside(of_line: Small, days: Days, spells: Ints, certificates: Ints) -> Ints:
     """Certificates whose days lie in no spell that the same person's lines tell."""
     # Nearly everybody has one spell: the last one of each person settles nearly all.
     last = np.full(int(of_line.max(initial=NONE)) + 1, NONE, np.int64)

@@ -117,7 +117,7 @@ class Persons:
     """One entry for each (reception, レコード識別番号), in that order."""
 
     first: Ints  # index of the person's first line
-    of_line: Ints  # person of every line
+    of_line: Small  # person of every line
     reception: Small
     process: Small
     insurer: Small
@@ -208,7 +208,8 @@ def persons_of(lines: Lines) -> tuple[Persons, Grouping]:
         identity = identity[order]
     begins = np.ones(len(lines), np.bool_)
     np.not_equal(identity[1:], identity[:-1], out=begins[1:])
-    of_line = np.cumsum(begins) - 1
+    of_line = np.cumsum(begins, dtype=np.int32)  # there are as many as lines
+    of_line -= 1
     starts = first = np.flatnonzero(begins)
     if order is not None:
         of_line[order] = of_line.copy()
@@ -226,7 +227,7 @@ def persons_of(lines: Lines) -> tuple[Persons, Grouping]:
     return persons, Grouping(order, starts)
 
 
-def _differs(values: Small, usable: Mask | None, of_line: Ints, grouping: Grouping) -> Mask:
+def _differs(values: Small, usable: Mask | None, of_line: Small, grouping: Grouping) -> Mask:
     """By person: whether its usable lines name different values.
 
     Args:
@@ -321,11 +322,11 @@ def judge(
     mixed = _differs(lines.process, usable, persons.of_line, grouping)
     parts.append(_findings(np.flatnonzero(strangers[persons.of_line]), "record_number", "R303"))
     parts.append(_findings(np.flatnonzero(mixed[persons.of_line]), "process_type_code", "R305"))
-    wanted = 0
-    for record in form.required:
-        wanted |= 1 << int(record.code)
-    kinds = grouping.line_up(np.left_shift(np.int64(1), lines.type))
-    missing = np.bitwise_or.reduceat(kinds, grouping.starts) & wanted != wanted
+    bits = np.zeros(100, np.uint16)  # by record type, of those that everybody has
+    for place, record in enumerate(form.required):
+        bits[int(record.code)] = 1 << place
+    kinds = grouping.line_up(bits[lines.type])
+    missing = np.bitwise_or.reduceat(kinds, grouping.starts) != np.bitwise_or.reduce(bits)
     parts.append(_findings(persons.first[missing], "record_type_code", "R304"))
     rejected = strangers | mixed | missing
     rejected[persons.of_line[np.flatnonzero(lines.bad)]] = True

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from koukan.codecs.records import line_offsets, lines_of
 from koukan.engine.centre import Centre
+from koukan.engine.filling import Filling
 from koukan.engine.groups import Chunk, receptions_of, stage_of
 from koukan.engine.leases import lease
 from koukan.engine.lookup import links_of, roster_of, spread
-from koukan.engine.steps.validate import content_of
+from koukan.engine.repetitions import repeated_lines
 from koukan.ledger import Group, Reception
 from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
 from koukan.rules.fitting import Days, misfits
@@ -35,23 +35,11 @@ from koukan.rules.register import (
     Small,
     barred_types,
     companions,
-    duplicate_candidates,
-    duplicates,
     judge,
 )
 from koukan.rules.remarks import SHARE_PASSED
 from koukan.rules.schema import FINDINGS
 from koukan.rules.shares import beyond
-
-SEEDS = (0x6B6F756B, 0x616E3031)  # two hashes of 64 bits: equal content, not only equal hash
-
-
-class Digest(NamedTuple):
-    """Lines of a chunk whose content is to be compared."""
-
-    chunk: Chunk
-    rows: tuple[int, ...]
-    skip: int
 
 
 class Content(NamedTuple):
@@ -71,7 +59,7 @@ class Outcome(NamedTuple):
     findings: pl.DataFrame  # row, field, code: of rules over lines and against the history
     pending: Iterator[pl.DataFrame]  # of rules of single lines, still being worked out
     remarked: tuple[int, ...]  # receptions with more bad lines than their policy wants to see
-    lines: pl.DataFrame  # of `LINES`
+    lines: pl.DataFrame  # at least `COUNTED`
     tokens: pl.DataFrame  # my_number, link_number, origin, reception: numbers the vault must learn
     roster: pl.DataFrame  # insurer, link_number, member_id, reception
 
@@ -89,6 +77,12 @@ NOTHING = Learned(
 )
 
 
+COUNTED = {  # by line: the rest of `LINES` lies in stages, chunk by chunk
+    "reception": pl.Int32,
+    "line_number": pl.Int32,
+    "insurer": pl.Int32,
+    "class": pl.Int8,
+}
 LINES = {  # by line; no wider than it must be: a million lines take 42 MB
     "reception": pl.Int64,
     "line_number": pl.Int32,
@@ -125,14 +119,6 @@ EMPTY = Outcome(  # of files that hold no data line
 )
 
 
-def digest(centre: Centre, item: Digest) -> list[npt.NDArray[np.uint64]]:
-    """Task: hashes of lines behind their レコード識別番号; compared within this run only."""
-    content = content_of(centre, item.chunk)
-    lines = lines_of(content, line_offsets(content)).take(np.array(item.rows, np.int64))
-    behind = pl.Series("line", pl.from_arrow(lines)).bin.slice(item.skip)
-    return [behind.hash(seed=seed).to_numpy() for seed in SEEDS]
-
-
 def run(
     centre: Centre, group: Group, chunks: list[Chunk], found: Iterator[pl.DataFrame]
 ) -> Outcome:
@@ -147,10 +133,7 @@ def run(
         content = gather(centre, group, receptions, chunks)
         lines = content.lines
         form = centre.bundle_of(receptions[0]).form
-        rows = duplicate_candidates(lines)
-        twice = duplicates(
-            lines, rows, digests(centre, chunks, rows, 11 if form.file.syntax == "csv" else 10)
-        )
+        twice = repeated_lines(centre, chunks, lines, 11 if form.file.syntax == "csv" else 10)
         kinds = {int(insurer.code): insurer.kind for insurer in centre.site.insurers}
         judgement = judge(form, lines, *twice, barred=barred_types(form, kinds))
         issuable = issue(centre, group, judgement.persons)
@@ -161,7 +144,10 @@ def run(
         outcome = outcome._replace(pending=found, remarked=remarked)
         stage = stage_of(centre, group.number, group.attempt)
         for chunk in chunks:
-            share = outcome.lines[chunk.row : chunk.row + chunk.rows]
+            rows = slice(chunk.row, chunk.row + chunk.rows)
+            share = pl.DataFrame(
+                outcomes(content, judgement, linked, outcome.lines, rows), schema=LINES
+            )
             stage.put(f"{chunk.number:05d}.outcome", share)
         operation.note(linked=int(np.count_nonzero(~linked.rejected)))
     centre.observe("linked", step="link", done=1, total=1)
@@ -173,34 +159,20 @@ def gather(
 ) -> Content:
     """The numbers of all lines of the group, and their line numbers in their files."""
     stage = stage_of(centre, group.number, group.attempt)
-    keys = pl.concat([stage.get(f"{chunk.number:05d}.keys") for chunk in chunks], rechunk=True)
-    for chunk in chunks:
+    whole = Filling(sum(chunk.rows for chunk in chunks))
+    for chunk in chunks:  # one after another: what they hold is never in memory twice
+        whole.put(chunk.row, stage.get(f"{chunk.number:05d}.keys"))
         stage.done_with(f"{chunk.number:05d}.keys")
+    keys = whole.columns()
     pieces = [piece for chunk in chunks for piece in chunk.pieces]
     counts = [piece.rows for piece in pieces]
     position = np.repeat(np.array([piece.position for piece in pieces], np.int32), counts)
     line_numbers = np.concatenate(
         [np.arange(piece.row + 2, piece.row + 2 + piece.rows, dtype=np.int32) for piece in pieces]
     )
-    columns = {name: keys[name].to_numpy() for name in KEYS}
-    lines = Lines(reception=position, **columns)
-    flags = keys["undecodable"].to_numpy()
-    days = Days(keys["begin"].to_numpy(), keys["end"].to_numpy())
-    return Content(receptions, lines, line_numbers, flags, days)
-
-
-def digests(
-    centre: Centre, chunks: list[Chunk], rows: Ints, skip: int
-) -> list[npt.NDArray[np.uint64]]:
-    """Hashes of the candidate lines, in their order."""
-    items = []
-    for chunk in chunks:
-        inside = rows[(rows >= chunk.row) & (rows < chunk.row + chunk.rows)] - chunk.row
-        if len(inside):
-            items.append(Digest(chunk, tuple(inside.tolist()), skip))
-    parts = list(centre.workers.map(digest, items))
-    empty = np.zeros(0, np.uint64)
-    return [np.concatenate([empty, *(part[n] for part in parts)]) for n in range(len(SEEDS))]
+    lines = Lines(reception=position, **{name: keys[name] for name in KEYS})
+    days = Days(keys["begin"], keys["end"])
+    return Content(receptions, lines, line_numbers, keys["undecodable"], days)
 
 
 def refusals(
@@ -333,31 +305,46 @@ def conclude(
         findings=findings_of(content.lines, judgement, linked, told),
         pending=iter(()),
         remarked=(),
-        lines=pl.DataFrame(outcomes(content, judgement, linked, numbers), schema=LINES),
+        lines=pl.DataFrame(counted(content, judgement, linked), schema=COUNTED),
         tokens=learned.with_columns(pl.Series("reception", numbers[learned["reception"]])),
         roster=pl.DataFrame(roster),
     )
 
 
-def outcomes(
-    content: Content, judgement: Judgement, linked: Linked, numbers: Ints
+def classes(judgement: Judgement, linked: Linked) -> npt.NDArray[np.int8]:
+    """処理結果区分 of every line."""
+    fates = np.where(linked.rejected, np.int8(REJECTED), np.int8(ACCEPTED))
+    kinds = fates[judgement.persons.of_line]
+    kinds[judgement.duplicate] = DUPLICATE
+    return kinds
+
+
+def counted(
+    content: Content, judgement: Judgement, linked: Linked
 ) -> dict[str, npt.NDArray[np.integer[Any]]]:
-    """What became of every line: the columns of `LINES`.
+    """Of every line what counts and findings need: the columns of `COUNTED`."""
+    numbers = np.array([reception.number for reception in content.receptions], np.int32)
+    return {
+        "reception": numbers[content.lines.reception],
+        "line_number": content.line_numbers,
+        "insurer": content.lines.insurer,
+        "class": classes(judgement, linked),
+    }
+
+
+def outcomes(
+    content: Content, judgement: Judgement, linked: Linked, counts: pl.DataFrame, rows: slice
+) -> dict[str, npt.NDArray[np.integer[Any]] | pl.Series]:
+    """What became of some lines: the columns of `LINES`.
 
     Args:
-        numbers: of the group's receptions.
+        counts: of `COUNTED`.
     """
-    lines, of_line = content.lines, judgement.persons.of_line
-    fates = np.where(linked.rejected, np.int8(REJECTED), np.int8(ACCEPTED))
-    kinds = fates[of_line]
-    kinds[judgement.duplicate] = DUPLICATE
+    lines, of_line = content.lines, judgement.persons.of_line[rows]
     return {
-        "reception": numbers[lines.reception],
-        "line_number": content.line_numbers,
-        "record_number": lines.record_number,
-        "type": lines.type,
-        "insurer": lines.insurer,
-        "class": kinds,
+        **counts[rows].to_dict(),
+        "record_number": lines.record_number[rows],
+        "type": lines.type[rows],
         "link_number": linked.link[of_line],
         "member_id": linked.member[of_line],
     }
