@@ -30,6 +30,15 @@ def keep_blocks() -> bool:
     return all(taken)
 
 
+def give_back() -> None:
+    """Free memory to the system, holes between what is used included.
+
+    Worth its time only between the steps of a very large group, which need other blocks each.
+    """
+    if keep_blocks():
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 @cache
 def set_aside() -> None:
     """Once for the process: what there is now is no garbage and will not become any."""

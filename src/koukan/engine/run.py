@@ -13,6 +13,7 @@ from koukan.engine.centre import Centre, wipe
 from koukan.engine.groups import Chunk, stage_of
 from koukan.engine.leases import lease
 from koukan.engine.leftovers import UNFINISHED, remove_files, remove_staged, remove_unfinished
+from koukan.engine.memory import give_back
 from koukan.engine.stages import Stage
 from koukan.engine.steps import (
     acknowledge,
@@ -65,6 +66,7 @@ CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame
     identity.RECEIPT: confirm.run,
 }
 ASKING = frozenset(("request", "send", "split", "package"))  # a job with one waits for answers
+LARGE = 2_000_000  # lines of a group: beyond, freed memory goes back between its steps
 GROUP_STEPS = ("validate", "link", "commit", "ask", "split", "confirm")
 
 
@@ -212,6 +214,8 @@ def run_group(centre: Centre, group: Group) -> None:
         centre.observe("entered", step="link")
         outcome = link.run(centre, group, chunks, findings)
         centre.observe("entered", step="commit")
+        if sum(chunk.rows for chunk in chunks) > LARGE:
+            give_back()
         commit.run(centre, group, chunks, outcome)
     else:
         centre.observe("entered", step="commit")
