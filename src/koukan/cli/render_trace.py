@@ -85,8 +85,10 @@ def _result(settings: Settings, catalogue: Catalogue, found: Page) -> Iterator[s
 
 
 def _tables(settings: Settings, found: Page) -> Iterator[str]:
-    if found["gone"]:
-        yield settings.text("reports.trace.gone")
+    if found["gone_at"]:
+        yield settings.text("reports.trace.gone", at=found["gone_at"])
+    elif found["gone"]:
+        yield settings.text("reports.trace.lost")
     elif not found["tables"]:
         yield settings.text("reports.trace.no_rows")
     for row in found["tables"]:

@@ -8,6 +8,7 @@ What was erased is named with the day of its record.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from koukan.codecs.gate import whole_lines
 from koukan.engine import originals
 from koukan.engine.centre import Centre
 from koukan.engine.datafiles import may_hold, origin_of
+from koukan.engine.forgetting import MEMBERS
 from koukan.engine.reading import steady
 from koukan.engine.seen import Seen
 from koukan.errors import IntegrityError, UsageError
@@ -82,6 +84,7 @@ def trace(centre: Centre, number: int, line: int) -> dict[str, Any]:
     result = None if reception.original_erased else _result(centre, reception, line)
     registered = reception.format in FORMATS and result is not None and result["class"] == 1
     told = [row for row in rows if row["of"] == "line"]  # or in a table that is closed to us
+    gone = registered and reception.state in ("committed", "closed") and not told
     return {
         "reception": number,
         "line": line,
@@ -101,7 +104,8 @@ def trace(centre: Centre, number: int, line: int) -> dict[str, Any]:
         "group": _group(centre, reception),
         "result": result,
         "tables": rows,
-        "gone": registered and reception.state in ("committed", "closed") and not told,
+        "gone": gone,
+        "gone_at": _gone_at(centre, number) if gone else None,
         "person": _person(known),
         "laid_out": list(_laid_out(centre, reception)),
         "identity": asked_by(centre, number),
@@ -130,6 +134,17 @@ def _original(centre: Centre, reception: Reception) -> dict[str, Any]:
         "kept": not reception.original_erased and path.exists(),
         "erased_at": local(erased[0]) if erased else None,
     }
+
+
+def _gone_at(centre: Centre, number: int) -> str | None:
+    """When rows of this reception were last erased (管理終了), as the signed records say."""
+    found = None
+    for row in centre.ledger.erasures():
+        if row.what == MEMBERS:
+            counts = json.loads(row.record)["counts"]
+            if any(str(number) in receptions for receptions in counts.values()):
+                found = local(row.erased_at)
+    return found
 
 
 def _group(centre: Centre, reception: Reception) -> dict[str, Any] | None:

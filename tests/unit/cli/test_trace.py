@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from centres import Place, lay
 from rich.cells import cell_len
+from withdrawals import FORGET, members, withdraw
 
 from koukan import words
 from koukan.flows.registration import HISTORY
@@ -245,6 +246,25 @@ def test_after_merging_the_merged_file_is_named(call, later: Place) -> None:
     assert merged and all(row["groups"][0] < row["groups"][1] for row in merged)
     assert all((later.root / row["file"]).is_file() for row in found)
     assert "まとめ直したファイル" in traced(call, later, str(last), "3").out
+
+
+def test_a_line_whose_person_was_withdrawn_is_said_to_be_gone(call, later: Place) -> None:
+    later.now -= timedelta(days=399)
+    number = str(receptions(later)["MR_kyokai_000001.csv"])
+    person = json.loads(traced(call, later, number, "5", "--json").out)["person"]
+    with later.opened() as centre:
+        code = INSURERS["kyokai"][0].code
+        everybody = members(centre, code)
+        (gone,) = (one for one in everybody if one.member_id == int(person["member_id"]))
+        withdraw(centre, gone)
+    later.run(FORGET)
+    found = json.loads(traced(call, later, number, "5", "--json").out)
+    assert found["gone"] and found["gone_at"].startswith("2026-04-02")
+    assert found["tables"] == [] and found["person"] is None
+    assert found["result"]["class"] == 1  # as the sender was told; it goes with the original
+    assert "管理終了により 2026-04-02" in traced(call, later, number, "5").out
+    other = json.loads(traced(call, later, number, "50", "--json").out)
+    assert other["tables"] and not other["gone"] and other["gone_at"] is None
 
 
 def test_a_table_whose_key_is_not_held_is_named_as_closed(call, later: Place, tmp_path) -> None:
