@@ -11,6 +11,7 @@ from koukan.engine import entrusted
 from koukan.engine.centre import Centre
 from koukan.engine.digest import state_digest
 from koukan.engine.verify import verify_ledger
+from koukan.flows.results import is_correction
 from koukan.ledger import identity as asked
 
 
@@ -36,7 +37,10 @@ def leftovers(centre: Centre) -> Iterator[str]:
             if item.sender == sender.name
             for end in ("", ".sig")
         }
-        for file in sorted(names(centre.outbox(sender.name).folder, "") ^ laid):
+        there = names(centre.outbox(sender.name).folder, "")
+        rows = [row for row in centre.ledger.laid_out() if row.sender == sender.name]
+        gone = {row.name for row in rows if is_correction(row.kind)} - there  # taken, or withdrawn
+        for file in sorted(there ^ laid - gone):
             yield f"outbox of {sender.name}: {file}"
         for door in sender.doors:
             for arrival in centre.inbox(sender.name, door).look()[0]:

@@ -267,10 +267,17 @@ def reception(settings: Settings, catalogue: Catalogue, found: Page) -> Iterator
     if found["identity"]:
         yield f"■ {settings.text('reports.identity')}"
         yield from render_identity.asked_by(settings, found["identity"])
+    yield from _outbox(settings, found)
+
+
+def _outbox(settings: Settings, found: Page) -> Iterator[str]:
+    """What was laid out for a reception, and what could not be."""
+    if found["without_key"]:
+        yield settings.text("reports.without_key", insurer=", ".join(found["without_key"]))
     if found["laid_out"]:
         yield f"■ {settings.text('reports.laid_out')}"
         for item in found["laid_out"]:
-            yield f"{settings.text('reports.kind.' + item['kind'])}: {item['file']}"
+            yield f"{settings.text('reports.kind.' + item['kind'].split(':')[0])}: {item['file']}"
 
 
 def format_name(catalogue: Catalogue, name: str) -> str:

@@ -108,6 +108,6 @@ def _laid_out(settings: Settings, found: Page) -> Iterator[str]:
     if not found["laid_out"]:
         yield settings.text("reports.none")
     for item in found["laid_out"]:
-        yield f"{settings.text('reports.kind.' + item['kind'])}: {item['file']}"
+        yield f"{settings.text('reports.kind.' + item['kind'].split(':')[0])}: {item['file']}"
         key = "reports.trace.waiting" if item["waiting"] else "reports.trace.collected"
         yield f"  {settings.text(key)}"

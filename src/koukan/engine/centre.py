@@ -58,7 +58,7 @@ FOLDERS = (
 BATCH_PURPOSES = tuple(sorted(PURPOSES))
 STEPS = (
     *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),
-    "report",
+    *("report", "correct"),
     *("ask", "request", "send", "split", "package", "confirm", "deliver", "expire"),
     *("compact", "forget"),
 )

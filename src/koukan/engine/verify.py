@@ -25,7 +25,7 @@ from koukan.engine.steps.erase import expired, recorded
 from koukan.errors import IntegrityError, SecretError, TableRefused
 from koukan.flows import registration
 from koukan.flows.registration import HISTORY, PARTITION, ROSTER
-from koukan.flows.results import ACKNOWLEDGEMENT, REPORTS, line_result
+from koukan.flows.results import ACKNOWLEDGEMENT, REPORTS, is_correction, line_result
 from koukan.ledger import Counts, Reception
 from koukan.rules.acknowledge import COUNTS
 from koukan.rules.remarks import SUMS, SUMS_HELD, SUMS_PASSED
@@ -244,7 +244,7 @@ def outbox(centre: Centre, reception: Reception) -> Iterator[Problem]:
         found = artefacts.laid_out(centre.outbox(row.sender).folder / row.name)
         if found is None or (row.kind == ACKNOWLEDGEMENT and not reception.is_told):
             continue  # its owner took it, or the next run replaces it
-        if row.kind in REPORTS:  # not text: what it lists cannot be counted by its line feeds
+        if row.kind in REPORTS or is_correction(row.kind):  # no text: line feeds count nothing
             found = found[0], row.lines
         if found != (row.sha256, row.lines):
             yield problem("verify.outbox_file", **place, known=differing(row.lines, found[1]))

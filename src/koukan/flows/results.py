@@ -10,6 +10,8 @@ from koukan.flows import identity, registration
 ACKNOWLEDGEMENT = "acknowledgement"
 ERROR_REPORT, ERROR_LISTING = "error_report", "error_listing"  # 誤り一覧: workbook and whole list
 REPORTS = (ERROR_REPORT, ERROR_LISTING)
+CORRECTION = "correction"  # package of an insurer's rejected lines; its signature beside it
+CORRECTION_SIGNATURE = "correction_signature"
 _LINE_RESULTS: Mapping[str, str] = MappingProxyType(
     {
         registration.FORMAT: "registration_result",
@@ -36,3 +38,13 @@ def line_result(form: str) -> str | None:
 def end_of_name(kind: str) -> str:
     """How the name of such a file ends."""
     return _ENDS.get(kind, ".csv")
+
+
+def of_insurer(kind: str, insurer: str) -> str:
+    """The kind of a file that lies in an outbox once for each insurer, as the ledger has it."""
+    return f"{kind}:{insurer}"
+
+
+def is_correction(kind: str) -> bool:
+    """Whether a kind that the ledger has is that of a correction package or its signature."""
+    return kind.startswith(CORRECTION)

@@ -60,12 +60,25 @@ def reception(source: Source, number: int) -> dict[str, Any]:
             {"insurer": insurer, "code": code, "lines": lines}
             for insurer, code, lines in source.ledger.findings(number)
         ],
+        "without_key": without_key(source, found),
         "laid_out": [
             {"kind": row.kind, "file": row.name, "lines": row.lines}
             for row in source.ledger.laid_out(number)
         ],
         "identity": asked_by(source, number),
     }
+
+
+def without_key(source: Source, found: Reception) -> list[str]:
+    """Insurers with rejected lines that get no package of them, having no key."""
+    if found.format not in registering(source) or found.outcome != "accepted":
+        return []
+    hindrance = source.site.hindrances()
+    return [
+        item.insurer
+        for item in source.ledger.counts(found.number)
+        if item.rejected and hindrance(item.insurer, found.sender) is not None
+    ]
 
 
 def steps(source: Source, found: Reception) -> dict[str, bool]:

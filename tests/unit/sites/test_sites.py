@@ -48,7 +48,7 @@ doors = ["nhi_aggregation"]
 insurers = ["00138016"]
 """
 STEPS = (
-    "report",
+    *("report", "correct"),
     *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),
     *("ask", "request", "send", "split", "package", "confirm", "deliver", "expire"),
     *("compact", "forget"),

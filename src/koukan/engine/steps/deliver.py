@@ -10,7 +10,7 @@ from __future__ import annotations
 from koukan.engine import entrusted
 from koukan.engine.centre import Centre
 from koukan.engine.packages import SIGNED
-from koukan.engine.steps import erase
+from koukan.engine.steps import correct, erase
 from koukan.ledger import identity as asked
 from koukan.ledger.identity import Package
 from koukan.sites import Job
@@ -19,6 +19,7 @@ from koukan.sites import Job
 def run(centre: Centre, job: Job) -> None:
     """Note what was taken, then erase all that is delivered."""
     taken(centre, job)
+    correct.collect(centre)
     erase_delivered(centre, job.name)
 
 

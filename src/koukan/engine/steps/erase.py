@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from koukan.engine import originals
 from koukan.engine.centre import Centre
+from koukan.flows.results import is_correction
 from koukan.ledger import Ledger, Reception
 from koukan.rules.acknowledge import COUNTS
 from koukan.sites import Job
@@ -69,10 +70,19 @@ def erase(centre: Centre, *receptions: Reception) -> None:
     said = {item.number: recorded(centre, item) for item in receptions}
     originals.destroy(centre, *(item.original for item in receptions))
     centre.observe("destroyed", step="erase")
+    withdraw(centre, *receptions)
     with centre.ledger.begin() as transaction:
         for number, record in said.items():
             put(centre, transaction, "original", number, record)
             Ledger.set(transaction, number, original_erased=True)
+
+
+def withdraw(centre: Centre, *receptions: Reception) -> None:
+    """Take back the packages of rejected lines that nobody has collected."""
+    for reception in receptions:
+        for row in centre.ledger.laid_out(reception.number):
+            if is_correction(row.kind):
+                centre.outbox(row.sender).remove(row.name)
 
 
 def put(
