@@ -30,6 +30,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from koukan import durable, shipped
+from koukan.engine.foreseen import Foreseen
 from koukan.engine.memory import keep_blocks, set_aside
 from koukan.engine.policies import Book
 from koukan.engine.stages import Kept
@@ -109,6 +110,10 @@ class Centre:
         """Frames of the group under way; tasks in threads share them."""
         shared = self.site.workers.kind == "threads"
         return Kept(self.site.limits.stage_bytes if shared else 0)
+
+    @cached_property
+    def foreseen(self) -> Foreseen:
+        return Foreseen()
 
     @cached_property
     def workers(self) -> Workers:

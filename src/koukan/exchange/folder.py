@@ -20,7 +20,7 @@ from koukan.keys.secret import open_regular
 
 PARTIAL = ".part"  # a name that still grows
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-BLOCK = 4 * 1024 * 1024
+BLOCK = 2 * 1024 * 1024
 
 
 def safe_name(name: str) -> str:

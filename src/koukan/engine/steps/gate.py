@@ -7,7 +7,7 @@ under another name is a duplicate of that reception and takes its counts from it
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -47,12 +47,10 @@ def run(centre: Centre, job: Job) -> None:
     while waiting := centre.ledger.receptions(state="picked_up", formats=job.formats):
         fresh = [reception for reception in waiting if first_of(centre, reception) is None]
         with centre.log.operation("gate", job=job.name) as operation:
-            parts = list(lots(fresh, lambda reception: reception.length))
-            items = [Item(tuple(reception.number for reception in lot)) for lot in parts]
             done = 0
-            for lot, verdicts in zip(parts, centre.workers.map(read, items), strict=True):
+            for lot in judged(centre, fresh):
                 with centre.ledger.together():
-                    for reception, verdict in zip(lot, verdicts, strict=True):
+                    for reception, verdict in lot:
                         settle(centre, reception, verdict)
                         done += 1
                         centre.observe("gated", step="gate", done=done, total=len(waiting))
@@ -61,6 +59,22 @@ def run(centre: Centre, job: Job) -> None:
         for reception in waiting:
             if reception.number not in gated:
                 repeat(centre, reception)
+
+
+def judged(centre: Centre, fresh: Sequence[Reception]) -> Iterator[list[tuple[Reception, Verdict]]]:
+    """Lots with their verdicts: first those that were gated while they were copied."""
+    seen, unread = [], []
+    for reception in fresh:
+        verdict = centre.foreseen.take(reception)
+        if verdict is None:
+            unread.append(reception)
+        else:
+            seen.append((reception, verdict))
+    yield from lots(seen, lambda _: 0)
+    parts = list(lots(unread, lambda reception: reception.length))
+    items = [Item(tuple(reception.number for reception in lot)) for lot in parts]
+    for lot, verdicts in zip(parts, centre.workers.map(read, items), strict=True):
+        yield list(zip(lot, verdicts, strict=True))
 
 
 def first_of(centre: Centre, reception: Reception) -> Reception | None:

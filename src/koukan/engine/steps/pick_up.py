@@ -19,6 +19,7 @@ from typing import NamedTuple
 from koukan import durable
 from koukan.engine import originals
 from koukan.engine.centre import Centre
+from koukan.engine.foreseen import Passing
 from koukan.engine.lots import lots
 from koukan.engine.receipts import Laid, first_receipt, note_laid
 from koukan.errors import IntegrityError, TransientError
@@ -90,15 +91,15 @@ def run(centre: Centre, job: Job) -> None:
     time.sleep(centre.site.limits.settle_seconds)
     still = set(look(centre, job)) & set(first)
     ordered = sorted(still, key=lambda item: item.order)
-    with centre.log.operation("pick_up", job=job.name) as operation, Threads(1) as hasher:
+    with centre.log.operation("pick_up", job=job.name) as operation, Threads(2) as helpers:
         taken = 0
         for lot in lots(ordered, lambda candidate: candidate.arrival.size):
-            taken += take(centre, job, lot, hasher)
+            taken += take(centre, job, lot, helpers)
             centre.observe("picked_up", step="pick_up", done=taken, total=len(still))
         operation.note(files=taken, kept=len(first) - taken)
 
 
-def take(centre: Centre, job: Job, candidates: Sequence[Candidate], hasher: Executor) -> int:
+def take(centre: Centre, job: Job, candidates: Sequence[Candidate], helpers: Executor) -> int:
     """A lot of files: sealed copies, receptions, out of the inbox; how many were taken."""
     lot = originals.new_lot()
     centre.ledger.note_lot(lot)
@@ -106,7 +107,7 @@ def take(centre: Centre, job: Job, candidates: Sequence[Candidate], hasher: Exec
     with durable.together():
         for place, candidate in enumerate(candidates):
             try:
-                copies.append(copy(centre, candidate, originals.name_in(lot, place), hasher))
+                copies.append(copy(centre, candidate, originals.name_in(lot, place), helpers))
             except TransientError:
                 continue  # its owner changed it under our eyes: the next run takes it
             centre.observe("sealed", step="pick_up")
@@ -130,25 +131,32 @@ def take(centre: Centre, job: Job, candidates: Sequence[Candidate], hasher: Exec
     return taken
 
 
-def copy(centre: Centre, candidate: Candidate, name: str, hasher: Executor) -> Copy:
-    """A file's sealed original, hashed on the way."""
+def copy(centre: Centre, candidate: Candidate, name: str, helpers: Executor) -> Copy:
+    """A file's sealed original, hashed on the way; and through the gate, if its format is known."""
     digest = hashlib.sha256()
     length = 0
 
-    def passing() -> Iterator[bytes]:
+    def hashed(blocks: Iterator[bytes]) -> Iterator[bytes]:
         nonlocal length
-        for block in candidate.inbox.read(candidate.arrival):
+        for block in blocks:
             length += len(block)
             if len(block) < originals.BLOCK:
                 digest.update(block)
                 yield block
                 continue
-            hashed = hasher.submit(digest.update, block)
+            hashing = helpers.submit(digest.update, block)
             yield block  # it is sealed while it is hashed
-            hashed.result()
+            hashing.result()
 
     try:
-        originals.seal_original(centre, name, passing())
+        blocks = hashed(candidate.inbox.read(candidate.arrival))
+        if candidate.form is None:
+            originals.seal_original(centre, name, blocks)
+        else:
+            bundle = centre.bundle(candidate.form)
+            passing = Passing(bundle.form, candidate.arrival.size, helpers)
+            originals.seal_original(centre, name, passing.seen(blocks))
+            centre.foreseen.note(name, bundle, passing.verdict())
     except TransientError:
         centre.keyring.destroy("original", name)
         raise
