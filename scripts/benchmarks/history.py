@@ -4,9 +4,10 @@
   scripts/bench history --persons 30000000 --folder /var/tmp/history
   scripts/bench history --nights 300 --json          # the same rows in many small files
   scripts/bench history --compacted 0                # only the first of the two histories
+  scripts/bench history --merging nightly            # the second one's files merged every night
 
 Two histories of the same rows are measured: one that few groups brought, and one that as many
-nights brought as --compacted says, whose small files were merged as `compact_tables` does it. The
+nights brought as --compacted says, whose small files `compact_tables` has merged. The
 history is laid first, by the tables' own code; with --folder it stays there for the next run.
 Each round is a process of its own. `asof_s` is the first time that it asks, when every file's hash
 is compared as well; `asof_again_s` the second time; `asof_known_s` as known at the end of a night.
@@ -46,6 +47,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--spells", type=int, default=3, help="of each person")
     parser.add_argument("--nights", type=int, help="groups that brought them; as many as spells")
     parser.add_argument("--compacted", type=int, default=150, help="nights; 0: leave it out")
+    parser.add_argument("--merging", choices=("once", "nightly"), default="once")
     parser.add_argument("--registered", type=int, default=300_000, help="lines; 0: leave it out")
     parser.add_argument("--questions", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
@@ -74,7 +76,7 @@ def main() -> int:
             found = measured(given, given.folder or Path(name), given.nights)
             if given.compacted:
                 kept = given.folder or Path(name)
-                found["compacted"] = measured(given, kept, given.compacted, compact=True)
+                found["compacted"] = measured(given, kept, given.compacted, given.merging)
             if given.registered:
                 found |= registered(given, Path(name) / "registered")
         except measuring.Failed as problem:
@@ -84,15 +86,13 @@ def main() -> int:
     return 0
 
 
-def measured(
-    given: argparse.Namespace, kept: Path, nights: int, *, compact: bool = False
-) -> Result:
+def measured(given: argparse.Namespace, kept: Path, nights: int, compact: str = "") -> Result:
     """One history.
 
     Raises:
         Failed: it did not answer what was drawn.
     """
-    folder, made = laid(given, kept, nights, compact=compact)
+    folder, made = laid(given, kept, nights, compact)
     rounds = [one_round(given, folder, at) for at in range(given.rounds)]
     wrong = [each for each in rounds if each["found"] != each["drawn"]]
     if wrong or made["spells"] != given.persons * given.spells:
@@ -110,12 +110,10 @@ def registered(given: argparse.Namespace, folder: Path) -> Result:
     }
 
 
-def laid(
-    given: argparse.Namespace, kept: Path, nights: int, *, compact: bool
-) -> tuple[Path, Result]:
+def laid(given: argparse.Namespace, kept: Path, nights: int, compact: str) -> tuple[Path, Result]:
     """The history in its folder: one that was laid whole has a note beside it."""
     name = f"{given.persons}-{given.spells}-{nights}-{given.seed}"
-    folder = kept / (f"{name}-compacted" if compact else name)
+    folder = kept / (f"{name}-{compact}" if compact else name)
     note = folder / "made.json"
     if note.is_file():
         found: Result = json.loads(note.read_text(encoding="utf-8"))
@@ -128,7 +126,7 @@ def laid(
         for name in ("persons", "spells", "seed")
         for one in (f"--{name}", getattr(given, name))
     ]
-    options += ["--nights", str(nights), *(["--compact"] if compact else [])]
+    options += ["--nights", str(nights), "--compact", compact]
     made = measuring.run("history_site.py", folder, *options)
     os.sync()
     note.write_text(json.dumps(made), encoding="utf-8")

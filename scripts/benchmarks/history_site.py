@@ -1,11 +1,11 @@
 """Make what `history.py` measures on: a site whose 資格履歴 holds the spells of many persons.
 
-  history_site.py FOLDER --persons N --spells K --nights G --seed S [--compact]
+  history_site.py FOLDER --persons N --spells K --nights G --seed S [--compact once]
 
 The rows are drawn here and written by the tables' own code under the site's own keys: G groups, a
 K-th of which bring everybody's first spell, the next ones everybody's second, and so on; and the
-rosters. With --compact the tables are as if their job had run after every night. Started as a
-process of its own, so that nothing of it is in anybody's time or memory.
+rosters. With --compact the tables' job runs once at the end, or as if it had after every night
+(nightly). Started as a process of its own, so that nothing of it is in anybody's time or memory.
 Prints one JSON document.
 """
 
@@ -67,12 +67,12 @@ title = "架空健康保険組合"
 class Shape(NamedTuple):
     """How many spells everybody has, and how many groups bring them: a multiple.
 
-    compact: small files are merged every so often.
+    compact: small files are merged, once at the end or nightly.
     """
 
     spells: int
     nights: int
-    compact: bool = False
+    compact: str = ""
 
 
 class Lives(NamedTuple):
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--spells", type=int, required=True)
     parser.add_argument("--nights", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--compact", action="store_true")
+    parser.add_argument("--compact", choices=("", "once", "nightly"), default="")
     given = parser.parse_args()
     os.umask(0o077)
     shape = Shape(given.spells, given.nights, given.compact)
@@ -111,7 +111,8 @@ def make(folder: Path, persons: int, shape: Shape, seed: int) -> dict[str, objec
     runs = []
     for night in range(1, shape.nights + 1):
         commit(centre, night, codes, lives, shape)
-        if shape.compact and night % FAN_IN == 0:  # in the nights between there is nothing to merge
+        nightly = shape.compact == "nightly" and night % FAN_IN == 0  # else nothing is to merge
+        if nightly or (shape.compact == "once" and night == shape.nights):
             runs.append(measuring.run("koukan_compact.py", folder))
     found = {
         "persons": persons,

@@ -34,7 +34,8 @@ def options(kept: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def report(kept: Path) -> dict[str, Any]:
-    ended = bench(*options(kept), "--compacted", "18", "--registered", "3000")
+    more = ["--compacted", "18", "--merging", "nightly", "--registered", "3000"]
+    ended = bench(*options(kept), *more)
     assert ended.returncode == 0, ended.stderr
     found: dict[str, Any] = json.loads(ended.stdout)  # one document and nothing else
     return found
