@@ -127,8 +127,13 @@ def test_everything_of_others_is_left(before: Place, after: Place, cast: Cast) -
         for member in (cast.kept, cast.other):
             assert rows_of(new, member) == rows_of(old, member)
         link = history.Link(f"{cast.both.link:016d}")
-        assert set(history.spells(old, link)["insurer_code"]) == {KYOKAI, KENPO}
-        assert set(history.spells(new, link)["insurer_code"]) == {KENPO}
+        for centre, known, wanted in (
+            (old, NIGHTS[2], {KYOKAI, KENPO}),  # before they were withdrawn
+            (old, None, {KENPO}),
+            (new, NIGHTS[2], {KENPO}),  # what is erased was never known
+            (new, None, {KENPO}),
+        ):
+            assert set(history.spells(centre, link, known=known)["insurer_code"]) == wanted
         assert changes(new, NIGHTS[0], NIGHTS[1]) == changes(old, NIGHTS[0], NIGHTS[1])
 
 
