@@ -41,6 +41,7 @@ OUTBOUND = [
     "my_number_result",
     "query_acceptance",
     "registration_result",
+    "spell_notice",
 ]
 NAMES = sorted([*INBOUND, *OUTBOUND])
 DERIVED = {"member_registration_fixed", "query_acceptance"}  # the rest of them is their base's

@@ -65,6 +65,8 @@ NOT_BY_A_FILE = {  # codes of files and lines that no registration file alone ca
     "R501": "receipts only",
     "R502": "receipts only",
     "R503": "answers of 住基ネット only",
+    "W411": "the review behind the night tells it, in a notice",
+    "W412": "the review behind the night tells it, in a notice",
     "W501": "only where a policy or an operator lets it pass",
     "W502": "depends on the day of its coming",
     "W503": "only where a policy or an operator lets it pass",

@@ -31,6 +31,7 @@ COMMANDS = {
     "policy": "policy",
     "history": "history",
     "changes": "history",
+    "review": "review",
     "ledger": "ledger",
     "verify": "verify",
     "check": "check",

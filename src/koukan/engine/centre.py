@@ -61,7 +61,7 @@ STEPS = (
     *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),
     *("report", "correct"),
     *("ask", "request", "send", "split", "package", "confirm", "deliver", "expire"),
-    *("compact", "forget"),
+    *("compact", "forget", "review"),
 )
 SITE = "site.toml"
 FORMATS_WITH_TABLES = registration.FORMAT

@@ -20,7 +20,7 @@ from koukan.engine.centre import Centre
 from koukan.engine.reading import steady
 from koukan.flows.registration import INCIDENTAL
 from koukan.keys.secret import canonical
-from koukan.ledger import Reception
+from koukan.ledger import Reception, reviews
 from koukan.ledger import identity as asked
 from koukan.tables import encrypted
 from koukan.tables.definition import partition_name
@@ -71,6 +71,10 @@ def state_digest(centre: Centre) -> str:
         _add(whole, "reception", told(centre, reception))
     for kind, content in identity_state(centre):
         _add(whole, kind, content)
+    for review in reviews.reviews(centre.ledger):
+        _add(whole, "review", {"number": review.number, "state": review.state})
+    for notice in reviews.notices(centre.ledger):
+        _add(whole, "notice", vars(notice))
     for sender in sorted(sender.name for sender in centre.site.senders):
         _add(whole, "outbox", {"sender": sender, "names": list(outbox_names(centre, sender))})
     return whole.hexdigest()

@@ -33,6 +33,7 @@ from koukan.engine.steps import (
     pick_up,
     report,
     request,
+    review,
     send,
     split,
     validate,
@@ -60,6 +61,7 @@ FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "expire": expire.run,
     "compact": compact.run,
     "forget": forget.run,
+    "review": review.run,
 }
 # Steps over groups of receptions: what follows `validate` depends on what the files are.
 CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame]], None]] = {

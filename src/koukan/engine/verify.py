@@ -26,7 +26,7 @@ from koukan.errors import IntegrityError, SecretError, TableRefused
 from koukan.flows import registration
 from koukan.flows.registration import HISTORY, PARTITION, ROSTER
 from koukan.flows.results import ACKNOWLEDGEMENT, REPORTS, is_correction, line_result
-from koukan.ledger import Counts, Reception
+from koukan.ledger import Counts, Reception, reviews
 from koukan.rules.acknowledge import COUNTS
 from koukan.rules.remarks import SUMS, SUMS_HELD, SUMS_PASSED
 from koukan.tables.definition import SECTION
@@ -57,6 +57,7 @@ def verify_ledger(centre: Centre) -> list[Problem]:
             centre.observe("verified", step="verify", done=done + 1, total=len(looks))
         known = {reception.number for reception in receptions}
         problems += strangers(rows, known)
+        problems += notices(centre)
         problems += erased(centre, receptions)
         problems += forgetting.problems(centre)
         problems += verify_identity.problems(centre)
@@ -251,6 +252,18 @@ def outbox(centre: Centre, reception: Reception) -> Iterator[Problem]:
 
 
 # --- erasures, groups, log
+
+
+def notices(centre: Centre) -> Iterator[Problem]:
+    """Notices of reviews that still lie in outboxes are those that were laid out."""
+    for notice in reviews.notices(centre.ledger):
+        if not notice.name:
+            continue
+        found = artefacts.laid_out(centre.outbox(notice.sender).folder / notice.name)
+        if found is not None and found != (notice.sha256, notice.lines + 2):
+            where = {"sender": notice.sender, "file": notice.name, "insurer": notice.insurer}
+            known = differing(notice.lines + 2, found[1])
+            yield problem("verify.notice_file", **where, known=known)
 
 
 def erased(centre: Centre, receptions: list[Reception]) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from koukan.flows import identity, registration
 
 ACKNOWLEDGEMENT = "acknowledgement"
 ERROR_REPORT, ERROR_LISTING = "error_report", "error_listing"  # 誤り一覧: workbook and whole list
+SPELL_NOTICE = "spell_notice"  # 資格重複のお知らせ: of an insurer, not of a reception
 REPORTS = (ERROR_REPORT, ERROR_LISTING)
 CORRECTION = "correction"  # package of an insurer's rejected lines; its signature beside it
 CORRECTION_SIGNATURE = "correction_signature"
@@ -24,6 +25,7 @@ PREFIXES: Mapping[str, str] = MappingProxyType(
         ACKNOWLEDGEMENT: "AK",
         "registration_result": "RR",
         "query_acceptance": "QA",
+        SPELL_NOTICE: "SN",
         **dict.fromkeys(REPORTS, "ER"),
     }
 )

@@ -197,6 +197,28 @@ laid_out = Table(
     UniqueConstraint("sender", "name"),
 )
 
+reviews = Table(  # groups whose spells were held against each other
+    "review",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("first_group", Integer, nullable=False),
+    Column("last_group", Integer, nullable=False),
+    Column("day", String, nullable=False),  # YYYYMMDD, JST: stands in its notices
+    Column("state", String, nullable=False),  # open done
+)
+
+notices = Table(  # what a review came to, by insurer
+    "notice",
+    metadata,
+    Column("review", Integer, primary_key=True),
+    Column("insurer", String, primary_key=True),
+    Column("sender", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("same", Integer, nullable=False),  # persons with two spells of the insurer
+    Column("other", Integer, nullable=False),  # persons whom another insurer has, too
+)
+
 erasures = Table(
     "erasure",
     metadata,
