@@ -9,7 +9,7 @@ import polars as pl
 from centres import vouch
 
 from koukan.engine.centre import Centre, held_version, version_of
-from koukan.flows.registration import LINKS, PERSON_LINKS
+from koukan.flows.registration import LINKS, PARTITION, PERSON_LINKS, ROSTER, ROSTER_COLUMNS
 from koukan.ledger import Ledger
 from koukan.rules.persons import JOINED, PARTED, RENUMBERED, WITHDRAWN
 from koukan.rules.register import NONE
@@ -147,10 +147,46 @@ def place(row: Row) -> tuple[int, int]:
 
 def say(centre: Centre, rows: Iterable[Row], *, group: int) -> None:
     """Commit statements to a centre's table as that group would have."""
-    table, held = centre.tables[PERSON_LINKS], centre.ledger.table_versions()[PERSON_LINKS]
-    said = [{**row, "group_number": group} for row in rows]
-    file = table.write({}, frame(said), f"g{group:08d}-001-00000")
-    vouch(centre, PERSON_LINKS, [file], group)
-    version = table.commit([file], [], transaction=group, expected=version_of(held))
+    said = frame({**row, "group_number": group} for row in rows)
+    put(centre, PERSON_LINKS, [({}, said)], group=group)
+
+
+def put(
+    centre: Centre, name: str, parts: Iterable[tuple[dict[str, str], pl.DataFrame]], *, group: int
+) -> None:
+    """Commit rows to partitions of any table in the name of a group."""
+    table, held = centre.tables[name], centre.ledger.table_versions()[name]
+    files = [table.write(where, rows, f"g{group:08d}-001-00099") for where, rows in parts]
+    vouch(centre, name, files, group)
+    version = table.commit(files, [], transaction=group, expected=version_of(held))
     with centre.ledger.begin() as transaction:
-        Ledger.put_table_version(transaction, held_version(PERSON_LINKS, version))
+        Ledger.put_table_version(transaction, held_version(name, version))
+
+
+def tell(
+    centre: Centre,
+    insurer: str,
+    group: int,
+    classes: dict[int, str],
+    links: dict[int, int | None],
+) -> None:
+    """Lines that name members with their 加入者区分コード, and the roster's rows."""
+    partition = centre.snapshot(PARTITION)
+    sections = partition.table.definition.sections
+    section = next(name for name, types in sections.items() if "member_class_code" in types)
+    (line,) = (
+        partition.read(partition.files(insurer=insurer, section=section)[:1]).head(1).to_dicts()
+    )
+    lines = [
+        {**line, "member_id": member, "member_class_code": code, "line_number": place}
+        | {"reception": 1, "group_number": group}
+        for place, (member, code) in enumerate(classes.items(), 10 * group)
+    ]
+    rows = [{"link_number": link, "member_id": m, "reception": 1} for m, link in links.items()]
+    roster = pl.DataFrame(rows, schema=ROSTER_COLUMNS).with_columns(group_number=pl.lit(group))
+    where = {"insurer": insurer}
+    parts = [
+        (where | {"section": section}, pl.DataFrame(lines, schema=dict(sections[section]))),
+        (where | {"section": ROSTER}, roster.cast(dict(ROSTER_COLUMNS))),  # type: ignore[arg-type]
+    ]
+    put(centre, PARTITION, [part for part in parts if part[1].height], group=group)

@@ -32,6 +32,7 @@ COMMANDS = {
     "history": "history",
     "changes": "history",
     "review": "review",
+    "waiting": "waiting",
     "ledger": "ledger",
     "verify": "verify",
     "check": "check",

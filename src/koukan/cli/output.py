@@ -57,9 +57,14 @@ def raw(text: str) -> None:
 
 
 def document(name: str, content: Mapping[str, object], code: int = Exit.DONE) -> None:
-    """Print the one JSON document of a command. Fields are only ever added to a schema."""
+    """Print the one JSON document of a command."""
+    raw(document_text(name, content, code))
+
+
+def document_text(name: str, content: Mapping[str, object], code: int = Exit.DONE) -> str:
+    """A command's document. Fields are only ever added to a schema."""
     whole = {"schema": f"koukan.{name}.v1", "exit": int(code), **content}
-    raw(json.dumps(whole, ensure_ascii=False, indent=2) + "\n")
+    return json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
 
 
 def _forget_stdout() -> None:

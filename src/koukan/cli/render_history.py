@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from koukan.cli import output
 from koukan.cli.settings import Settings
-from koukan.errors import Exit
+from koukan.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,6 +32,14 @@ CHANGES = {
     "history.head.moved": "moved",
     "history.head.voided": "voided",
 }
+
+
+def require_new(path: Path) -> None:
+    """Personal data goes into a file of its own, in a form that its name tells."""
+    if path.suffix not in (".csv", ".json"):
+        raise UsageError("history.output_form")
+    if path.exists() or not path.parent.is_dir():
+        raise UsageError("history.output_place", path=path.name)
 
 
 def titles(catalogue: Catalogue) -> dict[str, str]:

@@ -123,6 +123,15 @@ def spells(
     return found.sort("qualification_date", "insurer_code").select(TOLD)
 
 
+@contextmanager
+def exporting(centre: Centre, who: Who, rows: int) -> Iterator[None]:
+    """What was found leaves as a file in the block: logged, as a look is."""
+    where = {"insurer": who.insurer} if isinstance(who, Member) else {}
+    with centre.log.operation("history_export", **where) as operation:
+        operation.note(rows=rows)
+        yield
+
+
 class Person(NamedTuple):
     """Whom a look-up is about, and what is known of persons when it asks."""
 

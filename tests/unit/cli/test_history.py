@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from datetime import date
 
 import pytest
@@ -98,6 +101,43 @@ def test_events_as_once_known(call, options, member) -> None:
         for night in (BEFORE, *NIGHTS)
     ]
     assert found == [0, 1, 2, 3]
+
+
+@pytest.mark.requirement("R042")
+def test_staff_download_a_history_without_any_personal_number(
+    call, nights, options, member, tmp_path
+) -> None:
+    asked = ("history", KYOKAI, member, *options)
+    wanted = call(*asked, "--json").document
+    files = {name: tmp_path / f"history.{name}" for name in ("csv", "json")}
+    for path in files.values():
+        said = call(*asked, "--output", str(path))
+        assert (said.code, said.out) == (0, "") and path.name in said.err
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert json.loads(files["json"].read_text(encoding="utf-8")) == wanted
+    rows = list(csv.DictReader(io.StringIO(files["csv"].read_text(encoding="utf-8-sig"))))
+    assert len(rows) == sum(map(len, wanted["sections"].values()))
+    assert {row["記録"] for row in rows} >= {"加入者資格情報"}
+    numbers = Population(7).people(0, REGISTERED + SHARED.stop)["my_number"]
+    written = "".join(path.read_text(encoding="utf-8") for path in files.values())
+    assert not [one for one in numbers if str(one) in written]
+    assert not any("個人番号" in name for name in rows[0])
+    spells = tmp_path / "spells.csv"
+    call(*asked, "--spells", "--output", str(spells))
+    assert len(spells.read_text(encoding="utf-8-sig").splitlines()) == 1 + 2
+    lines = next((nights.root / "log").glob("operations-*.jsonl")).read_text().splitlines()
+    entry = json.loads(lines[-1])
+    assert (entry["operation"], entry["where"]) == ("history_export", {"insurer": KYOKAI})
+    assert member not in lines[-1]
+
+
+def test_no_file_is_overwritten(call, options, member, tmp_path) -> None:
+    asked = ("history", KYOKAI, member, "--json", *options, "--output")
+    (tmp_path / "there.csv").write_text("mine")
+    for name, key in (("there.csv", "place"), ("no/folder.csv", "place"), ("a.xlsx", "form")):
+        said = call(*asked, str(tmp_path / name))
+        assert (said.code, said.error["key"]) == (64, f"history.output_{key}")
+    assert (tmp_path / "there.csv").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from koukan import durable
 from koukan.cli import output, render_history, shape
 from koukan.cli.settings import Settings
 from koukan.errors import Exit, UsageError
@@ -17,6 +19,7 @@ from koukan.errors import Exit, UsageError
 if TYPE_CHECKING:
     import polars as pl
 
+    from koukan.engine.centre import Centre
     from koukan.engine.history import Who
     from koukan.formats import Catalogue
     from koukan.formats.model import Field
@@ -34,6 +37,7 @@ FORM = "YYYY-MM-DD"
 @click.option("--spells", is_flag=True)
 @click.option("--on", "day", type=DAY, metavar=FORM)
 @click.option("--known", type=DAY, metavar=FORM)
+@click.option("--output", "path", type=click.Path(path_type=Path), metavar="FILE")
 def history(
     settings: Settings,
     *,
@@ -43,21 +47,31 @@ def history(
     spells: bool,
     day: datetime | None,
     known: datetime | None,
+    path: Path | None,
 ) -> int:
     """All events of a person, section by section; or its spells, or those of one day."""
+    if path is not None:
+        render_history.require_new(path)
     with settings.centre() as centre:
         from koukan.engine import history as engine
 
         who = _who(insurer, member_id, link_number)
         night = _text(known)
         if spells or day is not None:
-            told = engine.spells(centre, who, on=day and day.date(), known=night)
-            _show_spells(settings, written(told), _text(day), night)
+            told = written(engine.spells(centre, who, on=day and day.date(), known=night))
+            head: dict[str, object] = {"on": _text(day), "known": night}
+            if path is not None:
+                document = {**head, "spells": json.loads(_json(told))}
+                _export(settings, centre, who, path, ("history_spells", document, {"spells": told}))
+            else:
+                _show_spells(settings, told, head)
             return Exit.DONE
         events = engine.events(centre, who, known=night)
         found = {name: written(frame) for name, frame in events.items()}
-        if settings.json:
-            sections = {name: json.loads(_json(frame)) for name, frame in found.items()}
+        sections = {name: json.loads(_json(frame)) for name, frame in found.items()}
+        if path is not None:
+            _export(settings, centre, who, path, ("history", {"sections": sections}, found))
+        elif settings.json:
             output.document("history", {"sections": sections})
         elif any(frame.height for frame in found.values()):
             output.show(*_lines(centre.catalogue, found))
@@ -116,12 +130,40 @@ def _text(day: datetime | None) -> str | None:
     return None if day is None else day.strftime("%Y-%m-%d")
 
 
-def _show_spells(
-    settings: Settings, found: pl.DataFrame, day: str | None, night: str | None
+def _export(
+    settings: Settings,
+    centre: Centre,
+    who: Who,
+    path: Path,
+    told: tuple[str, Mapping[str, object], Mapping[str, pl.DataFrame]],
 ) -> None:
+    """Write what was found into a file; that it leaves is logged.
+
+    Args:
+        told: a document's name and content, and the same as frames.
+    """
+    from koukan.engine.history import exporting
+    from koukan.reports.history import as_csv
+
+    name, document, frames = told
+    rows = sum(frame.height for frame in frames.values())
+    if path.suffix == ".json":
+        content = output.document_text(name, document).encode()
+    else:
+        labels = {term.name: term.label for term in centre.catalogue.terms}
+        titled = render_history.titles(centre.catalogue)
+        titled |= {"spells": settings.text("history.head.spell")}
+        sections = {titled.get(section, section): frame for section, frame in frames.items()}
+        content = as_csv(sections, labels, settings.text("history.head.section"))
+    with exporting(centre, who, rows):
+        durable.write(path, content)
+    output.tell(settings.text("cli.history_exported", path=path.name, count=rows))
+
+
+def _show_spells(settings: Settings, found: pl.DataFrame, head: Mapping[str, object]) -> None:
     if settings.json:
         spells = json.loads(_json(found))
-        output.document("history_spells", {"on": day, "known": night, "spells": spells})
+        output.document("history_spells", {**head, "spells": spells})
     elif found.height:
         output.show(render_history.spells(settings, found))
     else:
