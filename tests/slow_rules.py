@@ -133,7 +133,7 @@ def of_text(item: Field, value: str) -> set[str]:
     return codes
 
 
-def breaks(check: Check, row: Row) -> bool:  # noqa: PLR0911 - one for each check
+def breaks(check: Check, row: Row) -> bool:  # noqa: C901, PLR0911 - one for each check
     values = [row[name] for name in check.fields]
     applies = all(row[name] in allowed for name, allowed in check.when.items())
     match check.use:
@@ -141,6 +141,16 @@ def breaks(check: Check, row: Row) -> bool:  # noqa: PLR0911 - one for each chec
             return applies and any(value is not None for value in values)
         case "present_when":
             return applies and any(value is None for value in values)
+        case "never_when":
+            return applies
+        case "one_given":
+            return applies and not any(value is not None for value in values)
+        case "given_with":
+            return applies and values[-1] is None and set(values) != {None}
+        case "not_with":
+            return applies and values[-1] is not None and set(values[:-1]) != {None}
+        case "different":
+            return applies and values[0] is not None and values[0] == values[1]
         case "exactly_one":
             return sum(value is not None for value in values) != 1
         case "both_or_none":
@@ -160,7 +170,7 @@ def findings(form: Format, record: Record, row: Row, catalogue: Catalogue) -> se
     found = set()
     for item in form.fields(record):
         found |= {(item.name, code) for code in of_field(item, row[item.name], catalogue)}
-    for check in record.checks:
+    for check in form.checks_of(record):
         if breaks(check, row):
             found.add((check.fields[-1], check.code))
     return found

@@ -165,9 +165,16 @@ def cross_rule(check: dict[str, Any]) -> tuple[str, str]:
         f"{name} IN ({', '.join(map(repr, values))})"
         for name, values in check.get("when", {}).items()
     )
+    when = when or "true"
+    given = "(" + " OR ".join(f"{name} IS NOT NULL" for name in check["fields"][:-1]) + ")"
     fails = {
         "empty_when": f"{when} AND {first} IS NOT NULL",
         "present_when": f"{when} AND {first} IS NULL",
+        "never_when": when,
+        "one_given": f"{when} AND NOT {given} AND {second} IS NULL",
+        "given_with": f"{when} AND {given} AND {second} IS NULL",
+        "not_with": f"{when} AND {given} AND {second} IS NOT NULL",
+        "different": f"{when} AND {first} = {second}",
         "exactly_one": f"({first} IS NULL) = ({second} IS NULL)",
         "both_or_none": f"({first} IS NULL) <> ({second} IS NULL)",
         "earlier": f"{first} >= {second}",

@@ -201,6 +201,7 @@ def numbers_of(column: pd.Series) -> npt.NDArray[np.int64]:
 def broken(check: dict[str, Any], frame: pd.DataFrame) -> Mask:
     """A rule across fields."""
     first, second = (frame[check["fields"][at]] for at in (0, -1))
+    others = frame[check["fields"][:-1]].notna().any(axis=1)
     when = np.ones(len(frame), np.bool_)
     for name, values in check.get("when", {}).items():
         when &= frame[name].isin(values).to_numpy()
@@ -209,6 +210,16 @@ def broken(check: dict[str, Any], frame: pd.DataFrame) -> Mask:
             fails = first.notna()
         case "present_when":
             fails = first.isna()
+        case "never_when":
+            fails = first.notna()
+        case "one_given":
+            fails = ~others & second.isna()
+        case "given_with":
+            fails = others & second.isna()
+        case "not_with":
+            fails = others & second.notna()
+        case "different":
+            fails = first == second
         case "exactly_one":
             fails = first.isna() == second.isna()
         case "both_or_none":

@@ -102,7 +102,7 @@ def sections() -> list[Section]:
             record.get("required", True),
             tuple(record["key"]),
             tuple(_field(item) for item in form["common"] + record["own"]),
-            tuple(record.get("checks", ())),
+            (*form["checks"], *record.get("checks", ())),
         )
         for record in form["records"]
     ]

@@ -115,9 +115,9 @@ def lines_of_a_person(form: Format, turns: Sequence[SampleInsurer], seed: int) -
 
 
 def faults(insurers: Sequence[SampleInsurer]) -> list[str]:
-    """Faults of single files: R4xx asks the tables, R222 the site, which peers do not have."""
+    """Faults of single files: x4xx asks the tables, R222 the site, which peers do not have."""
     found = dict.fromkeys(code for each in insurers for code in codes_without_history(each))
-    return [code for code in found if code != "R222" and not code.startswith("R4")]
+    return [code for code in found if code != "R222" and not code.startswith(("R4", "W4"))]
 
 
 def split(file: Path, form: Format) -> list[str]:

@@ -309,7 +309,8 @@ def test_a_medical_ticket_has_35_items_of_one_month_and_is_for_welfare_alone(
 def test_what_tells_about_a_person_is_marked_sensitive(catalogue: Catalogue) -> None:
     open_fields = {
         "record_number", "record_type_code", "process_type_code", "insurer_code", "member_id",
-        "access_group_code", "member_class_code", "insurer_number", "welfare_office_name",
+        "access_group_code", "new_member_id", "new_insurer_code",
+        "member_class_code", "insurer_number", "welfare_office_name",
         "public_payer_number", "certificate_class", "limit_certificate_class",
     }  # fmt: skip
     form = catalogue.formats["member_registration"]
@@ -358,7 +359,7 @@ def test_every_code_is_used_and_every_used_code_has_its_sentences(catalogue: Cat
         check.code
         for form in catalogue.formats.values()
         for record in form.records
-        for check in record.checks
+        for check in form.checks_of(record)
     }
     assert codes_in_source() | checks == set(catalogue.reasons)
 

@@ -39,8 +39,18 @@ EVENTS = (
     "reentry",
     "change",
     "change.new_number",
+    "change.joins",
+    "change.new_member_id",
+    "change.new_insurer_code",
+    "new.waiting",
     "loss",
     "loss.death",
+    "correction",
+    "cancellation",
+    "withdrawal.coming",
+    "withdrawal.household",
+    "parting.stranger",
+    "parting.undoes_change",
 )
 NOT_BY_A_FILE = {  # codes of files and lines that no registration file alone can get
     "F102": "more bytes than the format allows: eight gigabytes",

@@ -21,6 +21,7 @@ from koukan.engine import originals
 from koukan.engine.centre import Centre
 from koukan.engine.seen import Seen
 from koukan.errors import IntegrityError, KoukanError, SecretError
+from koukan.flows.registration import FORMER
 from koukan.flows.results import line_result
 from koukan.formats.model import Format
 from koukan.keys.secret import open_regular
@@ -201,20 +202,27 @@ class Tally:
         self._line, self._class = int(lines[-1]), int(classes[-1])
 
 
-def count_rows(centre: Centre, item: Rows) -> list[tuple[int, str, int]]:
-    """Task: (reception, insurer, rows) of one partition; no insurer where none is kept."""
+def count_rows(centre: Centre, item: Rows) -> list[tuple[int, str, int, int]]:
+    """Task: (reception, insurer, rows, waiting) of one partition; no insurer where none is kept.
+
+    The insurer is the one whose lines they were: events may be another's since. Rows of persons who
+    wait for their 個人番号 are in a 委託区画 only.
+    """
     table = centre.tables[item.table]
     columns = table.definition.columns(item.files[0].partition)
-    by = ["reception", *(name for name in ("insurer_code",) if name in columns)]
+    insurer = [name for name in (FORMER, "insurer_code") if name in columns]
+    own = pl.coalesce(*insurer, pl.lit(item.files[0].partition.get("insurer", "")))
+    without = pl.col("link_number").is_null() if FORMER in columns else pl.lit(value=False)
+    by = ["reception", "insurer"]
     lazies = [
-        table.open_file(file).select(by).group_by(by).agg(rows=pl.len()) for file in item.files
+        table.open_file(file)
+        .with_columns(insurer=own, waits=without)
+        .group_by(by)
+        .agg(rows=pl.len(), waiting=pl.col("waits").sum())
+        for file in item.files
     ]
     found = pl.concat(encrypted.collect_all(lazies, path=table.folder))
-    insurer = item.files[0].partition.get("insurer", "")
-    counted = found.group_by(by).agg(pl.col("rows").sum()).sort(by)
-    if "insurer_code" not in counted.columns:
-        counted = counted.with_columns(insurer_code=pl.lit(insurer))
-    return counted.select("reception", "insurer_code", "rows").rows()
+    return found.group_by(by).agg(pl.col("rows", "waiting").sum()).sort(by).rows()
 
 
 def laid_out(path: Path) -> tuple[str, int] | None:

@@ -12,7 +12,8 @@ import polars as pl
 
 from koukan.engine.centre import Centre
 from koukan.flows.registration import PARTITION, ROSTER, VAULT
-from koukan.rules.register import NONE, Small
+from koukan.rules.register import NONE
+from koukan.rules.roster import ROWS
 from koukan.tables.definition import bucket_label, bucket_of_token
 
 Ints = npt.NDArray[np.int64]
@@ -55,24 +56,32 @@ def spread(values: Ints, keys: pl.Series, answers: pl.Series) -> Ints:
     return result
 
 
-def roster_of(centre: Centre, insurers: Small, links: Ints, member_ids: Ints) -> tuple[Ints, Ints]:
-    """被保険者枝番 of (insurer, link), and the link that owns (insurer, given 被保険者枝番)."""
-    member = np.full(len(insurers), NONE, np.int64)
-    owner = np.full(len(insurers), NONE, np.int64)
+def roster_rows(centre: Centre, links: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+    """Rows of rosters that name any of these.
+
+    Args:
+        links: insurer, link_number; each once.
+        members: insurer, member_id; each once.
+
+    Returns:
+        `rules.roster.ROWS`, in no order; link_number is null while a member waits for its number.
+    """
     partition = centre.snapshot(PARTITION)
-    for insurer in pl.Series(insurers).unique().sort().to_list():  # as many as insurers
-        files = partition.files(insurer=f"{insurer:08d}", section=ROSTER)
-        if not files:
-            continue
-        here = np.flatnonzero(insurers == insurer)
-        wanted_links = pl.LazyFrame({"link_number": pl.Series(links[here]).unique()})
-        wanted_members = pl.LazyFrame({"member_id": pl.Series(member_ids[here]).unique()})
-        by_link, by_member = [], []
-        for file in files:
+    asked = [_by_insurer(links), _by_insurer(members)]
+    found = [ROWS.to_frame()]
+    for insurer in sorted(asked[0].keys() | asked[1].keys()):  # as many as insurers
+        for file in partition.files(insurer=f"{insurer:08d}", section=ROSTER):
             rows = partition.scan(file).select("link_number", "member_id")
-            by_link.append(rows.join(wanted_links, on="link_number", how="semi").collect())
-            by_member.append(rows.join(wanted_members, on="member_id", how="semi").collect())
-        linked, owned = pl.concat(by_link), pl.concat(by_member)
-        member[here] = spread(links[here], linked["link_number"], linked["member_id"])
-        owner[here] = spread(member_ids[here], owned["member_id"], owned["link_number"])
-    return member, owner
+            for by in asked:
+                if insurer in by:
+                    hits = rows.join(by[insurer].lazy(), on=by[insurer].columns, how="semi")
+                    own = pl.lit(insurer, pl.Int32).alias("insurer")
+                    found.append(hits.with_columns(own).select(ROWS.names()).collect())
+    return pl.concat(found)
+
+
+def _by_insurer(asked: pl.DataFrame) -> dict[int, pl.DataFrame]:
+    if asked.is_empty():
+        return {}
+    parts = asked.partition_by("insurer", as_dict=True, include_key=False)
+    return {int(key[0]): frame for key, frame in parts.items()}

@@ -102,6 +102,7 @@ def table_rows(centre: Centre) -> tuple[list[Problem], dict[str, dict[int, By]]]
     """
     problems, tables = [], {}
     gone = forgetting.counted(centre)
+    waiting: list[tuple[int, str, int]] = []
     for name in sorted(centre.tables):
         counted: dict[int, By] = defaultdict(lambda: defaultdict(int))
         for number, by in gone.get(name, {}).items():
@@ -113,15 +114,26 @@ def table_rows(centre: Centre) -> tuple[list[Problem], dict[str, dict[int, By]]]
             ):
                 if item.files[0].partition.get(SECTION) == ROSTER:
                     continue  # read, so that it is proven to be there; its rows are no lines
-                for reception, insurer, rows in shares:
+                for reception, insurer, rows, waits in shares:
                     counted[reception][insurer] += rows
+                    if waits:
+                        waiting.append((reception, insurer, waits))
         except (IntegrityError, SecretError) as refused:
             artefacts.require_damage(refused)
             problems.append(problem(refused.key, **{"table": name, **refused.where}))
             continue
         if name in ROW_KEYS:
-            tables[name] = {number: dict(by) for number, by in counted.items()}
-    return problems, tables
+            tables[name] = counted
+    if PARTITION not in tables:  # nobody knows then who waits, so what the history lacks neither
+        tables.pop(HISTORY, None)
+    for reception, insurer, waits in waiting:  # accepted, and not in the history yet
+        if HISTORY in tables:
+            tables[HISTORY][reception][insurer] += waits
+    return problems, {name: _plain(counted) for name, counted in tables.items()}
+
+
+def _plain(counted: dict[int, By]) -> dict[int, By]:
+    return {number: dict(by) for number, by in counted.items()}
 
 
 def strangers(rows: dict[str, dict[int, By]], known: set[int]) -> Iterator[Problem]:

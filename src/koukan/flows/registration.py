@@ -17,6 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from koukan.formats.model import Field, Format
+from koukan.rules.register import NONE
 from koukan.tables.definition import TableDefinition, bucket_label, bucket_of_link, bucket_of_token
 
 VAULT, PARTITION, HISTORY = "vault", "entrusted_partition", "qualification_history"
@@ -27,6 +28,8 @@ QUALIFICATION = "qualification"  # section of 加入者資格情報
 FORMAT, FIXED = FORMATS = "member_registration", "member_registration_fixed"
 LINK_DIGITS, MEMBER_DIGITS = 16, 10
 
+FORMER = "former_insurer_code"  # whose the person was before 保険者コード（変更後）
+
 EVENT: dict[str, pl.DataType] = {
     "link_number": pl.Int64(),
     "member_id": pl.Int64(),
@@ -35,7 +38,7 @@ EVENT: dict[str, pl.DataType] = {
     "reception": pl.Int64(),
     "line_number": pl.Int64(),
     "group_number": pl.Int64(),
-    "former_insurer_code": pl.String(),  # whose the person was before 保険者コード（変更後）
+    FORMER: pl.String(),
 }
 TOKENS: dict[str, pl.DataType] = {
     "token_hi": pl.UInt64(),
@@ -150,8 +153,21 @@ def vault_frames(rows: pl.DataFrame, buckets: int) -> Iterator[tuple[str, pl.Dat
 
 
 def roster_frames(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """New 被保険者枝番 by insurer, sorted by 紐付番号."""
-    return by_insurer(rows[ascending(rows["link_number"].to_numpy())])
+    """New 被保険者枝番 by insurer, sorted by 紐付番号; those that wait for a number come first."""
+    ordered = rows[ascending(rows["link_number"].to_numpy())]
+    return by_insurer(waiting_apart(ordered)[0])
+
+
+def waiting_apart(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """All rows, with no 紐付番号 where a person waits for one; and those of persons who have one.
+
+    The 資格履歴ファイル holds only persons whose 個人番号 the insurer has.
+    """
+    waits = rows["link_number"] == NONE
+    if not waits.any():
+        return rows, rows
+    link = pl.when(~waits).then("link_number").alias("link_number")
+    return rows.with_columns(link), rows.filter(~waits)
 
 
 def insurer_texts(codes: pl.Series) -> pl.Series:

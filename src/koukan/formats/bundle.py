@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from koukan.formats.model import Catalogue, CodeList, Format
+from koukan.formats.model import Catalogue, Check, CodeList, Format
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,11 @@ def bundle(catalogue: Catalogue, name: str, on: str | None = None) -> Bundle:
 
 
 def _on(form: Format, day: str) -> Format:
-    records = [
-        record.model_copy(
-            update={"checks": tuple(check for check in record.checks if check.valid_on(day))}
-        )
-        for record in form.records
-    ]
-    return form.model_copy(update={"records": tuple(records)})
+    def valid(checks: tuple[Check, ...]) -> dict[str, tuple[Check, ...]]:
+        return {"checks": tuple(check for check in checks if check.valid_on(day))}
+
+    records = tuple(record.model_copy(update=valid(record.checks)) for record in form.records)
+    return form.model_copy(update={"records": records, **valid(form.checks)})
 
 
 def thaw(content: bytes) -> Bundle:

@@ -62,9 +62,11 @@ def _fields(form: Format, catalogue: Catalogue, names: dict[str, str]) -> Iterat
         for kind in sorted(set(record.kinds) - set(catalogue.kinds)):
             where = {"key": kind, "known": listed(set(catalogue.kinds))}
             yield _of(form, f"records[{record.section}].kinds", "definitions.unknown", **where)
-        for check in record.checks:
+    tables = [("checks", form.checks)]
+    tables += [(f"records[{record.section}].checks", record.checks) for record in form.records]
+    for place, checks in tables:
+        for check in checks:
             if check.code not in catalogue.reasons:
-                place = f"records[{record.section}].checks"
                 yield _of(form, place, "definitions.reject_code", code=check.code)
 
 

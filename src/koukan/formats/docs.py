@@ -116,6 +116,7 @@ def _format(form: Format, reasons: Mapping[str, Reason]) -> Iterator[str]:
     if form.common:
         yield "### 各レコードの先頭の項目 / First fields of every record\n"
         yield _fields(form, form.common)
+        yield from _checks(form.checks, reasons)
     for record in form.records:
         yield from _record(form, record, reasons)
     yield "### エンドレコード / End record\n"
@@ -131,20 +132,25 @@ def _record(form: Format, record: Record, reasons: Mapping[str, Reason]) -> Iter
     if record.key:
         yield f"一人の中でのキー / key within a person: {_names(record.key)}\n"
     yield _fields(form, record.own)
-    if record.checks:
-        yield "項目間の検査 / checks over several fields:\n"
-        rows = [
-            (
-                f"{check.code} {reasons[check.code].title}",
-                f"`{check.use}`",
-                _checked(check),
-                _values(check.when),
-                _valid(check),
-            )
-            for check in record.checks
-        ]
-        headings = ("コード code", "検査 check", "項目 fields", "条件 when", "期間 valid")
-        yield _table(headings, rows)
+    yield from _checks(record.checks, reasons)
+
+
+def _checks(checks: Sequence[Check], reasons: Mapping[str, Reason]) -> Iterator[str]:
+    if not checks:
+        return
+    yield "項目間の検査 / checks over several fields:\n"
+    rows = [
+        (
+            f"{check.code} {reasons[check.code].title}",
+            f"`{check.use}`",
+            _checked(check),
+            _values(check.when),
+            _valid(check),
+        )
+        for check in checks
+    ]
+    headings = ("コード code", "検査 check", "項目 fields", "条件 when", "期間 valid")
+    yield _table(headings, rows)
 
 
 def _values(when: Mapping[str, Sequence[str]]) -> str:

@@ -173,6 +173,7 @@ class Format(Definition):
     file: File
     control: tuple[Field, ...]
     common: tuple[Field, ...] = ()
+    checks: tuple[Check, ...] = ()  # of every record, over the common fields
     records: tuple[Record, ...]
     end: tuple[Field, ...]
     undecodable_share: float = 0.01  # beyond this share of lines the file is refused
@@ -185,7 +186,7 @@ class Format(Definition):
             names = [field.name for field in self.fields(record)]
             if twice := {name for name in names if names.count(name) > 1}:
                 raise Mistake("definitions.field_twice", field=listed(twice), known=record.section)
-            for check in record.checks:
+            for check in self.checks_of(record):
                 named = {*check.fields, *check.when}.union(*check.sets)
                 unknown = named - set(names)
                 if unknown:
@@ -229,6 +230,10 @@ class Format(Definition):
     def fields(self, record: Record) -> tuple[Field, ...]:
         """All fields of a record type in file order."""
         return self.common + record.own
+
+    def checks_of(self, record: Record) -> tuple[Check, ...]:
+        """All rules over several fields of a record type, those of every record first."""
+        return self.checks + record.checks
 
     def record(self, code: str) -> Record:
         return next(record for record in self.records if record.code == code)

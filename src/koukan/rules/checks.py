@@ -7,7 +7,7 @@ of rows that failed it, and the pandera schema (`koukan.rules.schema`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -146,12 +146,21 @@ CHECKS: dict[str, tuple[str, Callable[[pl.Expr], pl.Expr]]] = {
 }
 
 
+def _has_value(name: str, values: Sequence[str]) -> pl.Expr:
+    """One value is compared, not searched for: a quarter of the cost."""
+    column = pl.col(name)
+    found = column == values[0] if len(values) == 1 else column.is_in(list(values))
+    return found.fill_null(False)
+
+
 def _when(check: Check) -> pl.Expr:
     if not check.when:
         return pl.lit(True)
-    return pl.all_horizontal(
-        pl.col(name).is_in(list(values)).fill_null(False) for name, values in check.when.items()
-    )
+    return pl.all_horizontal(_has_value(name, values) for name, values in check.when.items())
+
+
+def _never_when(check: Check) -> pl.Expr:
+    return _when(check)
 
 
 def _empty_when(check: Check) -> pl.Expr:
@@ -160,6 +169,27 @@ def _empty_when(check: Check) -> pl.Expr:
 
 def _present_when(check: Check) -> pl.Expr:
     return _when(check) & pl.any_horizontal(pl.col(name).is_null() for name in check.fields)
+
+
+def _one_given(check: Check) -> pl.Expr:
+    return _when(check) & pl.all_horizontal(pl.col(name).is_null() for name in check.fields)
+
+
+def _given_with(check: Check) -> pl.Expr:
+    *others, needed = check.fields
+    given = pl.any_horizontal(pl.col(name).is_not_null() for name in others)
+    return _when(check) & given & pl.col(needed).is_null()
+
+
+def _not_with(check: Check) -> pl.Expr:
+    *others, last = check.fields
+    given = pl.any_horizontal(pl.col(name).is_not_null() for name in others)
+    return _when(check) & given & pl.col(last).is_not_null()
+
+
+def _different(check: Check) -> pl.Expr:
+    first, second = check.fields
+    return _when(check) & (pl.col(first) == pl.col(second)).fill_null(False)
 
 
 def _exactly_one(check: Check) -> pl.Expr:
@@ -191,12 +221,47 @@ def _search_items(check: Check) -> pl.Expr:
 CROSS_CHECKS: dict[str, Callable[[Check], pl.Expr]] = {
     "empty_when": _empty_when,
     "present_when": _present_when,
+    "never_when": _never_when,
+    "one_given": _one_given,
+    "given_with": _given_with,
+    "not_with": _not_with,
+    "different": _different,
     "exactly_one": _exactly_one,
     "both_or_none": _both_or_none,
     "earlier": _earlier,
     "not_later": _not_later,
     "search_items": _search_items,
 }
+# Whether a row of a frame can break a check at all, told from its fields in their order: which are
+# given in some row, and which are absent in some row. Kinds that are not named always can.
+CAN_BREAK: dict[str, Callable[[Sequence[bool], Sequence[bool]], bool]] = {
+    "empty_when": lambda given, _: any(given),
+    "present_when": lambda _, absent: any(absent),
+    "one_given": lambda _, absent: all(absent),
+    "given_with": lambda given, absent: any(given[:-1]) and absent[-1],
+    "not_with": lambda given, _: any(given[:-1]) and given[-1],
+    "both_or_none": lambda given, absent: any(given) and any(absent),
+    "different": lambda given, _: all(given),
+    "earlier": lambda given, _: all(given),
+    "not_later": lambda given, _: all(given),
+}
+
+
+def can_break(check: Check, empty: Collection[str], full: Collection[str]) -> bool:
+    """Whether a frame with these columns of no value, and of no absent value, may break it."""
+    if not check.when.keys().isdisjoint(empty):
+        return False
+    given = [name not in empty for name in check.fields]
+    absent = [name not in full for name in check.fields]
+    return check.use not in CAN_BREAK or CAN_BREAK[check.use](given, absent)
+
+
+def breakable(
+    form: Format, record: Record, empty: Collection[str], full: Collection[str]
+) -> frozenset[int]:
+    """Places of the checks over several fields that a frame with these columns can break."""
+    checks = enumerate(form.checks_of(record))
+    return frozenset(place for place, check in checks if can_break(check, empty, full))
 
 
 def rules_of(form: Format, record: Record, codes: Mapping[str, CodeList]) -> list[Rule]:
@@ -209,7 +274,7 @@ def rules_of(form: Format, record: Record, codes: Mapping[str, CodeList]) -> lis
             formed = well_formed(item, codes).fill_null(False)
             fails = formed & _absent_passes(pl.col(item.name), passes(pl.col(item.name)))
             rules.append(Rule(code, item.name, fails))
-    for check in record.checks:
+    for check in form.checks_of(record):
         rules.append(Rule(check.code, check.fields[-1], CROSS_CHECKS[check.use](check)))
     return rules
 
@@ -221,6 +286,7 @@ def fused(
     *,
     clean: bool,
     known: Collection[str] = (),
+    checks: Collection[int] | None = None,
 ) -> pl.Expr:
     """True for every row that breaks at least one rule: the one expression that all rows pass.
 
@@ -228,6 +294,8 @@ def fused(
         clean: the decoder found no character that the rules forbid.
         known: fields that cannot fail in the frame at hand: proven by the gate, or optional and
             without any value.
+        checks: places of those over several fields that the frame at hand can break, as
+            `breakable` gives them; None: all.
     """
     fails = []
     for item in form.fields(record):
@@ -240,7 +308,11 @@ def fused(
         else:  # a date's test is false, not null, where the field is empty
             fails.append(column.is_not_null() & ~formed if item.type == "date" else ~formed)
         fails += [~CHECKS[name][1](column) for name in item.checks]
-    fails += [CROSS_CHECKS[check.use](check) for check in record.checks]
+    fails += [
+        CROSS_CHECKS[check.use](check)
+        for place, check in enumerate(form.checks_of(record))
+        if checks is None or place in checks
+    ]
     if not clean:
         fails += [rule.fails for rule in rules_of(form, record, codes) if rule.suspicious_only]
     return pl.any_horizontal(pl.lit(False), *fails).fill_null(False)
@@ -249,5 +321,5 @@ def fused(
 def unknown_checks(form: Format) -> list[str]:
     """Names of checks that a definition uses and nobody wrote."""
     used = {name for item in form.all_fields for name in item.checks} - set(CHECKS)
-    cross = {check.use for record in form.records for check in record.checks}
+    cross = {check.use for record in form.records for check in form.checks_of(record)}
     return sorted(used | (cross - set(CROSS_CHECKS)))

@@ -3,44 +3,99 @@
 Pure: what the vault and the rosters know comes in as columns, what they must learn goes out. All
 persons of a group are in ascending order of reception; the first accepted one in that order issues
 for a number that several bring, so that a rerun and other machines issue the same. The outcome is
-that of one file after another; only where a number that changes in one file is named in another
-(`entangled`) must they really be taken one after another.
+that of one file after another; where a statement about a person (`rules.joining`) touches what
+another file names (`tied`), they must really be taken one after another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from koukan.rules.register import CHANGE, LOSS, NEW, NONE, REENTRY, Ints, Mask, Persons, Small
+from koukan.rules.persons import MEMBERS, People
+from koukan.rules.register import (
+    AS_INSURER,
+    AS_MEMBER,
+    CHANGE,
+    NEW,
+    NONE,
+    PARTING,
+    WITHDRAWAL,
+    Ints,
+    Mask,
+    Persons,
+    Small,
+)
 
 
 @dataclass(frozen=True)
 class Known:
     """What stands in the tables, by person of the group; `NONE` where there is nothing."""
 
-    link: Ints  # 紐付番号 of the number
-    link_of_new_number: Ints  # 紐付番号 of 更新後個人番号
-    member: Ints  # 被保険者枝番 of (insurer, link)
-    member_owner: Ints  # 紐付番号 that the insurer's given 被保険者枝番 belongs to
+    link: Ints  # raw link of the 個人番号
+    member: Ints  # 被保険者枝番 of the insurer for that person
+    given: Ints  # what the given 被保険者枝番 goes on as; `NONE`: the insurer has no such one
+    owner: Ints  # raw link of the given one; `NONE`: it waits for its number, or there is none
+    target_link: Ints  # raw link of 更新後個人番号
+    target_member: Ints  # as `given`, of 被保険者枝番（変更後）
+    target_owner: Ints  # as `owner`, of 被保険者枝番（変更後）
+    target_home: Ints  # as `member`, at the insurer of 保険者コード（変更後）
+    target_allowed: Mask  # whether a person may go on at that insurer
 
 
 @dataclass(frozen=True)
-class Linked:
-    """The outcome, by person of the group; numbers are `NONE` for rejected persons."""
+class Issuable:
+    """What each person would issue if it is the first."""
 
-    link: Ints
-    member: Ints
-    rejects: pl.DataFrame  # person, field, code
-    rejected: Mask
-    reused: Mask  # a new registration of someone who has a 被保険者枝番 already
+    links: Ints
+    members: Ints
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Persons of files that are not tied, and all that decides about them."""
+
+    persons: Persons
+    rejected: Mask  # before anything was looked up; these are left alone
+    known: Known
+    people: People  # who is one person by what was stated until now
+    issuable: Issuable
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who the persons are as their lines name them, before what they change."""
+
+    link: Ints  # raw link of the 個人番号; `NONE` while it waits, or is nobody
+    member: Ints  # `NONE` for nobody
     new_link: Mask  # this person issued the 紐付番号
     new_member: Mask  # this person issued the 被保険者枝番
-    new_number: Mask  # 更新後個人番号 becomes a further number of the link
+    linking: Mask  # this person's 被保険者枝番 waited and has its number now
+    rejects: pl.DataFrame  # person, field, code
+
+    @property
+    def rejected(self) -> Mask:
+        found = np.zeros(len(self.link), np.bool_)
+        found[self.rejects["person"].to_numpy()] = True
+        return found
+
+
+def number_target(persons: Persons) -> Mask:
+    """Whether 更新後個人番号 is given."""
+    return np.asarray((persons.target != NONE) & (persons.target < AS_MEMBER))
+
+
+def member_target(persons: Persons) -> Mask:
+    """Whether 被保険者枝番（変更後） is given."""
+    return np.asarray((persons.target >= AS_MEMBER) & (persons.target < AS_INSURER))
+
+
+def insurer_target(persons: Persons) -> Mask:
+    """Whether 保険者コード（変更後） is given."""
+    return np.asarray(persons.target >= AS_INSURER)
 
 
 def first_of(considered: Mask, asking: Mask, *values: Small) -> tuple[Ints, Mask]:
@@ -72,46 +127,6 @@ def first_of(considered: Mask, asking: Mask, *values: Small) -> tuple[Ints, Mask
     return first, considered & (first == np.arange(len(considered)))
 
 
-def _number_changes(
-    persons: Persons, here: Mask, joins: Mask, link: Ints, known: Known
-) -> tuple[Mask, Mask]:
-    """Whose 更新後個人番号 the vault must learn, and whose belongs to somebody else."""
-    changes = here & (persons.process == CHANGE) & (persons.new_my_number != NONE)
-    changes &= known.link_of_new_number != link  # told before: nothing to learn
-    taken = changes & (known.link_of_new_number != NONE)
-    if changes.any():
-        taken |= changes & np.isin(persons.new_my_number, persons.my_number[joins])
-    claim, first = first_of(changes & ~taken, taken, persons.new_my_number)
-    # The same person's, told by another insurer as well: nothing to learn a second time.
-    told = changes & ~taken & ~first & (link[np.maximum(claim, 0)] == link)
-    taken |= changes & ~first & ~told
-    return changes & first, taken
-
-
-def entangled(persons: Persons, rejected: Mask) -> bool:
-    """Whether a number that a file gives as 更新後個人番号 is named in the group once more."""
-    claims = ~rejected & (persons.process == CHANGE) & (persons.new_my_number != NONE)
-    if not claims.any() or persons.reception[0] == persons.reception[-1]:
-        return False
-    wanted = persons.new_my_number[claims]
-    return bool(np.isin(wanted, persons.my_number[~rejected]).any()) or not _all_different(wanted)
-
-
-def joined(parts: Sequence[Linked]) -> Linked:
-    """Outcomes of consecutive persons as one."""
-    starts = np.cumsum([0, *(len(part.link) for part in parts)])
-
-    def column(name: str) -> Any:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    rejects = [
-        part.rejects.with_columns(pl.col("person") + int(start))
-        for part, start in zip(parts, starts, strict=False)
-    ]
-    names = [field.name for field in fields(Linked) if field.name != "rejects"]
-    return Linked(rejects=pl.concat(rejects), **{name: column(name) for name in names})
-
-
 def _all_different(values: Small) -> bool:
     """Cheaper than to find who comes first; a night's new persons are mostly strangers."""
     ordered = np.sort(values)
@@ -123,45 +138,79 @@ def enumerate_names(columns: Iterable[Small]) -> Iterator[tuple[str, Small]]:
     return ((f"value_{number}", column) for number, column in enumerate(columns))
 
 
-def link(
-    persons: Persons, rejected: Mask, known: Known, link_numbers: Ints, member_ids: Ints
-) -> Linked:
-    """Decide links and 被保険者枝番 of all persons that are not rejected yet.
-
-    Args:
-        rejected: by person; these are left alone.
-        link_numbers, member_ids: what each person would issue if it is the first.
-    """
-    here = ~rejected
-    joins = here & (persons.process == NEW)
-    link, new_link = _issued(here, joins, known.link, link_numbers, persons.my_number)
-    of_link = persons.insurer, link
-    member, new_member = _issued(here & (link != NONE), joins, known.member, member_ids, *of_link)
-
-    given = persons.member_id != NONE
-    needs = here & np.isin(persons.process, (REENTRY, CHANGE, LOSS))
-    unregistered = needs & (member == NONE)
-    wrong_member = needs & given & (member != NONE) & (member != persons.member_id)
-    stranger = unregistered & given & (known.member_owner != NONE)
-    bad = unregistered | wrong_member
-    changes, taken = _number_changes(persons, here & ~bad, joins, link, known)
-    accepted = here & ~(bad | taken)
-    rejects = [
-        _rejects(unregistered & ~given, "process_type_code", "R403"),
-        _rejects(unregistered & given & ~stranger, "member_id", "R401"),
-        _rejects(stranger | wrong_member, "member_id", "R402"),
-        _rejects(taken, "new_my_number", "R404"),
-    ]
-    return Linked(
-        link=np.where(accepted, link, NONE),
-        member=np.where(accepted, member, NONE),
-        rejects=pl.concat(rejects),
-        rejected=~accepted,
-        reused=accepted & joins & ~new_member,
-        new_link=new_link & accepted,
-        new_member=new_member & accepted,
-        new_number=changes & accepted,
+def identify(batch: Batch) -> Identity:
+    """Who the persons are, as their 個人番号 and 被保険者枝番 say."""
+    persons, known, issuable = batch.persons, batch.known, batch.issuable
+    here = ~batch.rejected
+    number, given = persons.my_number != NONE, persons.member_id != NONE
+    new = here & (persons.process == NEW)
+    asks = here & ~new
+    waits = asks & (known.given != NONE) & (known.owner == NONE)
+    both = waits & number & number_target(persons) & (persons.process == CHANGE)
+    linking = waits & number & ~both & (persons.process != PARTING)
+    taken = linking & _taken(batch, new & number, linking)
+    linking &= ~taken
+    second = _second_number(persons, known, linking)
+    linking &= ~second
+    joins = (new & number) | linking
+    link, new_link = _issued(here & number, joins, known.link, issuable.links, persons.my_number)
+    of_person = persons.insurer, batch.people.canonical(link)
+    member, new_member = _issued(
+        here & (link != NONE), new & number, known.member, issuable.members, *of_person
     )
+    unknown = new & ~number  # waits from now on
+    member = np.where(unknown, issuable.members, member)
+    member = np.where(linking | (waits & ~number), known.given, member)
+
+    numberless = asks & ~number
+    numbered = asks & number & ~(linking | taken | second | both)
+    unregistered = numbered & (member == NONE)
+    wrong_member = numbered & given & (member != NONE) & (member != known.given)
+    stranger = unregistered & given & (known.owner != NONE)
+    rejects = [
+        rejections(unregistered & ~given, "process_type_code", "R403"),
+        rejections(unregistered & given & ~stranger, "member_id", "R401"),
+        rejections(numberless & (known.given == NONE), "member_id", "R401"),
+        rejections(stranger | wrong_member | second, "member_id", "R402"),
+        rejections(numberless & (known.owner != NONE), "my_number", "R405"),
+        rejections(taken, "my_number", "R406"),
+        rejections(both, "new_my_number", "R225"),
+    ]
+    return Identity(link, member, new_link, new_member | unknown, linking, pl.concat(rejects))
+
+
+def _taken(batch: Batch, registers: Mask, linking: Mask) -> Mask:
+    """Whose number the insurer has under another 被保険者枝番, in the tables or in this file."""
+    persons, known = batch.persons, batch.known
+    taken: Mask = np.asarray((known.member != NONE) & (known.member != known.given))
+    if not linking.any():
+        return taken
+    rows = np.flatnonzero(registers | linking)
+    person = batch.people.canonical(known.link[rows])
+    claims = pl.DataFrame(
+        {
+            "row": rows,
+            "insurer": persons.insurer[rows],
+            "person": person,
+            "number": np.where(person == NONE, persons.my_number[rows], NONE),
+            "member": known.given[rows],
+            "registers": registers[rows],
+        }
+    )
+    same = "insurer", "person", "number"
+    others = claims.with_columns(
+        registered=pl.col("registers").any().over(same),
+        first=pl.col("member").filter(~pl.col("registers")).first().over(same),
+    ).filter(pl.col("registered") | (pl.col("member") != pl.col("first")))
+    taken[others["row"].to_numpy()] = True
+    return taken
+
+
+def _second_number(persons: Persons, known: Known, linking: Mask) -> Mask:
+    """Whose 被保険者枝番 an earlier line of the file gives another number."""
+    first, _ = first_of(linking, linking, persons.insurer, known.given)
+    other: Mask = persons.my_number != persons.my_number[np.maximum(first, 0)]
+    return np.asarray(linking & other)
 
 
 def _issued(
@@ -179,6 +228,55 @@ def _issued(
     return found, issued & joins & (first == position)
 
 
-def _rejects(wrong: Mask, field: str, code: str) -> pl.DataFrame:
+def rejections(wrong: Mask, field: str, code: str) -> pl.DataFrame:
+    """One reject for each person: person, field, code."""
     rows = pl.DataFrame({"person": np.flatnonzero(wrong)})
     return rows.with_columns(field=pl.lit(field), code=pl.lit(code))
+
+
+def states(batch: Batch) -> Mask:
+    """Who tells more than lines: what is known of persons is another after it."""
+    persons, known = batch.persons, batch.known
+    told: Mask = (persons.process == CHANGE) & (persons.target != NONE)
+    told |= np.isin(persons.process, (PARTING, WITHDRAWAL))
+    told |= (known.given != NONE) & (known.owner == NONE)
+    return np.asarray(~batch.rejected & told)
+
+
+def tied(batch: Batch) -> bool:
+    """Whether what a file states is about somebody whom another file of the group names."""
+    reception, stating = batch.persons.reception, states(batch)
+    if not stating.any() or reception[0] == reception[-1]:
+        return False
+    names = list(_names(batch))
+    stated = np.unique(np.concatenate([name[stating[rows]] for rows, name in names]))
+    parts = [
+        pl.DataFrame({"reception": reception[rows], "name": name}).filter(
+            pl.Series(np.isin(name, stated))
+        )
+        for rows, name in names
+    ]
+    files = pl.concat(parts).group_by("name").agg(pl.col("reception").n_unique())
+    return bool((files["reception"] > 1).any())
+
+
+def _names(batch: Batch) -> Iterator[tuple[Ints, Ints]]:
+    """Everything that persons are named by: (rows, a number for each), in ranges of their own."""
+    persons, known, people, here = batch.persons, batch.known, batch.people, ~batch.rejected
+    numbers = np.where(number_target(persons), persons.target, NONE)
+    members = np.where(member_target(persons), persons.target - AS_MEMBER, NONE)
+    person, member = 10**17, 10**18
+    for values, base in (
+        (persons.my_number, 0),
+        (numbers, 0),
+        (people.canonical(known.link), person),
+        (people.canonical(known.target_link), person),
+        (people.canonical(known.owner), person),
+        (people.canonical(known.target_owner), person),
+    ):
+        rows = np.flatnonzero(here & (values != NONE))
+        yield rows, values[rows] + base
+    insurers = persons.insurer.astype(np.int64) * MEMBERS + member
+    for values in (persons.member_id, known.given, members, known.target_member):
+        rows = np.flatnonzero(here & (values != NONE))
+        yield rows, insurers[rows] + values[rows]

@@ -34,12 +34,16 @@ KEYS = pl.Schema(
         "insurer": pl.Int32,
         "my_number": pl.Int64,
         "member_id": pl.Int64,
-        "new_my_number": pl.Int64,
+        "target": pl.Int64,
         "key": pl.Int64,
         "bad": pl.Boolean,
     }
 )
-NEW, REENTRY, CHANGE, LOSS = 1, 2, 3, 4  # 処理種別コード
+# 処理種別コード
+NEW, REENTRY, CHANGE, LOSS, CORRECTION, CANCELLATION, WITHDRAWAL, PARTING = range(1, 9)
+# A change names one of three targets, in one column: 更新後個人番号 as it is, or one of these and
+# 被保険者枝番（変更後）, 保険者コード（変更後）.
+AS_MEMBER, AS_INSURER = 10**12, 2 * 10**12
 
 
 def room_for(schema: pl.Schema, rows: int) -> dict[str, npt.NDArray[Any]]:
@@ -55,6 +59,15 @@ def _number(name: str, known: Collection[str], dtype: type[pl.DataType] = pl.Int
     if name not in known:
         return pl.lit(NONE, dtype).alias(name)
     return pl.col(name).cast(dtype, strict=False).fill_null(NONE).alias(name)
+
+
+def _target(known: Collection[str]) -> pl.Expr:
+    """What a change leads to; a line that names several is wrong, whichever is taken here."""
+    shifted = (("new_my_number", 0), ("new_member_id", AS_MEMBER), ("new_insurer_code", AS_INSURER))
+    given = [
+        pl.col(name).cast(pl.Int64, strict=False) + base for name, base in shifted if name in known
+    ]
+    return pl.coalesce(*given, pl.lit(NONE, pl.Int64)).alias("target")
 
 
 def _key_part(item: Field, *, typed: bool) -> tuple[pl.Expr, int]:
@@ -87,7 +100,7 @@ def key_columns(
         _number("insurer_code", known, pl.Int32).alias("insurer"),
         _number("my_number", known),
         _number("member_id", known),
-        _number("new_my_number", known),
+        _target(known),
         key.fill_null(NONE).alias("key"),
         pl.col(bad).alias("bad"),
     ]
@@ -104,12 +117,20 @@ class Lines:
     insurer: Small
     my_number: Ints
     member_id: Ints
-    new_my_number: Ints
+    target: Ints
     key: Ints
     bad: Mask
 
     def __len__(self) -> int:
         return len(self.reception)
+
+    def who(self, rows: Ints | Mask) -> Ints:
+        """Whose lines these are in their file: the 個人番号, else one made of the record number."""
+        number = self.my_number[rows]
+        unknown = number == NONE
+        if unknown.any():
+            number = np.where(unknown, AS_MEMBER + self.record_number[rows], number)
+        return number
 
 
 @dataclass(frozen=True)
@@ -123,7 +144,7 @@ class Persons:
     insurer: Small
     my_number: Ints
     member_id: Ints
-    new_my_number: Ints
+    target: Ints
 
     def part(self, start: int, stop: int) -> Persons:
         """Some consecutive persons; lines still count over the whole group."""
@@ -137,11 +158,11 @@ class Persons:
 
 def duplicate_candidates(lines: Lines) -> Ints:
     """Lines whose key stands in their file at least twice (indices, ascending)."""
-    usable = ~lines.bad & (lines.my_number != NONE) & (lines.key != NONE)
+    usable = ~lines.bad & (lines.key != NONE)
     found = []
     for code in np.flatnonzero(np.bincount(lines.type[usable])):
         rows = np.flatnonzero(usable & (lines.type == code))
-        number = lines.my_number[rows]
+        number = lines.who(rows)
         # 40 bits of number and 24 of a mixed key: equal keys are equal here, the reverse is
         # settled below on the few that are left
         mixed = (number << 24) ^ (lines.key[rows] * 2_654_435_761)
@@ -170,12 +191,12 @@ def duplicates(
             "reception": lines.reception[rows],
             "type": lines.type[rows],
             "insurer": lines.insurer[rows],
-            "my_number": lines.my_number[rows],
+            "who": lines.who(rows),
             "key": lines.key[rows],
             **{f"digest_{number}": digest for number, digest in enumerate(digests)},
         }
     )
-    identity = ["reception", "type", "insurer", "my_number", "key"]
+    identity = ["reception", "type", "insurer", "who", "key"]
     content = pl.struct(pl.col("^digest_.*$"))
     judged = frame.sort("row").with_columns(
         contents=content.n_unique().over(identity),
@@ -222,7 +243,7 @@ def persons_of(lines: Lines) -> tuple[Persons, Grouping]:
         insurer=lines.insurer[first],
         my_number=lines.my_number[first],
         member_id=lines.member_id[first],
-        new_my_number=lines.new_my_number[first],
+        target=lines.target[first],
     )
     return persons, Grouping(order, starts)
 
@@ -317,7 +338,7 @@ def judge(
     # A line with a finding of its own may hold anything: it makes nobody a stranger.
     usable = ~lines.bad
     strangers = _differs(lines.insurer, None, persons.of_line, grouping)
-    for values in (lines.my_number, lines.member_id, lines.new_my_number):
+    for values in (lines.my_number, lines.member_id, lines.target):
         strangers |= _differs(values, usable, persons.of_line, grouping)
     mixed = _differs(lines.process, usable, persons.of_line, grouping)
     parts.append(_findings(np.flatnonzero(strangers[persons.of_line]), "record_number", "R303"))
@@ -357,11 +378,11 @@ def _fallen_together(
                 "person": persons.of_line[rows],
                 "reception": lines.reception[rows],
                 "insurer": lines.insurer[rows],
-                "my_number": lines.my_number[rows],
+                "who": lines.who(rows),
                 "rejected": rejected[persons.of_line[rows]],
             }
         )
-        together = pl.col("rejected").any().over("reception", "insurer", "my_number")
+        together = pl.col("rejected").any().over("reception", "insurer", "who")
         fallen[involved.filter(together)["person"].to_numpy()] = True
     return fallen
 

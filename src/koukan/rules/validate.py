@@ -17,7 +17,7 @@ import polars as pl
 
 from koukan.formats.bundle import Bundle
 from koukan.formats.model import CodeList, Format, Record
-from koukan.rules.checks import Rule, as_date, fused, rules_of
+from koukan.rules.checks import Rule, as_date, breakable, fused, rules_of
 from koukan.rules.quick import look
 from koukan.rules.schema import FINDINGS, schema_of, validate_with_pandera
 
@@ -55,7 +55,9 @@ class Validator:
             everything else as given), and `BAD`: whether the row breaks a rule.
         """
         fields = {item.name: item for item in self.form.fields(self.record)}
-        empty = {name for name in fields if frame[name].null_count() == frame.height}
+        absent = {name: frame[name].null_count() for name in fields}
+        empty = {name for name, count in absent.items() if count == frame.height}
+        full = {name for name, count in absent.items() if count == 0}
         certain = {name for name in empty if not fields[name].required} | set(proven)
         others = [item for item in fields.values() if item.name not in certain]
         seen = look(frame, others, self.codes)
@@ -66,7 +68,8 @@ class Validator:
             if item.type == "date" and not item.uncertain
         }
         columns = [days.get(item.name, pl.col(item.name)).alias(item.name) for item in own]
-        bad = self._fused(certain | seen.names, clean=suspicious is not None)
+        checks = breakable(self.form, self.record, empty, full)
+        bad = self._fused(certain | seen.names, checks, clean=suspicious is not None)
         kept = [name for name in KEPT if name in frame.columns]
         checked = frame.select(*kept, *columns, bad)
         flags = checked[BAD].to_numpy().copy()
@@ -76,21 +79,26 @@ class Validator:
         rows = np.flatnonzero(seen.doubtful)
         settled = []
         if len(rows):
-            again = frame[rows].select(*map(as_date, days), self._fused(fields.keys() - seen.names))
+            fails = self._fused(fields.keys() - seen.names, checks)
+            again = frame[rows].select(*map(as_date, days), fails)
             flags[rows] |= again[BAD].to_numpy()
             settled = [checked[name].scatter(rows, again[name]) for name in days]
         return checked.with_columns(*settled, pl.Series(BAD, flags))
 
-    def _fused(self, known: Collection[str], *, clean: bool = True) -> pl.Expr:
+    def _fused(
+        self, known: Collection[str], checks: frozenset[int], *, clean: bool = True
+    ) -> pl.Expr:
         """Built once for what is known: a few ms, as often as there are chunks."""
-        key = frozenset(known), clean
+        key = frozenset(known), checks, clean
         if key not in self._expressions:
-            expression = fused(self.form, self.record, self.codes, clean=clean, known=known)
+            expression = fused(
+                self.form, self.record, self.codes, clean=clean, known=known, checks=checks
+            )
             self._expressions[key] = expression.alias(BAD)
         return self._expressions[key]
 
     @cached_property
-    def _expressions(self) -> dict[tuple[frozenset[str], bool], pl.Expr]:
+    def _expressions(self) -> dict[tuple[frozenset[str], frozenset[int], bool], pl.Expr]:
         return {}
 
     @cached_property

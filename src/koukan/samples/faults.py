@@ -1,5 +1,8 @@
 """Mistakes in the lines of persons: one injector for every row code that a file can bring about.
 
+R406 and R408 are not among them: they need persons who waited for their number or whom another
+insurer joined, so more than one file.
+
 The lines of a person stand or fall together, so one bad line rejects them all; the others then
 carry R302. What an injector does to the counts stands beside it and is handed back.
 """
@@ -19,7 +22,15 @@ from koukan.samples.draws import Ints
 from koukan.samples.edits import of, one_number_for_two, with_fields, with_repeated, wrong_digit
 from koukan.samples.file_faults import FILE_FAULTS, FileFault
 from koukan.samples.population import text
-from koukan.samples.registration import CHANGE, LOSS, NEW, RE_ENTRY, Frames
+from koukan.samples.registration import (
+    CHANGE,
+    LOSS,
+    NEW,
+    PARTING,
+    RE_ENTRY,
+    WITHDRAWAL,
+    Frames,
+)
 
 __all__ = [
     "FILE_FAULTS",
@@ -301,6 +312,10 @@ ROW_FAULTS: Mapping[str, RowFault] = {
     ),
     "R219": RowFault(_changed(_QUALIFICATION, recipient_number=RECIPIENT), "insured"),
     "R222": RowFault(_with_ticket(), "insured", added=1, rejected=4),
+    "R223": RowFault(_changed(EVERY, process_type_code=RE_ENTRY, my_number=None)),
+    "R224": RowFault(_changed(EVERY, process_type_code=PARTING, new_my_number=None), "change"),
+    "R225": RowFault(_changed(EVERY, new_member_id="9999999999")),
+    "R226": RowFault(_changed(EVERY, process_type_code=WITHDRAWAL, new_my_number=None), "change"),
     "R301": RowFault(_added("basic", address=pl.col("address") + "　別棟"), added=1, rejected=4),
     "R302": RowFault(_changed(_CERTIFICATE, issue_date=None)),
     "R303": RowFault(_one_number_for_two),
@@ -319,6 +334,9 @@ ROW_FAULTS: Mapping[str, RowFault] = {
         "change",
         history=True,
     ),
+    "R405": RowFault(_changed(EVERY, my_number=None, new_my_number=None), "change"),
+    "R407": RowFault(_changed(EVERY, new_insurer_code=pl.col("insurer_code")), "change"),
     "D301": RowFault(_added("qualification"), added=1, rejected=0, duplicate=1),
     "W401": RowFault(_registered_as_new, "change", rejected=0),
+    "W402": RowFault(_changed(EVERY, my_number=None), rejected=0),
 }

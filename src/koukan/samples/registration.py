@@ -24,6 +24,7 @@ __all__ = ["Frames", "SampleInsurer", "WrittenFile", "joined", "registration_fra
 
 Frames = Mapping[str, pl.DataFrame]
 NEW, RE_ENTRY, CHANGE, LOSS = "1", "2", "3", "4"
+WITHDRAWAL, PARTING = "7", "8"
 # 資格取得年月日 lies in this window; re-entries and losses lie behind it.
 FIRST_DAY, LAST_DAY = day_number(date(2006, 4, 1)), day_number(date(2026, 3, 1))
 RECENT = 28  # days

@@ -23,7 +23,7 @@ OFFLINE = [
     for code, fault in ROW_FAULTS.items()
     if not fault.history
     and fault.needs in ("new", "insured")
-    and not code.startswith(("R4", "R222"))  # which need the tables or the site
+    and not code.startswith(("R4", "W4", "R222"))  # which need the tables or the site
 ]
 
 

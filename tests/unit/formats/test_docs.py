@@ -49,6 +49,21 @@ def test_codes_reject_codes_rights_and_terms_are_all_told(catalogue: Catalogue, 
     assert all(f"| {term.label} | `{term.name}` |" in text for term in catalogue.terms)
 
 
+def test_checks_over_several_fields_are_told_where_they_belong(
+    catalogue: Catalogue, text: str
+) -> None:
+    form = catalogue.formats["member_registration"]
+    start = text.index('<a id="member_registration">')
+    chapter = text[start : text.index("<a id=", start + 1)]
+    common, *records = re.split(r"\n### [0-9]{2} ", chapter)
+    for told, checks in zip(
+        (common, *records), (form.checks, *(one.checks for one in form.records)), strict=True
+    ):
+        rows = [line for line in told.splitlines() if re.match(r"\| R[0-9]{3} ", line)]
+        assert [row[2:6] for row in rows] == [check.code for check in checks]
+        assert all(f"| `{check.use}` |" in row for row, check in zip(rows, checks, strict=True))
+
+
 def test_variants_are_told_with_their_numbers(text: str) -> None:
     assert "| 辺 | 邊（U+908A）、邉（U+9089） |" in text
     assert "| 神 | \ufa19（U+FA19） |" in text

@@ -160,7 +160,18 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
         'key = ["day"]',
         "The key of the record qualification names fields that it has not (day)",
     ),
-    "unknown code": (REG, 'code = "R215"', 'code = "R299"', "The reject code R299 is not defined"),
+    "unknown code": (
+        REG,
+        'code = "R218"',
+        'code = "R299"',
+        "records[qualification].checks: The reject code R299 is not defined",
+    ),
+    "unknown code of every record": (
+        REG,
+        'code = "R215"',
+        'code = "R299"',
+        "member_registration.toml checks: The reject code R299 is not defined",
+    ),
     "unknown code list": (
         REG,
         'codes = "sex"',

@@ -49,7 +49,7 @@ def found(lines: list[Line]) -> Found:
         process=np.ones(size, np.int8),
         insurer=np.array([line.insurer for line in lines], np.int32),
         bad=np.zeros(size, np.bool_),
-        **dict.fromkeys(("my_number", "member_id", "new_my_number", "key"), nothing),
+        **dict.fromkeys(("my_number", "member_id", "target", "key"), nothing),
     )
     days = Days(
         np.array([day_of(line.begin) for line in lines], np.int32),

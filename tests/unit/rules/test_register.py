@@ -14,6 +14,8 @@ from plain_files import samples, shipped_format
 
 from koukan.rules.checks import as_date
 from koukan.rules.register import (
+    AS_INSURER,
+    AS_MEMBER,
     KEYS,
     NONE,
     Judgement,
@@ -25,6 +27,7 @@ from koukan.rules.register import (
     judge,
     key_columns,
     persons_of,
+    room_for,
 )
 from koukan.rules.schema import FINDINGS
 
@@ -46,7 +49,7 @@ class Line:
     insurer: int
     my_number: int
     member_id: int
-    new_my_number: int
+    target: int
     key: int
     bad: bool
     content: int
@@ -84,6 +87,11 @@ class Slow:
     rejected: dict[tuple[int, int], bool]  # by (reception, record number)
 
 
+def who(line: Line) -> tuple[int, int]:
+    """Whose line it is: a waiting person has nothing but its record number."""
+    return line.my_number, line.record_number if line.my_number == NONE else NONE
+
+
 def slow(lines: list[Line]) -> Slow:
     findings: Found = set()
     duplicate = [False] * len(lines)
@@ -91,8 +99,8 @@ def slow(lines: list[Line]) -> Slow:
     people: dict[tuple[int, int], list[int]] = defaultdict(list)
     for row, line in enumerate(lines):
         people[line.reception, line.record_number].append(row)
-        if not line.bad and NONE not in (line.my_number, line.key):
-            identity = (line.reception, line.type, line.insurer, line.my_number, line.key)
+        if not line.bad and line.key != NONE:
+            identity = (line.reception, line.type, line.insurer, *who(line), line.key)
             same[identity].append(row)
     contradicting = set()
     for rows in same.values():
@@ -107,7 +115,7 @@ def slow(lines: list[Line]) -> Slow:
         good = [lines[row] for row in rows if not lines[row].bad]
         stranger = len({lines[row].insurer for row in rows}) > 1 or any(
             len({getattr(line, name) for line in good}) > 1
-            for name in ("my_number", "member_id", "new_my_number")
+            for name in ("my_number", "member_id", "target")
         )
         mixed = len({line.process for line in good}) > 1
         missing = not set(TYPES) <= {lines[row].type for row in rows}
@@ -134,14 +142,14 @@ def fall_together(
     rejected: dict[tuple[int, int], bool],
 ) -> None:
     """One person under several record numbers, some of whose lines repeat each other."""
-    groups: dict[tuple[int, int, int], set[tuple[int, int]]] = defaultdict(set)
+    groups: dict[tuple[int, ...], set[tuple[int, int]]] = defaultdict(set)
     crossing = []
     for rows in same.values():
         for row in rows[1:]:
             pair = [(lines[at].reception, lines[at].record_number) for at in (rows[0], row)]
             if duplicate[row] and pair[0] != pair[1]:
                 line = lines[row]
-                groups[line.reception, line.insurer, line.my_number] |= set(pair)
+                groups[line.reception, line.insurer, *who(line)] |= set(pair)
                 crossing.append((row, pair[1]))
     for group in groups.values():
         if any(rejected[person] for person in group):
@@ -163,7 +171,7 @@ def random_lines(draws: random.Random) -> list[Line]:
                 "insurer": draws.choice([6990014, 1130012]),
                 "my_number": draws.choice([111, 222, 333, NONE]),
                 "member_id": draws.choice([NONE, 7]),
-                "new_my_number": NONE,
+                "target": draws.choice([NONE, NONE, 555, AS_MEMBER + 8]),
             }
             for kind in (*TYPES, TICKET):
                 often = [0, 0, 0, 1] if kind == TICKET else [1, 1, 1, 1, 0, 2]
@@ -209,7 +217,7 @@ def test_the_rules_over_lines_agree_with_plain_python(long: bool) -> None:
             assert persons.reception[person] == line.reception
         assert len(persons.first) == len(expected.rejected)
         assert (np.diff(persons.reception) >= 0).all()  # the order in which numbers are issued
-        for name in ("process", "insurer", "my_number", "member_id", "new_my_number"):
+        for name in ("process", "insurer", "my_number", "member_id", "target"):
             values = [getattr(lines[row], name) for row in persons.first]
             assert getattr(persons, name).tolist() == values
         codes.update(code for _, _, code in findings)
@@ -284,7 +292,7 @@ def good_person(reception: int, record_number: int, my_number: int, **more: obje
         "process": 1,
         "insurer": 6990014,
         "member_id": NONE,
-        "new_my_number": NONE,
+        "target": NONE,
         "key": 0,
         "bad": False,
         "content": 1,
@@ -416,8 +424,51 @@ def test_numbers_are_read_and_what_is_none_is_marked() -> None:
     assert found["record_number"] == 1
     assert found["type"] == 1
     assert (found["my_number"], found["member_id"]) == (NONE, NONE)
-    assert found["new_my_number"] == 123456789069
+    assert found["target"] == 123456789069
     assert found["key"] == 0  # a person has one record of this kind
+
+
+def test_a_change_names_its_target_in_one_column() -> None:
+    nothing = dict.fromkeys(("new_my_number", "new_member_id", "new_insurer_code"))
+    assert keys("basic", **nothing)["target"] == NONE
+    for name, value, target in (
+        ("new_my_number", "123456789069", 123456789069),
+        ("new_member_id", "0000000042", AS_MEMBER + 42),
+        ("new_insurer_code", "06990014", AS_INSURER + 6990014),
+    ):
+        assert keys("basic", **{**nothing, name: value})["target"] == target
+        assert keys("basic", **{**nothing, name: "４２"})["target"] == NONE
+
+
+def test_a_layout_without_a_field_has_none_of_it() -> None:
+    fewer = [item for item in FORM.common if item.name != "member_id"]
+    form = FORM.model_copy(update={"common": fewer})
+    record = form.section("basic")
+    row = dict.fromkeys((item.name for item in FORM.fields(FORM.section("basic"))), "1")
+    found = pl.DataFrame([{**row, "bad": False}]).select(key_columns(form, record, "bad"))
+    assert found["member_id"].to_list() == [NONE]
+
+
+def test_there_is_room_for_every_column() -> None:
+    room = room_for(KEYS, 3)
+    assert {name: len(column) for name, column in room.items()} == dict.fromkeys(KEYS, 3)
+    assert pl.DataFrame(room).schema == KEYS
+
+
+def test_lines_whose_findings_are_still_worked_out_do_not_fall_for_others() -> None:
+    lines = good_person(0, 1, 111)
+    lines[0] = replace(lines[0], bad=True)
+    judgement, _ = judged(lines)
+    pending = np.array([True, False, False])
+    found = companions(judgement, judgement.findings, judgement.rejected, pending)
+    assert found.rows() == [(row, "record_number", "R302") for row in (1, 2)]
+
+
+def test_persons_without_a_number_are_told_apart_by_their_record_number() -> None:
+    waiting = good_person(0, 1, NONE) + good_person(0, 2, NONE)
+    assert not judged(waiting)[0].duplicate.any()
+    twice = waiting + [replace(line, key=0) for line in waiting[:1]]
+    assert judged(twice)[0].duplicate.tolist() == [False] * 6 + [True]
 
 
 @pytest.mark.parametrize("day", ["20260231", "18671231", "2026040", None])

@@ -109,6 +109,18 @@ def test_a_policy_holds_on_its_days_only(asking: Catalogue, catalogue: Catalogue
     )
 
 
+def test_a_check_of_every_record_has_its_days_too(catalogue: Catalogue) -> None:
+    form = catalogue.formats["member_registration"]
+    last = form.checks[0].model_copy(update={"valid_to": "20260930"})
+    changed = form.model_copy(update={"checks": (last, *form.checks[1:])})
+    dated = catalogue.model_copy(update={"formats": {form.name: changed}})
+    basic = form.section("basic")
+    for day, held in (("20260930", True), ("20261001", False)):
+        codes = [check.code for check in bundle(dated, form.name, day).form.checks_of(basic)]
+        assert ("R215" in codes) == held
+        assert codes[-1] == "R226"  # the record's own come last
+
+
 @pytest.mark.parametrize(
     ("start", "end", "day", "holds"),
     [
@@ -145,5 +157,7 @@ def test_a_policy_that_cannot_be_meant_is_told(values: dict[str, object], told: 
 def test_the_document_tells_sets_and_days(asking: Catalogue) -> None:
     text = document(asking)
     sets = "`name` + `birth_date`<br>または or `address` + `post_number` + `sex_2`"
-    assert f"| R201 | `search_items` | {sets} |  | 20231201–20301231 |" in text
-    assert "| R215 | `empty_when` | `member_id` | `process_type_code` = 1 |  |" in text
+    title = asking.reasons["R201"].title
+    assert f"| R201 {title} | `search_items` | {sets} |  | 20231201–20301231 |" in text
+    title = asking.reasons["R215"].title
+    assert f"| R215 {title} | `empty_when` | `member_id` | `process_type_code` = 1 |  |" in text

@@ -129,8 +129,10 @@ class Judge:
                 judged.duplicate[insurer] += repeated
         return judged
 
-    def _history(self, row: Row) -> set[str]:
+    def _history(self, row: Row) -> set[str]:  # noqa: PLR0911 - one for each code
         own = self.members.get((row["insurer_code"], row["my_number"]))
+        if not row["my_number"]:  # nobody here waited for a number before
+            return {"W402"} if row["process_type_code"] == "1" else {"R405"}
         owners = {
             member: number
             for (insurer, number), member in self.members.items()
@@ -144,6 +146,8 @@ class Judge:
             return {"R401"}
         if owners[row["member_id"]] != row["my_number"]:
             return {"R402"}
+        if row["new_insurer_code"] == row["insurer_code"]:
+            return {"R407"}
         taken = {number for _, number in self.members}
         return {"R404"} if row["new_my_number"] in taken else set()
 

@@ -20,18 +20,19 @@ from koukan.engine.groups import Chunk, receptions_of, stage_of
 from koukan.engine.lookup import tokens_of
 from koukan.engine.rendering import Rendered, Rendering, render, renderings
 from koukan.engine.steps.gate import close, turn_away
-from koukan.engine.steps.link import Outcome
+from koukan.engine.steps.link import HOME, Outcome
 from koukan.engine.steps.validate import ROW
 from koukan.flows import registration
-from koukan.flows.registration import HISTORY, PARTITION, ROSTER, VAULT
+from koukan.flows.registration import FORMER, HISTORY, PARTITION, PERSON_LINKS, ROSTER, VAULT
 from koukan.ledger import Counts, Group, Ledger, Reception
 from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
 from koukan.rules.remarks import SHARE_PASSED, with_remark
 from koukan.rules.validate import KEPT
 from koukan.tables.table import DataFile
 
-ORDER = (VAULT, PARTITION, HISTORY)
-OUTCOME = ("link_number", "member_id", "reception", "line_number", "insurer")  # stored of a line
+ORDER = (VAULT, PARTITION, HISTORY, PERSON_LINKS)
+EVENT_OF_LINE = ("link_number", "member_id", "reception", "line_number")
+OUTCOME = (*EVENT_OF_LINE, "insurer")  # stored of a line
 
 
 class Written(NamedTuple):
@@ -68,10 +69,11 @@ def write(centre: Centre, share: Share) -> Iterator[Written]:
     if events is None or events.is_empty():
         return
     name = file_name(first.group, first.attempt, share.number)
+    events, linked = registration.waiting_apart(events)
     for insurer, frame in registration.partition_frames(events).items():
         where = {"insurer": insurer, "section": share.section}
         yield Written(PARTITION, centre.tables[PARTITION].write(where, frame, name))
-    for bucket, frame in registration.history_frames(events, centre.site.buckets):
+    for bucket, frame in registration.history_frames(linked, centre.site.buckets):
         where = {"bucket": bucket, "section": share.section}
         yield Written(HISTORY, centre.tables[HISTORY].write(where, frame, name))
 
@@ -101,14 +103,27 @@ def accepted_events(centre: Centre, chunk: Chunk, section: str) -> pl.DataFrame:
     place = typed[ROW] - chunk.row
     kept = outcome["class"].gather(place) == ACCEPTED
     typed = typed.filter(kept)
-    outcome = outcome.select(*OUTCOME)[place.filter(kept)]
-    columns = {name: outcome[name] for name in OUTCOME[:-1]}
+    stored = [name for name in (*OUTCOME, HOME) if name in outcome.columns]
+    outcome = outcome.select(stored)[place.filter(kept)]
+    columns = {name: outcome[name] for name in EVENT_OF_LINE}
     columns |= {name: typed[name] for name in KEPT}
     columns["group_number"] = pl.repeat(chunk.group, typed.height, dtype=pl.Int64, eager=True)
     own = typed.drop(ROW, *KEPT)
     stage.done_with(f"{chunk.number:05d}.{section}")
     events = registration.event_columns(columns)
-    return pl.DataFrame([*events, outcome["insurer"], *own.get_columns()])
+    return pl.DataFrame([*events, *insurers_of(outcome), *own.get_columns()])
+
+
+def insurers_of(outcome: pl.DataFrame) -> list[pl.Series]:
+    """The insurer whose events the lines are; and the one that told them, where it is another."""
+    own = outcome["insurer"]
+    if HOME not in outcome.columns:
+        return [own]
+    home = outcome[HOME].alias("insurer")
+    former = pl.DataFrame([registration.insurer_texts(own), own != home]).select(
+        pl.when("insurer").then("insurer_code").alias(FORMER)
+    )
+    return [home, *former]
 
 
 def run(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> None:
@@ -178,6 +193,10 @@ def write_people(centre: Centre, group: Group, outcome: Outcome) -> list[Written
         for insurer, frame in registration.roster_frames(rows).items():
             where = {"insurer": insurer, "section": ROSTER}
             files.append(Written(PARTITION, centre.tables[PARTITION].write(where, frame, name)))
+    if outcome.statements.height:
+        name = file_name(group.number, group.attempt, 0)
+        file = centre.tables[PERSON_LINKS].write({}, outcome.statements, name)
+        files.append(Written(PERSON_LINKS, file))
     return files
 
 

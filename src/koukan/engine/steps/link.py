@@ -7,7 +7,6 @@ tables as the ledger knows them; so a rerun issues the same numbers.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,15 +17,16 @@ from koukan.engine.centre import Centre
 from koukan.engine.filling import Filling
 from koukan.engine.groups import Chunk, receptions_of, stage_of
 from koukan.engine.leases import lease
-from koukan.engine.lookup import links_of, roster_of, spread
+from koukan.engine.linking import link_group
+from koukan.engine.registry import Registry
 from koukan.engine.repetitions import repeated_lines
+from koukan.flows.registration import LINKS
 from koukan.ledger import Group, Reception
 from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
 from koukan.rules.fitting import Days, misfits
-from koukan.rules.link import Known, Linked, entangled, joined, link
+from koukan.rules.link import Issuable
 from koukan.rules.register import (
     KEYS,
-    NONE,
     Ints,
     Judgement,
     Lines,
@@ -39,6 +39,7 @@ from koukan.rules.register import (
 )
 from koukan.rules.remarks import SHARE_PASSED
 from koukan.rules.schema import FINDINGS
+from koukan.rules.settling import Linked
 from koukan.rules.shares import beyond
 
 
@@ -62,19 +63,7 @@ class Outcome(NamedTuple):
     lines: pl.DataFrame  # at least `COUNTED`
     tokens: pl.DataFrame  # my_number, link_number, origin, reception: numbers the vault must learn
     roster: pl.DataFrame  # insurer, link_number, member_id, reception
-
-
-class Learned(NamedTuple):
-    """What earlier files of the group have taught: numbers with links, and 被保険者枝番."""
-
-    numbers: pl.DataFrame  # my_number, link_number
-    members: pl.DataFrame  # insurer, link_number, member_id
-
-
-NOTHING = Learned(
-    pl.DataFrame(schema={"my_number": pl.Int64, "link_number": pl.Int64}),
-    pl.DataFrame(schema={"insurer": pl.Int32, "link_number": pl.Int64, "member_id": pl.Int64}),
-)
+    statements: pl.DataFrame  # LINKS: what `person_links` must learn
 
 
 COUNTED = {  # by line: the rest of `LINES` lies in stages, chunk by chunk
@@ -93,6 +82,9 @@ LINES = {  # by line; no wider than it must be: a million lines take 42 MB
     "link_number": pl.Int64,
     "member_id": pl.Int64,
 }
+HOME = (
+    "home"  # a further column where lines become another insurer's events: 保険者コード（変更後）
+)
 EMPTY = Outcome(  # of files that hold no data line
     refused={},
     findings=FINDINGS.to_frame(),
@@ -116,6 +108,7 @@ EMPTY = Outcome(  # of files that hold no data line
             "reception": pl.Int64,
         }
     ),
+    statements=pl.DataFrame(schema=LINKS),
 )
 
 
@@ -136,18 +129,26 @@ def run(
         twice = repeated_lines(centre, chunks, lines, 11 if form.file.syntax == "csv" else 10)
         kinds = {int(insurer.code): insurer.kind for insurer in centre.site.insurers}
         judgement = judge(form, lines, *twice, barred=barred_types(form, kinds))
-        issuable = issue(centre, group, judgement.persons)
+        persons = judgement.persons
+        issuable = issue(centre, group, persons)
         refused, remarked, out = refusals(centre, content, judgement)
-        linked = link_group(centre, judgement.persons, out, issuable)
-        told = misfits(form, lines, judgement.persons.of_line, content.days, kinds)
+        numbers = np.array([reception.number for reception in receptions], np.int64)
+        registry = Registry.of(centre, group.number, numbers)
+        linked = link_group(registry, persons, out, issuable)
+        told = misfits(form, lines, persons.of_line, content.days, kinds)
         outcome = conclude(content, judgement, linked, refused, told)
+        outcome = outcome._replace(statements=registry.told(persons, linked.statements))
         outcome = outcome._replace(pending=found, remarked=remarked)
         stage = stage_of(centre, group.number, group.attempt)
+        moves = bool(np.any(linked.home != persons.insurer))
         for chunk in chunks:
             rows = slice(chunk.row, chunk.row + chunk.rows)
             share = pl.DataFrame(
                 outcomes(content, judgement, linked, outcome.lines, rows), schema=LINES
             )
+            if moves:
+                home = linked.home[persons.of_line[rows]]
+                share = share.with_columns(pl.Series(HOME, home, dtype=pl.Int32))
             stage.put(f"{chunk.number:05d}.outcome", share)
         operation.note(linked=int(np.count_nonzero(~linked.rejected)))
     centre.observe("linked", step="link", done=1, total=1)
@@ -218,7 +219,7 @@ def beyond_shares(
     return refused, tuple(remarked)
 
 
-def issue(centre: Centre, group: Group, persons: Persons) -> tuple[Ints, Ints]:
+def issue(centre: Centre, group: Group, persons: Persons) -> Issuable:
     """The 紐付番号 and 被保険者枝番 that each person would issue, if it is to.
 
     A reception's range is as long as its data lines; a person's place in it is its first line's.
@@ -227,55 +228,7 @@ def issue(centre: Centre, group: Group, persons: Persons) -> tuple[Ints, Ints]:
     begins = np.full(len(starts), np.iinfo(np.int64).max, np.int64)
     np.minimum.at(begins, persons.reception, persons.first)
     counters = starts[persons.reception] + persons.first - begins[persons.reception]
-    return centre.link_issuer.issue(counters), centre.member_issuer.issue(counters)
-
-
-def link_group(centre: Centre, persons: Persons, out: Mask, issuable: tuple[Ints, Ints]) -> Linked:
-    """Look everybody up and decide: all at once, or file by file where files are entangled."""
-    if not entangled(persons, out):
-        return link_persons(centre, persons, out, issuable, NOTHING)
-    parts, learned = [], NOTHING
-    bounds = np.flatnonzero(np.diff(persons.reception)) + 1
-    for start, stop in pairwise([0, *bounds.tolist(), len(out)]):  # as many as files
-        part, numbers = persons.part(start, stop), [column[start:stop] for column in issuable]
-        linked = link_persons(centre, part, out[start:stop], (numbers[0], numbers[1]), learned)
-        tokens = learned_numbers(part, linked)
-        members = pl.DataFrame(
-            {
-                "insurer": part.insurer[linked.new_member],
-                "link_number": linked.link[linked.new_member],
-                "member_id": linked.member[linked.new_member],
-            }
-        )
-        learned = Learned(
-            pl.concat([learned.numbers, tokens.select("my_number", "link_number")]),
-            pl.concat([learned.members, members]),
-        )
-        parts.append(linked)
-    return joined(parts)
-
-
-def link_persons(
-    centre: Centre, persons: Persons, out: Mask, issuable: tuple[Ints, Ints], learned: Learned
-) -> Linked:
-    """Decide with what the tables know, and what earlier files of the group have taught."""
-    here = ~out
-
-    def links(numbers: Ints) -> Ints:
-        asked = np.where(here, numbers, NONE)
-        taught = spread(asked, learned.numbers["my_number"], learned.numbers["link_number"])
-        return np.where(taught == NONE, links_of(centre, asked), taught)
-
-    found = links(persons.my_number)
-    member, owner = roster_of(centre, persons.insurer, found, persons.member_id)
-    if learned.members.height:
-        asked = pl.DataFrame({"insurer": persons.insurer, "link_number": found})
-        taught = asked.join(
-            learned.members, on=["insurer", "link_number"], how="left", maintain_order="left"
-        )["member_id"]
-        member = np.where(member == NONE, taught.fill_null(NONE).to_numpy(), member)
-    known = Known(found, links(persons.new_my_number), member, owner)
-    return link(persons, out, known, *issuable)
+    return Issuable(centre.link_issuer.issue(counters), centre.member_issuer.issue(counters))
 
 
 def conclude(
@@ -292,23 +245,22 @@ def conclude(
     """
     persons = judgement.persons
     numbers = np.array([reception.number for reception in content.receptions], np.int64)
-    learned = learned_numbers(persons, linked)
-    new = linked.new_member
-    roster = {
-        "insurer": persons.insurer[new],
-        "link_number": linked.link[new],
-        "member_id": linked.member[new],
-        "reception": numbers[persons.reception[new]],
-    }
     return Outcome(
         refused=refused,
         findings=findings_of(content.lines, judgement, linked, told),
         pending=iter(()),
         remarked=(),
         lines=pl.DataFrame(counted(content, judgement, linked), schema=COUNTED),
-        tokens=learned.with_columns(pl.Series("reception", numbers[learned["reception"]])),
-        roster=pl.DataFrame(roster),
+        tokens=_of_receptions(linked.numbers, persons, numbers),
+        roster=_of_receptions(linked.roster, persons, numbers),
+        statements=EMPTY.statements,
     )
+
+
+def _of_receptions(rows: pl.DataFrame, persons: Persons, numbers: Ints) -> pl.DataFrame:
+    """Rows by person as rows by reception."""
+    reception = numbers[persons.reception[rows["person"].to_numpy()]]
+    return rows.drop("person").with_columns(pl.Series("reception", reception))
 
 
 def classes(judgement: Judgement, linked: Linked) -> npt.NDArray[np.int8]:
@@ -362,33 +314,17 @@ def findings_of(
         field="field",
         code="code",
     )
-    reused = pl.DataFrame({"row": first[linked.reused].astype(np.int64)}).with_columns(
-        field=pl.lit("process_type_code"), code=pl.lit("W401")
-    )
-    found = pl.concat([judgement.findings, rejects, reused, told.filter(~silent)])
+    remarks = [
+        pl.DataFrame({"row": first[whose].astype(np.int64)}).with_columns(
+            field=pl.lit(field), code=pl.lit(code)
+        )
+        for whose, field, code in (
+            (linked.reused, "process_type_code", "W401"),
+            (linked.waiting, "my_number", "W402"),
+        )
+    ]
+    found = pl.concat([judgement.findings, rejects, *remarks, told.filter(~silent)])
     repeated = pl.DataFrame({"row": np.flatnonzero(judgement.duplicate)}).with_columns(
         field=pl.lit("record_number"), code=pl.lit("D301")
     )
     return pl.concat([companions(judgement, found, linked.rejected, lines.bad), repeated])
-
-
-def learned_numbers(persons: Persons, linked: Linked) -> pl.DataFrame:
-    """個人番号 that the vault must learn; lives in memory only, until it is a token.
-
-    Returns:
-        my_number, link_number, reception (its position in the group), origin.
-    """
-    parts = [
-        pl.DataFrame(
-            {
-                "my_number": numbers[chosen],
-                "link_number": linked.link[chosen],
-                "reception": persons.reception[chosen],
-            }
-        ).with_columns(origin=pl.lit(origin))
-        for origin, numbers, chosen in (
-            ("issued", persons.my_number, linked.new_link),
-            ("replaced", persons.new_my_number, linked.new_number),
-        )
-    ]
-    return pl.concat(parts)

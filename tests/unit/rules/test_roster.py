@@ -1,0 +1,69 @@
+"""Rosters with what statements say laid over them."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from statements import X, Y, frame, joined, parted, renumbered, withdrawn
+
+from koukan.rules.persons import People
+from koukan.rules.register import NONE
+from koukan.rules.roster import ROWS, Roster
+
+NOBODY = People.of(frame([]))
+
+
+def ints(*numbers: int) -> np.ndarray:
+    return np.array(numbers, np.int64)
+
+
+def roster(*rows: tuple[int, int | None, int], people: People = NOBODY) -> Roster:
+    return Roster.of(pl.DataFrame(rows, schema=ROWS, orient="row"), people)
+
+
+def members(found: Roster, *persons: int, insurer: int = X) -> list[int]:
+    insurers = np.full(len(persons), insurer, np.int32)
+    numbers: list[int] = found.members(insurers, ints(*persons)).tolist()
+    return numbers
+
+
+def owners(found: Roster, *asked: int, insurer: int = X) -> list[tuple[bool, int]]:
+    exists, owner = found.owners(np.full(len(asked), insurer, np.int32), ints(*asked))
+    return list(zip(exists.tolist(), owner.tolist(), strict=True))
+
+
+def test_an_insurer_knows_its_own_members() -> None:
+    found = roster((X, 5, 42), (Y, 5, 43), (X, 6, 44))
+    assert members(found, 5, 6, 7, NONE) == [42, 44, NONE, NONE]
+    assert members(found, 5, 6, insurer=Y) == [43, NONE]
+    assert owners(found, 42, 43, NONE) == [(True, 5), (False, NONE), (False, NONE)]
+    assert owners(found, NONE) == [(False, NONE)]
+
+
+def test_an_empty_roster_knows_nobody() -> None:
+    assert members(roster(), 5) == [NONE]
+    assert owners(roster(), 42) == [(False, NONE)]
+
+
+def test_who_waits_has_a_member_id_and_no_person_until_the_number_comes() -> None:
+    assert owners(roster((X, None, 42)), 42) == [(True, NONE)]
+    assert members(roster((X, None, 42)), NONE) == [NONE]
+    found = roster((X, 5, 42), (X, None, 42))
+    assert owners(found, 42) == [(True, 5)]
+    assert members(found, 5) == [42]
+
+
+def test_a_person_is_found_by_any_of_its_links() -> None:
+    people = People.of(frame([joined(42, 6, 5, 1)]))
+    shown = int(people.canonical(ints(6))[0])
+    assert members(roster((X, 6, 42), people=people), shown) == [42]
+
+
+def test_statements_are_laid_over_the_rows() -> None:
+    rows = (X, 5, 42), (X, 6, 43)
+    gone = roster(*rows, people=People.of(frame([withdrawn(42, 1)])))
+    assert members(gone, 5, 6) == [NONE, 43]
+    other = roster(*rows, (X, 7, 42), people=People.of(frame([parted(42, 5, 7, 1)])))
+    assert members(other, 5, 6, 7) == [NONE, 43, 42]
+    onward = roster(*rows, people=People.of(frame([renumbered(42, 43, 1)])))
+    assert members(onward, 5, 6) == [43, 43]
