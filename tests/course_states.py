@@ -51,6 +51,8 @@ def _of_night(
     shown = dict(zip(numbers, people.canonical(raw).tolist(), strict=True))
     when = night or "now"
     yield from _persons(shown, state, when)
+    if NONE in shown.values():
+        return  # told above: whoever is unknown cannot be asked about
     told = _spells(centre, people, groups)
     for link in told.keys() - set(shown.values()):
         yield f"nobody's {when}", (), told[link], []

@@ -117,6 +117,8 @@ class Case(NamedTuple):
         if link is not None:
             known = registry.known_as(statement.insurer, registry.person(link))
         if given is not None and waits and statement.process != PARTING:
+            if statement.process == CHANGE and statement.new_number is not None:
+                return "R225"  # it has no number yet that another one could replace
             return given if known is None else "R406"
         return self.agreed(given, known)
 
@@ -268,11 +270,13 @@ def line_codes(statement: Statement) -> dict[int, set[str]]:
         codes.add("R216")
     if process not in (CHANGE, PARTING) and statement.new_number is not None:
         codes.add("R217")
-    nobody = statement.number is None and statement.member is None and process != NEW
-    if nobody or (statement.number is None and statement.new_number is not None):
+    if statement.number is None and (
+        (process == REENTRY and statement.member is None)
+        or (process == CHANGE and statement.new_number is not None)
+        or process == PARTING
+    ):
         codes.add("R223")
-    same = statement.new_number is None or statement.new_number == statement.number
-    if process == PARTING and same:
+    if process == PARTING and statement.new_number in (None, statement.number):
         codes.add("R224")
     after = [statement.new_member is not None, statement.new_insurer is not None]
     together = sum(after) + (statement.new_number is not None) > 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from course_trial import Disagreement, Trial
 from journey import checks, nights
 from life_acts import NUMBERS, Person
 from life_courses import Courses
-from slow_registry import LOSS, File, Registry, Statement
 
 from koukan.samples.population import Population
 
@@ -37,31 +35,13 @@ def lived(trial: Trial, seed: int, persons: int, count: int) -> list[Night]:
     laid = []
     for _ in range(count):
         again = draw.sample(sorted(trial.site.laid), min(2, len(trial.site.laid)))
-        files = understood(courses.night(), trial.registry)
+        files = courses.night()
         laid.append(files)
         trial.night(files, again={name: draw.random() < 0.5 for name in again})
         for file in files:
             for statement in file.statements:
                 courses.learn(statement, trial.answers.get(statement.serial))
     return laid
-
-
-def understood(files: Sequence[File], registry: Registry) -> Night:
-    """Without what is not built yet: further processes, waiting, numbers that others have."""
-    everybody = [one for file in files for one in file.statements]
-    named = Counter(number for one in everybody for number in {one.number, one.new_number})
-
-    def is_understood(one: Statement) -> bool:
-        new = one.new_number is None
-        if one.new_number is not None and one.number is not None:
-            link = registry.links.get(one.new_number)
-            own = registry.person(registry.links.get(one.number, -1))
-            new = link in own or (link is None and named[one.new_number] == 1)
-        after = one.new_member is None and one.new_insurer is None
-        return new and after and one.number is not None and one.process <= LOSS
-
-    chosen = [File(file.sender, tuple(filter(is_understood, file.statements))) for file in files]
-    return [file for file in chosen if file.statements]
 
 
 def everything(trial: Trial) -> list[Disagreement]:
