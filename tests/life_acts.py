@@ -242,12 +242,9 @@ class Acts:
         """The number was wrong: the right one is another person's, or was never named."""
         if card.number is None:
             return self.changed(card)
-        right = [
-            card.person.number,
-            *card.person.numbers,
-            self.stranger(),
-            self.stranger(card.insurer),
-        ]
+        strangers = [self.stranger(), self.stranger(card.insurer)]
+        own = [*card.person.numbers, *card.before * 3, *self.joined(card) * 8]
+        right = [one for one in own if one != card.number] + strangers
         number = self.draw.choice(right)
         told = self.some(card)
         statement = self.about(card, PARTING, told, new_number=number)
@@ -257,6 +254,12 @@ class Acts:
             card.number = number
 
         return self.then(statement, learned)
+
+    def joined(self, card: Card) -> list[str]:
+        """Numbers of the person that somebody has joined to the one that it goes by."""
+        known = self.registry.links
+        own = self.registry.person(known.get(card.number or "", -1))
+        return [one for one in card.person.numbers if known.get(one) in own]
 
     def merged(self, card: Card) -> Statement:
         """Two 被保険者枝番 of an insurer are one: mostly of one person, or mistaken for it."""
