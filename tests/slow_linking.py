@@ -135,7 +135,7 @@ class File:
         if member == NONE and p.member_id == NONE:
             return self.reject("process_type_code", "R403")
         if member == NONE:
-            return self.reject("member_id", "R401" if owner in (None, NONE) else "R402")
+            return self.reject("member_id", "R401" if owner is None else "R402")
         if p.member_id != NONE and given != member:
             return self.reject("member_id", "R402")
         return Became(link, member, p.insurer)

@@ -163,12 +163,12 @@ class Registry:
             }
         )
         kinds = {int(insurer.code): insurer.kind for insurer in self.centre.site.insurers}
-        good = []
-        for reception, insurer, home in asked.unique().iter_rows():  # as many as insurers in files
+        distinct, good = asked.unique(maintain_order=True), []
+        for reception, insurer, home in distinct.iter_rows():  # as many as insurers in files
             sender = self.centre.site.sender(self.centre.ledger.reception(reception).sender)
             own = {int(code) for code in sender.insurers}
             good.append(insurer != home and home in own and kinds[home] == kinds[insurer])
-        verdicts = asked.unique().with_columns(pl.Series("good", good, dtype=pl.Boolean))
+        verdicts = distinct.with_columns(pl.Series("good", good, dtype=pl.Boolean))
         found = asked.join(verdicts, on=asked.columns, how="left", maintain_order="left")
         allowed[rows] = found["good"].to_numpy()
         return allowed

@@ -166,7 +166,7 @@ def identify(batch: Batch) -> Identity:
     numbered = asks & number & ~(linking | taken | second | both)
     unregistered = numbered & (member == NONE)
     wrong_member = numbered & given & (member != NONE) & (member != known.given)
-    stranger = unregistered & given & (known.owner != NONE)
+    stranger = unregistered & given & (known.given != NONE)
     rejects = [
         rejections(unregistered & ~given, "process_type_code", "R403"),
         rejections(unregistered & given & ~stranger, "member_id", "R401"),

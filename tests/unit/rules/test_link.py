@@ -219,6 +219,9 @@ def test_a_wrong_number_is_parted_from_the_right_one() -> None:
     state = known()
     state.roster.append((71, 106, 44))
     assert only(PARTING, 5, 42, 6, state=state).reject == ("new_my_number", "R404")
+    state = known()
+    state.roster.append((72, NONE, 45))  # waits: there it is, but it is not the number's
+    assert linked([Person(0, PARTING, 72, 5, 45, 6)], state)[0].reject == ("member_id", "R402")
 
 
 def test_who_is_withdrawn_is_nobody_until_it_is_registered_again() -> None:
