@@ -20,9 +20,10 @@ from koukan.codecs.text import encode
 from koukan.exchange.folder import safe_name
 from koukan.flows.registration import EVENT, HISTORY, PARTITION, definitions
 from koukan.formats import Catalogue, Format, bundle
+from koukan.formats.docs import USES
 from koukan.formats.model import Field
 from koukan.rules.acknowledge import explanations, sentence
-from koukan.rules.checks import well_formed
+from koukan.rules.checks import CROSS_CHECKS, well_formed
 from koukan.rules.validate import validators
 from koukan.shipped import formats_folder
 
@@ -67,6 +68,17 @@ def test_purpose_and_notes_are_told_in_japanese_too(catalogue: Catalogue, name: 
     assert bool(form.note) == bool(JAPANESE.search(form.note_ja))
     for item in form.all_fields:
         assert JAPANESE.search(item.note_ja) or not item.note, item.name
+
+
+@each
+def test_every_field_is_explained_here_or_in_the_glossary(catalogue: Catalogue, name: str) -> None:
+    notes = {term.label: term.note for term in catalogue.terms}
+    for item in catalogue.formats[name].all_fields:
+        assert JAPANESE.search(item.note_ja or notes[item.label]), item.label
+
+
+def test_every_check_has_a_japanese_name_in_the_document() -> None:
+    assert set(USES) == set(CROSS_CHECKS)
 
 
 @pytest.mark.parametrize("name", sorted(DERIVED))

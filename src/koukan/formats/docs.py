@@ -20,6 +20,20 @@ TYPES = {
 }
 NEWLINES = {"crlf": "CR LF", "lf": "LF"}
 DIRECTIONS = {"inbound": "受信 inbound", "outbound": "送信 outbound"}
+USES = {  # of checks over several fields
+    "search_items": "どれか一組がそろう",
+    "empty_when": "空にする",
+    "present_when": "必要",
+    "never_when": "許されない",
+    "one_given": "どれか一つは必要",
+    "given_with": "最後の項目も必要",
+    "not_with": "最後の項目と同時に書けない",
+    "different": "異なる",
+    "exactly_one": "どちらか一方だけ",
+    "both_or_none": "両方か、どちらも空",
+    "earlier": "前の日が先",
+    "not_later": "前の日が後にならない",
+}
 KINDS_OF_CODE = {
     "F": "ファイル全体を受付不可とするもの / a file is refused",
     "H": "ファイルを保留とするもの / a file is held",
@@ -50,7 +64,7 @@ def document(catalogue: Catalogue) -> str:
     """The whole document in Markdown."""
     parts = [INTRODUCTION, *_contents(catalogue)]
     for form in _ordered(catalogue):
-        parts += _format(form, catalogue.reasons)
+        parts += _format(form, catalogue)
     parts += _code_lists(catalogue)
     parts += _reasons(catalogue)
     parts += _rights(catalogue)
@@ -85,7 +99,8 @@ def _contents(catalogue: Catalogue) -> Iterator[str]:
     )
 
 
-def _format(form: Format, reasons: Mapping[str, Reason]) -> Iterator[str]:
+def _format(form: Format, catalogue: Catalogue) -> Iterator[str]:
+    reasons, notes = catalogue.reasons, {term.label: term.note for term in catalogue.terms}
     yield _heading(form.name, f"{form.title} `{form.name}`")
     yield _told(form.purpose_ja, form.purpose) + "\n"
     if note := _told(form.note_ja, form.note):
@@ -112,18 +127,20 @@ def _format(form: Format, reasons: Mapping[str, Reason]) -> Iterator[str]:
         ]
     yield _table(("", ""), rows)
     yield "### コントロールレコード / Control record\n"
-    yield _fields(form, form.control)
+    yield _fields(form, form.control, notes)
     if form.common:
         yield "### 各レコードの先頭の項目 / First fields of every record\n"
-        yield _fields(form, form.common)
-        yield from _checks(form.checks, reasons)
+        yield _fields(form, form.common, notes)
+        yield from _checks(form.checks, form.common, reasons)
     for record in form.records:
-        yield from _record(form, record, reasons)
+        yield from _record(form, record, reasons, notes)
     yield "### エンドレコード / End record\n"
-    yield _fields(form, form.end)
+    yield _fields(form, form.end, notes)
 
 
-def _record(form: Format, record: Record, reasons: Mapping[str, Reason]) -> Iterator[str]:
+def _record(
+    form: Format, record: Record, reasons: Mapping[str, Reason], notes: Mapping[str, str]
+) -> Iterator[str]:
     yield f"### {record.code} {record.title} `{record.section}`\n"
     if not record.required:
         yield "任意：該当する人だけ / optional: of whom there is something to say\n"
@@ -131,20 +148,23 @@ def _record(form: Format, record: Record, reasons: Mapping[str, Reason]) -> Iter
         yield f"登録できる保険者の種別 / registered by kinds: {_names(record.kinds)}\n"
     if record.key:
         yield f"一人の中でのキー / key within a person: {_names(record.key)}\n"
-    yield _fields(form, record.own)
-    yield from _checks(record.checks, reasons)
+    yield _fields(form, record.own, notes)
+    yield from _checks(record.checks, form.fields(record), reasons)
 
 
-def _checks(checks: Sequence[Check], reasons: Mapping[str, Reason]) -> Iterator[str]:
+def _checks(
+    checks: Sequence[Check], fields: Sequence[Field], reasons: Mapping[str, Reason]
+) -> Iterator[str]:
     if not checks:
         return
+    labels = {item.name: item.label for item in fields}
     yield "項目間の検査 / checks over several fields:\n"
     rows = [
         (
             f"{check.code} {reasons[check.code].title}",
-            f"`{check.use}`",
-            _checked(check),
-            _values(check.when),
+            f"{USES.get(check.use, '')} `{check.use}`".strip(),
+            _checked(check, labels),
+            _values(check.when, labels),
             _valid(check),
         )
         for check in checks
@@ -153,14 +173,20 @@ def _checks(checks: Sequence[Check], reasons: Mapping[str, Reason]) -> Iterator[
     yield _table(headings, rows)
 
 
-def _values(when: Mapping[str, Sequence[str]]) -> str:
-    return ", ".join(f"`{name}` = {' / '.join(values)}" for name, values in when.items())
+def _values(when: Mapping[str, Sequence[str]], labels: Mapping[str, str]) -> str:
+    return ", ".join(
+        f"{_named(name, labels)} = {' / '.join(values)}" for name, values in when.items()
+    )
 
 
-def _checked(check: Check) -> str:
+def _checked(check: Check, labels: Mapping[str, str]) -> str:
     """The fields, or the sets of fields of which one is needed."""
-    sets = [" + ".join(f"`{name}`" for name in names) for names in check.sets]
-    return "<br>または or ".join(sets) or _names(check.fields)
+    sets = [" + ".join(_named(name, labels) for name in names) for names in check.sets]
+    return "<br>または or ".join(sets) or ", ".join(_named(name, labels) for name in check.fields)
+
+
+def _named(name: str, labels: Mapping[str, str]) -> str:
+    return f"{labels.get(name, '')} `{name}`".strip()
 
 
 def _valid(check: Check) -> str:
@@ -169,7 +195,7 @@ def _valid(check: Check) -> str:
     return ""
 
 
-def _fields(form: Format, fields: Sequence[Field]) -> str:
+def _fields(form: Format, fields: Sequence[Field], notes: Mapping[str, str]) -> str:
     rows = [
         (
             item.label,
@@ -181,7 +207,7 @@ def _fields(form: Format, fields: Sequence[Field]) -> str:
             f"[`{item.codes}`](#codes-{item.codes})" if item.codes else "",
             _names(item.checks),
             f"`{item.sample}`" if item.sample else "",
-            _note(item),
+            _note(item, notes),
         )
         for item in fields
     ]
@@ -200,9 +226,11 @@ def _fields(form: Format, fields: Sequence[Field]) -> str:
     return _table(headings, rows)
 
 
-def _note(item: Field) -> str:
+def _note(item: Field, notes: Mapping[str, str]) -> str:
+    """What stands there always, and what it means: here, or wherever the label stands."""
     fixed = f"常に `{item.value}` / always `{item.value}`." if item.value else ""
-    return " ".join(part for part in (fixed, _told(item.note_ja, item.note)) if part)
+    told = _told(item.note_ja or notes.get(item.label, ""), item.note)
+    return " ".join(part for part in (fixed, told) if part)
 
 
 def _told(japanese: str, english: str) -> str:
@@ -249,13 +277,14 @@ def _rights(catalogue: Catalogue) -> Iterator[str]:
         "What is not listed is refused as a whole file.\n"
     )
     parties = {**catalogue.kinds, **catalogue.systems}
+    labels = {term.name: term.label for term in catalogue.terms}
     rows = [
         (
             f"{right.title}<br>`{right.function}`",
             _names(right.formats),
             "<br>".join(parties[kind] for kind in right.kinds),
             "<br>".join(f"{catalogue.doors[door]} `{door}`" for door in right.doors),
-            _values(right.when),
+            _values(right.when, labels),
         )
         for right in catalogue.rights
     ]

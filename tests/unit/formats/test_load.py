@@ -397,9 +397,10 @@ def test_bytes_that_are_no_text_are_told(folder: Path) -> None:
 
 
 def test_a_term_may_carry_a_note(edit: Edit, folder: Path) -> None:
-    assert edit("glossary.toml", '"address"', '{ name = "address", note = "whole" }') == []
-    (term,) = [term for term in require_catalogue(folder).terms if term.label == "住所"]
-    assert (term.name, term.note) == ("address", "whole")
+    told = '"受付" = { name = "reception", note = "whole" }'
+    assert edit("glossary.toml", '"受付" = "reception"', told) == []
+    (term,) = [term for term in require_catalogue(folder).terms if term.label == "受付"]
+    assert (term.name, term.note) == ("reception", "whole")
 
 
 def test_a_folder_that_is_not_there_holds_no_definition(tmp_path: Path) -> None:
