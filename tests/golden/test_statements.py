@@ -71,3 +71,24 @@ def test_the_dead_are_kept_like_the_living(results: Results) -> None:
     assert dead.count("death_flag=1") == 2
     alike = dead.replace("death_flag=1", "death_flag=0").replace("loss_reason=01", "loss_reason=99")
     assert alike == living
+
+
+@pytest.mark.requirement("R028")
+def test_who_has_no_number_is_in_the_partition_and_not_in_the_history(results: Results) -> None:
+    told = results["waiting"]
+    for section in ("basic", "qualification", "certificate"):
+        for reception in ("#1", "#2"):
+            assert re.search(f"^{reception} line . {section} M1 -$", told, re.MULTILINE)
+        (event,) = events(told, section)  # from the number's coming on
+        assert event.startswith("#3 ")
+
+
+@pytest.mark.requirement("R039")
+def test_a_replaced_member_id_or_insurer_is_kept_beside_what_replaces_it(results: Results) -> None:
+    told = results["change-member-id"]
+    assert re.search(r"^#. renumbered a M1 .* M2$", told, re.MULTILINE)
+    members = {line.split()[6] for line in events(told, "qualification")}
+    assert {"M1", "M2"} <= members
+    moved = [line for line in events(results["change-insurer-code"], "qualification")
+             if "former_insurer_code=a" in line]  # fmt: skip
+    assert moved and all(" b M" in line for line in moved)
