@@ -72,7 +72,12 @@ def drawn(draw: random.Random, lines: list[Line]) -> list[Row]:
             if act == "joined":
                 made = [joined(member, draw.choice(links), link, group, **at)]
             elif act == "parted":
-                under = sorted(Twin(rows).together(link))
+                # Events of those who go on as this one lie under their own numbers.
+                so_far = Twin(rows)
+                mine = [
+                    e[0] for e, m in lines if e[1] == code and so_far.current((code, m)) == member
+                ]
+                under = sorted(set().union(*map(so_far.together, {link, *mine})))
                 right = draw.choice(links)
                 made = [parted(member, one, right, group, **at) for one in under]
             else:
