@@ -8,7 +8,7 @@ sender may know is what it was answered on earlier nights, as the slow registry 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -44,10 +44,11 @@ class Courses(Acts):
         self.draw.shuffle(statements)
         return self.files(statements)
 
-    def files(self, statements: Iterable[Statement]) -> list[File]:
+    def files(self, statements: Sequence[Statement]) -> list[File]:
         """Some files of each sender."""
         open_files: dict[str, list[list[Statement]]] = defaultdict(list)
         named: dict[tuple[str, int], set[object]] = defaultdict(set)
+        root = self.persons_tonight(statements)
         for statement in statements:
             able = [
                 sender
@@ -59,7 +60,7 @@ class Courses(Acts):
             open_files[sender] = files
             if len(files) < FILES and self.draw.random() < 0.01:
                 files.append([])
-            touched = self.touched(statement)
+            touched = {root(one) for one in self.touched(statement)}
             for place in self.draw.sample(range(FILES), FILES):
                 if place < len(files) and not named[sender, place] & touched:
                     files[place].append(statement)
@@ -75,6 +76,20 @@ class Courses(Acts):
             for lines in files
             if lines
         ]
+
+    def persons_tonight(self, statements: Iterable[Statement]) -> Callable[[object], object]:
+        """Whom each name will mean if everything is accepted that joins two tonight."""
+        above: dict[object, object] = {}
+
+        def root(name: object) -> object:
+            while name in above:
+                name = above[name]
+            return name
+
+        for statement in statements:
+            roots = sorted({root(one) for one in self.touched(statement)}, key=repr)
+            above |= dict.fromkeys(roots[1:], roots[0] if roots else None)
+        return root
 
     def touched(self, statement: Statement) -> set[object]:
         """Everybody whom a statement is about, as far as it is known."""
