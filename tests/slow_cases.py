@@ -216,9 +216,9 @@ class Case(NamedTuple):
         registry = self.registry
         successor = self.successor(member)
         assert successor is not None
-        own, links = registry.links_of(member), registry.links_of(successor)
-        if own and links and registry.person(own[0]) != registry.person(links[0]):
-            registry.join(member, own[0], links[0])
+        links = registry.links_of(successor)
+        if link is not None and links and registry.person(link) != registry.person(links[0]):
+            registry.join(member, link, links[0])  # by the number that the line names
         registry.renumber(member, successor)
         return self.accepted(successor, link)
 
