@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from koukan.engine.registry import Registry
+from koukan.rules.hindsight import Spoken
 from koukan.rules.joining import bind
 from koukan.rules.link import Batch, Identity, Issuable, identify, states, tied
 from koukan.rules.persons import People
@@ -18,32 +19,48 @@ from koukan.rules.register import Mask, Persons
 from koukan.rules.settling import Linked, parted, settle, settled_plainly
 
 
-def link_group(registry: Registry, persons: Persons, out: Mask, issuable: Issuable) -> Linked:
+def link_group(
+    registry: Registry, persons: Persons, out: Mask, issuable: Issuable, spoken: Spoken
+) -> Linked:
     """Decide who everybody is, and what is stated of whom."""
     batch, rows = registry.batch(persons, out, issuable)
     if not tied(batch):
-        return decide(registry, batch, rows)
+        return decide(registry, batch, rows, spoken)
     parts = []
     bounds = np.flatnonzero(np.diff(persons.reception)) + 1
     for start, stop in pairwise([0, *bounds.tolist(), len(out)]):  # as many as files
         own = Issuable(issuable.links[start:stop], issuable.members[start:stop])
         batch, rows = registry.batch(persons.part(start, stop), out[start:stop], own)
-        linked = decide(registry, batch, rows)
-        registry = registry.learned(batch.persons, linked)
+        own_words = spoken.part(start, stop)
+        linked = decide(registry, batch, rows, own_words)
+        registry = registry.learned(batch.persons, linked, own_words)
         parts.append(linked)
     return joined(parts)
 
 
-def decide(registry: Registry, batch: Batch, rows: pl.DataFrame) -> Linked:
+def decide(registry: Registry, batch: Batch, rows: pl.DataFrame, spoken: Spoken) -> Linked:
     """Decide who the persons of some files are that are not tied, and what they state.
+
+    Whose lines suppose what was never told is out, and has issued and stated nothing; so the others
+    are decided anew without them.
 
     Args:
         rows: of the rosters, about these persons.
     """
-    identity = identify(batch)
-    if not states(batch).any():
-        return settled_plainly(batch, identity)
-    return _stated(registry, batch, rows, identity)
+    late: list[pl.DataFrame] = []
+    while True:
+        identity = identify(batch)
+        if states(batch).any():
+            linked = _stated(registry, batch, rows, identity)
+        else:
+            linked = settled_plainly(batch, identity)
+        wrong = registry.unfounded(batch.persons, linked, spoken)
+        if wrong.is_empty():
+            return replace(linked, rejects=pl.concat([linked.rejects, *late]))
+        late.append(wrong)
+        rejected = batch.rejected.copy()
+        rejected[wrong["person"].to_numpy()] = True
+        batch = replace(batch, rejected=rejected)
 
 
 def _stated(registry: Registry, batch: Batch, rows: pl.DataFrame, identity: Identity) -> Linked:

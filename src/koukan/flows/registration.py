@@ -25,6 +25,7 @@ PERSON_LINKS = "person_links"
 Number = TypeVar("Number", bound=np.generic)
 ROSTER = "roster"  # section of a partition: 紐付番号 <-> 被保険者枝番, one to one
 QUALIFICATION = "qualification"  # section of 加入者資格情報
+BASIC, CLASS = "basic", "member_class_code"  # section of 加入者基本情報, its 加入者区分コード
 FORMAT, FIXED = FORMATS = "member_registration", "member_registration_fixed"
 LINK_DIGITS, MEMBER_DIGITS = 16, 10
 

@@ -26,6 +26,7 @@ Small = npt.NDArray[np.integer[Any]]  # of the width that holds them: there are 
 Mask = npt.NDArray[np.bool_]
 Number = TypeVar("Number", bound=np.generic)
 NONE = -1  # an absent or unreadable number
+DAYS = 40_000  # between the first day that a key may have, in 1860, and 1970
 KEYS = pl.Schema(
     {
         "record_number": pl.Int64,
@@ -74,7 +75,7 @@ def _key_part(item: Field, *, typed: bool) -> tuple[pl.Expr, int]:
     """A key field as a small integer and the number of values it may have."""
     if item.type == "date":
         day = pl.col(item.name) if typed else as_date(item.name)
-        return day.to_physical().cast(pl.Int64) + 40_000, 2**22  # 1860 onwards
+        return day.to_physical().cast(pl.Int64) + DAYS, 2**22
     return pl.col(item.name).cast(pl.Int64, strict=False), 10**item.length
 
 

@@ -39,6 +39,7 @@ class Linked:
     rejected: Mask
     reused: Mask  # a new registration of someone who has a 被保険者枝番 already
     waiting: Mask  # a new registration without 個人番号
+    linking: Mask  # whose 被保険者枝番 waited and has its number now
     numbers: pl.DataFrame  # person, my_number, link_number, origin: what the vault learns
     roster: pl.DataFrame  # person, insurer, link_number, member_id: what rosters learn
     statements: pl.DataFrame  # STATEMENTS
@@ -112,6 +113,7 @@ def settled_plainly(
         rejected=rejected,
         reused=registers & number & ~identity.new_member,
         waiting=registers & ~number,
+        linking=accepted & identity.linking,
         numbers=_numbers(issued, persons.my_number, identity.link, "issued"),
         roster=_roster(
             accepted & (identity.new_member | identity.linking),

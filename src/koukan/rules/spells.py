@@ -37,12 +37,12 @@ def spells(events: pl.DataFrame) -> pl.DataFrame:
     Returns:
         the columns of `events`, sorted by KEY.
     """
-    counting = _corrected(_with_moves(events))
+    counting = _corrected(with_moves(events))
     last = counting.sort(ORDER).unique(KEY, keep="last", maintain_order=True)
     return last.filter(~pl.col(PROCESS).is_in([CANCELLATION, WITHDRAWAL])).sort(KEY)
 
 
-def _with_moves(events: pl.DataFrame) -> pl.DataFrame:
+def with_moves(events: pl.DataFrame) -> pl.DataFrame:
     """Who goes on at another insurer has left the former one as if it had cancelled."""
     if events[FORMER].null_count() == events.height:
         return events

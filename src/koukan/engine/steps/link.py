@@ -20,13 +20,16 @@ from koukan.engine.leases import lease
 from koukan.engine.linking import link_group
 from koukan.engine.registry import Registry
 from koukan.engine.repetitions import repeated_lines
-from koukan.flows.registration import LINKS
+from koukan.engine.steps.validate import ROW
+from koukan.flows.registration import BASIC, CLASS, LINKS, QUALIFICATION
 from koukan.ledger import Group, Reception
 from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
 from koukan.rules.fitting import Days, misfits
+from koukan.rules.hindsight import Spoken, nothing, spoken_of, supposing
 from koukan.rules.link import Issuable
 from koukan.rules.register import (
     KEYS,
+    WITHDRAWAL,
     Ints,
     Judgement,
     Lines,
@@ -134,7 +137,8 @@ def run(
         refused, remarked, out = refusals(centre, content, judgement)
         numbers = np.array([reception.number for reception in receptions], np.int64)
         registry = Registry.of(centre, group.number, numbers)
-        linked = link_group(registry, persons, out, issuable)
+        spoken = said(centre, chunks, content, judgement, out)
+        linked = link_group(registry, persons, out, issuable, spoken)
         told = misfits(form, lines, persons.of_line, content.days, kinds)
         outcome = conclude(content, judgement, linked, refused, told)
         outcome = outcome._replace(statements=registry.told(persons, linked.statements))
@@ -217,6 +221,26 @@ def beyond_shares(
         elif code:
             refused[reception.number] = code
     return refused, tuple(remarked)
+
+
+def said(
+    centre: Centre, chunks: list[Chunk], content: Content, judgement: Judgement, out: Mask
+) -> Spoken:
+    """What the group's lines say, if any of them supposes that something was told before."""
+    persons = judgement.persons
+    if not supposing(persons, out).any():
+        return nothing(persons)
+    classes = np.zeros(len(out), np.int8)
+    if np.any(~out & (persons.process == WITHDRAWAL)):
+        stage = stage_of(centre, chunks[0].group, chunks[0].attempt)
+        for chunk in chunks:
+            if stage.holds(name := f"{chunk.number:05d}.{BASIC}"):
+                basic = stage.get(name).select(ROW, pl.col(CLASS).cast(pl.Int8, strict=False))
+                person = persons.of_line[basic[ROW].to_numpy()]
+                classes[person] = basic[CLASS].fill_null(0).to_numpy()
+    records = centre.bundle_of(content.receptions[0]).form.records
+    (code,) = (int(record.code) for record in records if record.section == QUALIFICATION)
+    return spoken_of(content.lines, persons, code, classes)
 
 
 def issue(centre: Centre, group: Group, persons: Persons) -> Issuable:
