@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from slow_registry import (
+    CANCELLATION,
     CHANGE,
     HOUSEHOLD,
+    LOSS,
     NEW,
     PARTING,
     PROSPECTIVE,
@@ -21,6 +23,8 @@ from slow_registry import (
     Order,
     Registry,
     Statement,
+    since_correction,
+    spells_of,
 )
 
 
@@ -79,7 +83,15 @@ class Case(NamedTuple):
             for number, told in enumerate(statement.told, first + 1):
                 order = (group, reception, number)
                 self.registry.events.append(
-                    Event(order, member, link, statement.process, told, former)
+                    Event(
+                        order,
+                        member,
+                        link,
+                        statement.process,
+                        told,
+                        former,
+                        statement.member_class,
+                    )  # fmt: skip
                 )
         return Answer({0: set(remarks)} if remarks else {}, member)
 
@@ -135,7 +147,7 @@ class Case(NamedTuple):
         member = self.found()
         if isinstance(member, str):
             return self.rejected(member)
-        code = self.barred(member)
+        code = self.barred(member) or self.unfounded(member)
         if code:
             return self.rejected(code)
         link = None
@@ -154,6 +166,23 @@ class Case(NamedTuple):
         if statement.process == WITHDRAWAL:
             registry.withdrawn |= registry.both_names(member)
         return self.accepted(member, link)
+
+    def unfounded(self, member: Member) -> str | None:
+        """Why what the lines suppose was never told; of who had no number nothing is known."""
+        registry, statement = self.registry, self.statement
+        if statement.number is None or not registry.links_of(member):
+            return None
+        events = registry.events_of(registry.links[statement.number])
+        if statement.process == WITHDRAWAL:
+            said = [
+                event.member_class
+                for event in since_correction(sorted(events), statement.insurer)
+                if event.member[0] == statement.insurer
+            ]
+            return None if said and said[-1] in (PROSPECTIVE, HOUSEHOLD) else "R413"
+        code = {LOSS: "R411", CANCELLATION: "R412"}.get(statement.process)
+        begins = {one.begin for one in spells_of(events) if one.insurer == statement.insurer}
+        return code if any(told.begin not in begins for told in statement.told) else None
 
     def barred(self, member: Member) -> str | None:
         """Why what comes after the change cannot be."""

@@ -103,6 +103,7 @@ class Event(NamedTuple):
     process: int
     told: Told
     former: str | None
+    member_class: str
 
 
 @dataclass

@@ -155,6 +155,6 @@ def words_of(
     moved = np.flatnonzero(home[at] != persons.insurer[at])
     left = told[moved].with_columns(
         insurer=pl.Series(persons.insurer[at[moved]].astype(np.int64)),
-        process=pl.lit(0, pl.Int8),
+        **{name: pl.lit(0, pl.Int8) for name in ("process", "class")},
     )
     return pl.concat([told, left])
