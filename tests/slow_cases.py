@@ -91,7 +91,7 @@ class Case(NamedTuple):
                         told,
                         former,
                         statement.member_class,
-                    )  # fmt: skip
+                    )
                 )
         return Answer({0: set(remarks)} if remarks else {}, member)
 
