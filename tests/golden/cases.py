@@ -7,6 +7,7 @@ Nothing in it is a 個人番号 or an issued number. What stands for one is fill
     {number:1}  a 個人番号, the same one everywhere in the case; {wrong:1} with another digit
     {member:1}  the first 被保険者枝番 that the case's results told, {member:2} the next
     {insurer:a} 保険者コード of the insurer that the case calls a
+    {reception:1} 受付番号 of the case's first file
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from koukan.samples.scenario import INSURERS
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 SYNTAXES = {"member_registration": "csv", "member_registration_fixed": "fixed"}
-PLACEHOLDER = re.compile(r"\{(number|wrong|member|insurer):(\w+)\}")
+PLACEHOLDER = re.compile(r"\{(number|wrong|member|insurer|reception):(\w+)\}")
 NEWLINES = {"crlf": b"\r\n", "lf": b"\n", "cr": b"\r"}
 NUMBERS = {insurer.kind: insurer.number for insurer, _ in INSURERS.values()}
 OFFICE = {  # what a welfare office says where others name a 保険者番号
@@ -202,7 +203,7 @@ def content(case: Case, place: int, fill: Fill) -> bytes:
     control = {
         "sender": case.sender(file.sender),
         "file_sequence": f"{_sequence(case, place):06d}",
-        **file.control,
+        **{name: fill(value) for name, value in file.control.items()},
     }
     lines = Plain(form, tuple(_lines(case, file, form, fill)), control, file.end).all_lines()
     for edit in file.edit:

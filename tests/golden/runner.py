@@ -55,6 +55,9 @@ class Told:
         def number(kind: str, label: str) -> str:
             if kind == "insurer":
                 return self.codes[label]
+            if kind == "reception":
+                names = {name: told for told, name in self.receptions.found.items()}
+                return f"{names[f'#{label}']:010d}"
             if kind == "member":
                 names = {name: told for told, name in self.members.found.items()}
                 assert f"M{label}" in names, f"{self.case.prefix}: no member {label} so far"

@@ -67,6 +67,8 @@ def _labelled(one: Told, reception: str, line: dict[str, str]) -> Iterator[str]:
             yield "…"
         elif name == "reception_number":
             yield reception
+        elif name == "original_reception_number":
+            yield one.receptions(int(value))
         elif name == "insurer_code" and value:
             yield f"{{insurer:{one.insurer(value)}}}"
         elif name == "member_id" and value:

@@ -264,10 +264,27 @@ def reception(settings: Settings, catalogue: Catalogue, found: Page) -> Iterator
     if found["findings"]:
         yield f"■ {settings.text('reports.findings')}"
         yield _findings(settings, catalogue, found["findings"])
+    if found["corrected"]:
+        yield f"■ {settings.text('reports.corrected')}"
+        yield from _corrected(settings, found["corrected"])
     if found["identity"]:
         yield f"■ {settings.text('reports.identity')}"
         yield from render_identity.asked_by(settings, found["identity"])
     yield from _outbox(settings, found)
+
+
+def _corrected(settings: Settings, found: Page) -> Iterator[str]:
+    """The first reception's lines as they are now, and the files that mended some."""
+    names = ("received", "accepted", "rejected", "corrected")
+    sums = {name: found[name] for name in names}
+    yield settings.text("reports.corrected.totals", reception=found["root"], **sums)
+    for item in found["files"]:
+        yield settings.text(
+            "reports.corrected.file",
+            reception=item["reception"],
+            original=item["original"],
+            count=item["lines"],
+        )
 
 
 def _outbox(settings: Settings, found: Page) -> Iterator[str]:

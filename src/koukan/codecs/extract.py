@@ -7,9 +7,20 @@ import pyarrow as pa
 
 from koukan.codecs import render
 from koukan.codecs.digits import Ints, eight_digits, two_digits, words_of
-from koukan.codecs.gate import TOTAL_MODULUS, layout_of
+from koukan.codecs.gate import TOTAL_MODULUS, Layout, layout_of
 from koukan.codecs.records import joined, line_offsets, lines_of
 from koukan.formats.model import Format
+
+
+def whose(layout: Layout, content: bytes, starts: Ints) -> tuple[Ints, Ints]:
+    """保険者コード and レコード識別番号 of lines by their starts, in a file that names insurers."""
+    octets = np.frombuffer(content, np.uint8)
+    words = words_of(octets)
+    assert layout.insurer is not None
+    insurers, _ = eight_digits(words[starts + layout.insurer])
+    high, _ = eight_digits(words[starts + layout.number])
+    low, _ = two_digits(octets, starts + layout.number + 8)
+    return insurers, high * 100 + low
 
 
 class Extract:
@@ -35,18 +46,12 @@ class Extract:
         offsets = line_offsets(content)
         start, stop = np.searchsorted(wanted, (row, row + len(offsets) - 1))
         places = wanted[start:stop] - row
+        insurers, numbers = whose(self._layout, content, offsets[places])
+        own = insurers == self._insurer
+        places = places[own]
         octets = np.frombuffer(content, np.uint8)
-        words = words_of(octets)
-        starts = offsets[places]
-        at = self._layout.insurer
-        assert at is not None  # only files that speak for insurers are corrected
-        insurers, _ = eight_digits(words[starts + at])
-        places = places[insurers == self._insurer]
-        starts = offsets[places]
-        high, _ = eight_digits(words[starts + self._layout.number])
-        low, _ = two_digits(octets, starts + self._layout.number + 8)
-        types, _ = two_digits(octets, starts + self._layout.type)
-        self._total += int((high * 100 + low).sum())
+        types, _ = two_digits(octets, offsets[places] + self._layout.type)
+        self._total += int(numbers[own].sum())
         self._counts += np.bincount(types, minlength=100)
         self.rows += len(places)
         return bytes(joined(lines_of(content, offsets).take(pa.array(places))))

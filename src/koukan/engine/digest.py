@@ -22,6 +22,7 @@ from koukan.flows.registration import INCIDENTAL
 from koukan.keys.secret import canonical
 from koukan.ledger import Reception, reviews
 from koukan.ledger import identity as asked
+from koukan.ledger.corrections import corrections
 from koukan.tables import encrypted
 from koukan.tables.definition import partition_name
 from koukan.tables.table import DataFile
@@ -71,6 +72,8 @@ def state_digest(centre: Centre) -> str:
         _add(whole, "reception", told(centre, reception))
     for kind, content in identity_state(centre):
         _add(whole, kind, content)
+    for correction in corrections(centre.ledger):
+        _add(whole, "correction", vars(correction))
     for review in reviews.reviews(centre.ledger):
         _add(whole, "review", {"number": review.number, "state": review.state})
     for notice in reviews.notices(centre.ledger):

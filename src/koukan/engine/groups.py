@@ -15,6 +15,7 @@ from koukan.engine.centre import Centre
 from koukan.engine.stages import Stage
 from koukan.flows import identity, registration
 from koukan.ledger import Group, Reception
+from koukan.ledger.corrections import corrections_among
 
 CHUNK = 16 * 1024 * 1024  # of original bytes: below, the fixed cost of a query shows
 
@@ -46,16 +47,22 @@ def choose(centre: Centre, formats: Collection[str]) -> list[list[Reception]]:
     limits = centre.site.limits
     chosen: list[list[Reception]] = []
     size = 0
-    for reception in sorted(centre.ledger.receptions(state="admitted", formats=formats), key=order):
+    waiting = sorted(centre.ledger.receptions(state="admitted", formats=formats), key=order)
+    mending = corrections_among(centre.ledger, [reception.number for reception in waiting])
+    roots: set[int] = set()  # that the last group mends
+    for reception in waiting:
         if reception.group_number is not None:
             continue
         alone = reception.format == identity.ANSWER
         if alone and not storing.permission(centre, reception).given:
             continue
         last = chosen[-1] if chosen else None
+        correction = mending.get(reception.number)
+        root = {correction.root} if correction else set()
         fits = (
             last is not None
             and not alone
+            and not roots & root  # what one correction mends, the next one must know
             and last[0].definition == reception.definition
             and size + reception.length <= limits.group_bytes
             and len(last) < limits.group_files
@@ -63,9 +70,10 @@ def choose(centre: Centre, formats: Collection[str]) -> list[list[Reception]]:
         if fits and last is not None:
             last.append(reception)
             size += reception.length
+            roots |= root
         else:
             chosen.append([reception])
-            size = reception.length
+            size, roots = reception.length, root
     return chosen
 
 

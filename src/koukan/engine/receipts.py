@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from koukan.engine.centre import Centre
 from koukan.flows.results import ACKNOWLEDGEMENT, PREFIXES, end_of_name
 from koukan.ledger import Ledger, Reception
+from koukan.ledger.corrections import correction, restated
 from koukan.reports.ladder import ladder_of
 from koukan.rules.acknowledge import COUNTS, Receipt, acknowledgement
 from koukan.rules.ladder import Rung
@@ -109,8 +110,17 @@ def receipt_of(centre: Centre, reception: Reception) -> Receipt:
         findings=tuple(centre.ledger.findings(reception.number)),
         remarks=reception.remarks,
         rungs=rungs_of(centre, reception, told_at),
+        original=original_of(centre, reception),
         expects=reception.expects,
     )
+
+
+def original_of(centre: Centre, reception: Reception) -> tuple[int, dict[str, int]] | None:
+    """Of an accepted correction: the first reception that it goes back to, and its lines then."""
+    found = correction(centre.ledger, reception.number)
+    if found is None or reception.outcome != "accepted":
+        return None
+    return found.root, restated(centre.ledger, found.root, until=reception.group_number)
 
 
 def control_of(reception: Reception) -> dict[str, str]:

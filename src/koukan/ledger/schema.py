@@ -197,6 +197,15 @@ laid_out = Table(
     UniqueConstraint("sender", "name"),
 )
 
+corrections = Table(  # files whose control record names the reception that they mend
+    "correction",
+    metadata,
+    Column("reception", Integer, primary_key=True),
+    Column("original", Integer, nullable=False),  # as named
+    Column("root", Integer, nullable=False, index=True),  # the first one, of which it comes
+    Column("mended", Integer, nullable=False, default=0),  # rejected lines of the root
+)
+
 reviews = Table(  # groups whose spells were held against each other
     "review",
     metadata,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from koukan.ledger import Reception
+from koukan.ledger.corrections import accepted_of, correction, restated
 from koukan.reports.identity import asked_by
 from koukan.reports.ladder import ladder_of
 from koukan.reports.source import Source, local
@@ -60,12 +61,37 @@ def reception(source: Source, number: int) -> dict[str, Any]:
             {"insurer": insurer, "code": code, "lines": lines}
             for insurer, code, lines in source.ledger.findings(number)
         ],
+        "corrected": corrected(source, number),
         "without_key": without_key(source, found),
         "laid_out": [
             {"kind": row.kind, "file": row.name, "lines": row.lines}
             for row in source.ledger.laid_out(number)
         ],
         "identity": asked_by(source, number),
+    }
+
+
+def corrected(source: Source, number: int) -> dict[str, Any] | None:
+    """What mended a reception, or what it mends itself; None when it has to do with neither.
+
+    Returns:
+        {"original": 受付番号 that the file names, or None,
+         "root": the first reception, "received", "accepted", "rejected", "corrected": its lines,
+         "files": [{"reception", "original", "lines"}] that mended it, in the order of their groups}
+    """
+    own = correction(source.ledger, number)
+    root = own.root if own else number
+    files = accepted_of(source.ledger, root)
+    if own is None and not files:
+        return None
+    return {
+        "original": own.original if own else None,
+        "root": root,
+        **restated(source.ledger, root),
+        "files": [
+            {"reception": item.reception, "original": item.original, "lines": item.mended}
+            for item in files
+        ],
     }
 
 

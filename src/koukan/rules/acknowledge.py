@@ -38,6 +38,7 @@ class Receipt:
     findings: tuple[tuple[str, str, int], ...]  # 保険者コード, code, lines
     remarks: tuple[str, ...] = ()  # codes of what was passed over
     rungs: tuple[Rung, ...] = ()  # times as in received_at
+    original: tuple[int, Mapping[str, int]] | None = None  # 受付番号 that it mends, its lines
     expects: int | None = None  # 送信通番 of the sender's next file of this format
 
     def control(self) -> dict[str, str]:
@@ -103,11 +104,21 @@ def acknowledgement(form: Format, reasons: Mapping[str, Reason], receipt: Receip
         for insurer, code, count in receipt.findings
     ]
     parts += [("remarks", remarks), ("insurer_counts", counted), ("reject_counts", found)]
+    parts += [("original_counts", _original(receipt))]
     content = [render.control(form, receipt.control())]
     # Insurers and codes are few: a query for each section would be most of a small file's cost.
     content += [render.record(form, section, row) for section, rows in parts for row in rows]
     total = sum(len(rows) for _, rows in parts)
     return b"".join([*content, render.end(form, {"record_count": f"{total:08d}"})])
+
+
+def _original(receipt: Receipt) -> list[dict[str, str | None]]:
+    """What became of the lines of the reception that the file mends, with what it mended."""
+    if receipt.original is None:
+        return []
+    number, counts = receipt.original
+    said = {f"{name}_count": f"{count:08d}" for name, count in counts.items()}
+    return [{"original_reception_number": f"{number:010d}", **said}]
 
 
 def explanations(form: Format, reasons: Mapping[str, Reason]) -> pl.DataFrame:

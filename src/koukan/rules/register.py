@@ -27,6 +27,8 @@ Mask = npt.NDArray[np.bool_]
 Number = TypeVar("Number", bound=np.generic)
 NONE = -1  # an absent or unreadable number
 DAYS = 40_000  # between the first day that a key may have, in 1860, and 1970
+NOBODY = np.zeros(0, np.int64)  # no line
+UNCALLED = "R307"  # in a correction, the line of a person who is not to be corrected
 KEYS = pl.Schema(
     {
         "record_number": pl.Int64,
@@ -323,18 +325,21 @@ def judge(
     contradicting: Ints,
     *,
     barred: Mapping[int, int] = MappingProxyType({}),
+    uncalled: Ints = NOBODY,
 ) -> Judgement:
     """Apply the rules over lines.
 
     Args:
         repeated, originals, contradicting: as `duplicates` gives them.
         barred: as `barred_types` gives it; insurers that are not in it may register everything.
+        uncalled: lines of corrections, of persons who are not to be corrected.
     """
     persons, grouping = persons_of(lines)
     foreign = _barred_lines(lines, barred)
     parts = [
         _findings(contradicting, "my_number", "R301"),
         _findings(foreign, "record_type_code", "R222"),
+        _findings(uncalled, "record_number", UNCALLED),
     ]
     # A line with a finding of its own may hold anything: it makes nobody a stranger.
     usable = ~lines.bad
@@ -354,6 +359,7 @@ def judge(
     rejected[persons.of_line[np.flatnonzero(lines.bad)]] = True
     rejected[persons.of_line[contradicting]] = True
     rejected[persons.of_line[foreign]] = True
+    rejected[persons.of_line[uncalled]] = True
     shared = persons.of_line[repeated] != persons.of_line[originals]
     rejected |= _fallen_together(lines, persons, rejected, repeated[shared], originals[shared])
     duplicate = np.zeros(len(lines), np.bool_)

@@ -22,6 +22,7 @@ from koukan.samples.vocabulary import PREFECTURE
 Spoil = Callable[[bytes, Format], bytes]
 Fits = Callable[[Format], bool]
 IMMEDIATE = b"1"  # 照会方式
+NO_RECEPTION = b"9999999999"  # 受付番号 that is nobody's
 STRANGER = f"{complete('insurer_number', np.array([699999])).item():08d}"  # in no sample site
 
 
@@ -218,6 +219,11 @@ FILE_FAULTS: Mapping[str, FileFault] = {
     "control_sequence": FileFault("F119", _in_control("file_sequence", _next_number)),
     "undecodable": FileFault("F120", _undecodable, only=_has("address")),
     "rejects": FileFault("F121", _all_rejected, only=lambda form: form.reject_share < 1),
+    "original": FileFault(
+        "F122",
+        _in_control("original_reception_number", lambda _: NO_RECEPTION),
+        only=_has("original_reception_number"),
+    ),
     "stranger": FileFault(
         "F201",
         _middle(_at("insurer_code", STRANGER.encode())),

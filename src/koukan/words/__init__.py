@@ -26,7 +26,7 @@ LANGUAGES = ("ja", "en")
 # What a report's phrase may be given beside WHERE: numbers and times, never a field's value.
 SHOWN = frozenset(
     "count total age seconds night since at exit asked answered ambiguous unanswered expired built "
-    "delivered erased sent waiting reason".split()
+    "delivered erased sent waiting reason received accepted rejected corrected original".split()
 )
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 

@@ -75,6 +75,24 @@ def result(catalogue: Catalogue) -> Format:
     return catalogue.formats["registration_result"]
 
 
+def test_a_correction_tells_the_lines_of_the_reception_that_it_mends(catalogue: Catalogue) -> None:
+    form = catalogue.formats["acknowledgement"]
+    counts = {"received": 60, "accepted": 40, "rejected": 20, "corrected": 12}
+    receipt = Receipt(
+        number=7,
+        file_name="MR_kenpo-a_000002.csv",
+        received_at="20260401000000",
+        outcome="accepted",
+        code=None,
+        line=0,
+        counts=(),
+        findings=(),
+        original=(3, counts),
+    )
+    lines = acknowledgement(form, catalogue.reasons, receipt).split(b"\r\n")
+    assert b"16,0000000003,00000060,00000040,00000020,00000012" in lines
+
+
 def test_an_accepted_file_is_acknowledged_with_counts_and_findings(
     catalogue: Catalogue, form: Format
 ) -> None:

@@ -17,7 +17,7 @@ from koukan.samples.registration import registration_frames, write_file
 from koukan.samples.scenario import SCENARIO
 
 DAY = date(2026, 4, 2)
-BEYOND_THE_GATE = {"F101", "F119", "F120", "F121", "F201"}
+BEYOND_THE_GATE = {"F101", "F119", "F120", "F121", "F122", "F201"}
 
 
 def _good(form: Format) -> tuple[str, bytes]:

@@ -25,12 +25,12 @@ from koukan.samples.writing import write_file
 
 DAY, LINES = date(2026, 4, 2), 120
 INSURER = SCENARIO.insurers[1]
-BEYOND_THE_GATE = {"F101", "F119", "F120", "F121", "F201", "F206"}
+BEYOND_THE_GATE = {"F101", "F119", "F120", "F121", "F122", "F201", "F206"}
 MISSING = {  # what files of a format cannot have, beside what the other syntax alone can
-    "my_number_query": set(),
-    "basic_four_query": {"utf8", "undecodable"},
-    "package_receipt": {"utf8", "undecodable", "rejects", "immediate"},
-    "juki_net_answer": {"stranger", "immediate"},
+    "my_number_query": {"original"},
+    "basic_four_query": {"original", "utf8", "undecodable"},
+    "package_receipt": {"original", "utf8", "undecodable", "rejects", "immediate"},
+    "juki_net_answer": {"original", "stranger", "immediate"},
 }
 each = pytest.mark.parametrize("name", LINE_FAULTS)
 

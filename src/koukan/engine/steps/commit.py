@@ -25,6 +25,7 @@ from koukan.engine.steps.validate import ROW
 from koukan.flows import registration
 from koukan.flows.registration import FORMER, HISTORY, PARTITION, PERSON_LINKS, ROSTER, VAULT
 from koukan.ledger import Counts, Group, Ledger, Reception
+from koukan.ledger.corrections import set_mended
 from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
 from koukan.rules.remarks import SHARE_PASSED, with_remark
 from koukan.rules.validate import KEPT
@@ -279,6 +280,8 @@ def note(centre: Centre, group: Group, outcome: Outcome, made: list[Written | Re
                 remarks=remarks_of(reception, outcome),
                 judged_at=centre.now(),
             )
+            if reception.number in outcome.mended:
+                set_mended(transaction, reception.number, outcome.mended[reception.number])
         Ledger.set_group(transaction, group.number, "written")
 
 

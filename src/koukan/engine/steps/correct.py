@@ -1,6 +1,7 @@
 """correct: an insurer's rejected lines, byte for byte as sent, in a package of its own.
 
-The clerk mends the lines and sends them as an ordinary file under the next number. Made in the job
+The clerk mends the lines and sends the file under the next number; its control record names the
+reception that it goes back to (`engine/mending.py`). Made in the job
 behind the night, from the sealed original and the sealed result, and kept nowhere but encrypted to
 the insurer's key in the outbox; there it goes when its owner has moved it into `taken/`, or with
 the original. Killed anywhere, the same archive is made again.
@@ -15,14 +16,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from koukan.codecs import render
 from koukan.codecs.digits import Ints
 from koukan.codecs.extract import Extract
 from koukan.engine import originals
 from koukan.engine.centre import Centre
+from koukan.engine.mending import ORIGINAL
 from koukan.engine.packages import PACKAGE, SIGNED, Content, lay, signature_path
+from koukan.engine.results import BLOCK
 from koukan.engine.seen import Seen
 from koukan.engine.steps.erase import due
-from koukan.engine.steps.report import BLOCK, errors_of
+from koukan.engine.steps.report import errors_of
 from koukan.errors import LedgerUnbalanced, SecretError
 from koukan.flows import registration
 from koukan.flows.results import CORRECTION, CORRECTION_SIGNATURE, of_insurer
@@ -133,11 +137,15 @@ def rejected_rows(centre: Centre, reception: Reception) -> Ints:
 
 
 def lines_of(centre: Centre, reception: Reception, wrong: Wrong, wanted: Ints) -> Iterator[bytes]:
-    """The file: control record as it came, the wrong lines, an end record that fits them."""
-    extract = Extract(centre.bundle_of(reception).form, wrong.insurer)
+    """The file: control and end record restated, between them the wrong lines as they came."""
+    form = centre.bundle_of(reception).form
+    extract = Extract(form, wrong.insurer)
+    said = originals.control_of(centre, reception)
+    if ORIGINAL in said:  # a layout of before had no such field
+        said[ORIGINAL] = f"{reception.number:010d}"
+    yield render.single(form, form.control, said)
     with originals.open_original(centre, reception.original) as original:
         cuts = reception.cuts
-        yield original.read(0, cuts[0][0])
         for (start, row), (stop, _) in pairwise(cuts):
             if stop > start and (lines := extract.chosen(original.read(start, stop), row, wanted)):
                 for at in range(0, len(lines), BLOCK):

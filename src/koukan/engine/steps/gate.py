@@ -14,11 +14,12 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from koukan.codecs.gate import BLOCK, Gate, Verdict
-from koukan.engine import originals
+from koukan.engine import mending, originals
 from koukan.engine.centre import Centre
 from koukan.engine.lots import lots
 from koukan.flows import identity
 from koukan.ledger import Counts, Ledger, Reception
+from koukan.ledger.corrections import put_correction
 from koukan.rules.remarks import LATE, SHARE_HELD, SUMS, SUMS_HELD, is_late, with_remark
 from koukan.sites import Job
 from koukan.sites.schedule import day_of
@@ -113,6 +114,11 @@ def settle(centre: Centre, reception: Reception, verdict: Verdict) -> None:
         code, line = verdict.code, verdict.line
     else:
         code, line = forbidden(centre, reception, verdict)
+    correction = None
+    if not code and verdict.control.get(mending.ORIGINAL):
+        correction = mending.correction_of(centre, reception, verdict.control)
+        if correction is None:
+            code, line = mending.NO_ORIGINAL, 1
     with centre.ledger.begin() as transaction:
         if code:
             close(centre, transaction, reception, "refused", code, line=line)
@@ -122,6 +128,8 @@ def settle(centre: Centre, reception: Reception, verdict: Verdict) -> None:
             for insurer, rows in sorted(verdict.insurers.items())
         ]
         Ledger.put_counts(transaction, reception.number, counts)
+        if correction is not None:
+            put_correction(transaction, correction)
         cuts = json.dumps([[cut.offset, cut.rows] for cut in verdict.cuts])
         came = day_of(datetime.fromisoformat(reception.received_at))
         late = is_late(verdict.control["creation_date"], came, policy.late_days or 0)

@@ -6,7 +6,8 @@ tables as the ledger knows them; so a rerun issues the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from koukan.engine.filling import Filling
 from koukan.engine.groups import Chunk, receptions_of, stage_of
 from koukan.engine.leases import lease
 from koukan.engine.linking import link_group
+from koukan.engine.mending import NO_ORIGINAL, called, mended
 from koukan.engine.registry import Registry
 from koukan.engine.repetitions import repeated_lines
 from koukan.engine.steps.validate import ROW
@@ -67,6 +69,7 @@ class Outcome(NamedTuple):
     tokens: pl.DataFrame  # my_number, link_number, origin, reception: numbers the vault must learn
     roster: pl.DataFrame  # insurer, link_number, member_id, reception
     statements: pl.DataFrame  # LINKS: what `person_links` must learn
+    mended: Mapping[int, int] = MappingProxyType({})  # correction -> rejected lines of its root
 
 
 COUNTED = {  # by line: the rest of `LINES` lies in stages, chunk by chunk
@@ -131,10 +134,12 @@ def run(
         form = centre.bundle_of(receptions[0]).form
         twice = repeated_lines(centre, chunks, lines, 11 if form.file.syntax == "csv" else 10)
         kinds = {int(insurer.code): insurer.kind for insurer in centre.site.insurers}
-        judgement = judge(form, lines, *twice, barred=barred_types(form, kinds))
+        mending = called(centre, receptions, lines)
+        barred = barred_types(form, kinds)
+        judgement = judge(form, lines, *twice, barred=barred, uncalled=mending.uncalled)
         persons = judgement.persons
         issuable = issue(centre, group, persons)
-        refused, remarked, out = refusals(centre, content, judgement)
+        refused, remarked, out = refusals(centre, content, judgement, mending.lost)
         numbers = np.array([reception.number for reception in receptions], np.int64)
         registry = Registry.of(centre, group.number, numbers)
         spoken = said(centre, chunks, content, judgement, out)
@@ -143,6 +148,7 @@ def run(
         outcome = conclude(content, judgement, linked, refused, told)
         outcome = outcome._replace(statements=registry.told(persons, linked.statements))
         outcome = outcome._replace(pending=found, remarked=remarked)
+        outcome = outcome._replace(mended=mended(mending, accepted_of(lines, outcome.lines)))
         stage = stage_of(centre, group.number, group.attempt)
         moves = bool(np.any(linked.home != persons.insurer))
         for chunk in chunks:
@@ -180,13 +186,29 @@ def gather(
     return Content(receptions, lines, line_numbers, keys["undecodable"], days)
 
 
+def accepted_of(lines: Lines, counts: pl.DataFrame) -> pl.DataFrame:
+    """Reception, insurer, record_number of accepted lines."""
+    return (
+        counts.lazy()
+        .with_columns(record_number=pl.Series(lines.record_number))
+        .filter(pl.col("class") == ACCEPTED)
+        .select("reception", "insurer", "record_number")
+        .collect()
+    )
+
+
 def refusals(
-    centre: Centre, content: Content, judgement: Judgement
+    centre: Centre, content: Content, judgement: Judgement, lost: Collection[int]
 ) -> tuple[dict[int, str], tuple[int, ...], Mask]:
-    """Files with too many bad lines, out or let through, and all persons that are out by now."""
+    """Files with too many bad lines, out or let through, and all persons that are out by now.
+
+    Args:
+        lost: corrections whose original went while they waited; out, too.
+    """
     receptions = content.receptions
     fallen = judgement.rejected[judgement.persons.of_line] & ~judgement.duplicate
     refused, remarked = beyond_shares(centre, content, fallen)
+    refused |= dict.fromkeys(lost, NO_ORIGINAL)
     gone = np.array([reception.number in refused for reception in receptions])
     out = judgement.rejected | judgement.repeating | gone[judgement.persons.reception]
     return refused, remarked, out

@@ -13,15 +13,14 @@ from typing import NamedTuple
 
 import polars as pl
 
-from koukan.codecs.gate import whole_lines
-from koukan.engine import originals
 from koukan.engine.centre import Centre
 from koukan.engine.receipts import outbound_name, shown_time
+from koukan.engine.results import BLOCK, told_of
 from koukan.engine.seen import Seen
 from koukan.engine.steps.erase import due
-from koukan.errors import IntegrityError, LedgerUnbalanced, SecretError
+from koukan.errors import LedgerUnbalanced, SecretError
 from koukan.flows import registration
-from koukan.flows.results import ERROR_LISTING, ERROR_REPORT, line_result
+from koukan.flows.results import ERROR_LISTING, ERROR_REPORT
 from koukan.ledger import Ledger, Reception
 from koukan.ledger.outboxes import unreported
 from koukan.reports.errors import Reported, write_report
@@ -29,7 +28,6 @@ from koukan.reports.workbook import COUNTS, About
 from koukan.rules.causes import errors_in
 from koukan.sites import Job
 
-BLOCK = 2 * 1024 * 1024
 LANGUAGE = "ja"  # clerks' files are Japanese
 
 
@@ -138,10 +136,4 @@ def errors_of(centre: Centre, reception: Reception) -> Iterator[pl.DataFrame]:
 
     Raises IntegrityError behind the last one when the result is another.
     """
-    form = centre.catalogue.formats[line_result(reception.format) or ""]
-    with originals.read_result(centre, reception.original) as result:
-        seen = Seen(result.blocks(BLOCK))
-        for piece in whole_lines(seen, form.file.max_line_bytes):
-            yield errors_in(form, piece)
-    if seen.sha256 != reception.result_sha256:
-        raise IntegrityError("engine.result_other", reception=reception.number)
+    return told_of(centre, reception, errors_in)
