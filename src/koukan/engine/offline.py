@@ -1,8 +1,8 @@
 """The offline checker: what a sender can know of a file before sending it.
 
 No site, no keys, no network; the gate, the schemas and the rules over lines are the engine's own,
-so codes and sentences are those of a real reception. What needs the history (R4…, W4…) or the
-site's rights (F2…) cannot be known here.
+so codes and sentences are those of a real reception. What needs the history (R4…, W4…), the
+site's rights (F2…) or the file that is mended (F122, R307) cannot be known here.
 """
 
 from __future__ import annotations
