@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO, overload
+from typing import BinaryIO, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,11 @@ from koukan.formats import Bundle, Catalogue, bundle
 from koukan.formats.model import Format, Reason
 from koukan.rules import single
 from koukan.rules.acknowledge import sentence
+from koukan.rules.fitting import SPAN, Days, misfits, span_columns
 from koukan.rules.register import (
     KEYS,
+    NEW,
+    NONE,
     Ints,
     Judgement,
     Lines,
@@ -241,36 +244,56 @@ def _check(
 
 def registered(file: BinaryIO, definition: Bundle, verdict: Verdict) -> Judged:
     """Lines of persons: those with one レコード識別番号 stand or fall together."""
-    lines, _, found = read_lines(file, definition, verdict)
+    read = read_lines(file, definition, verdict)
+    lines, form = read.lines, definition.form
     rows = duplicate_candidates(lines)
-    twice = duplicates(lines, rows, digests(file, definition.form, verdict.cuts, rows))
-    judgement = judge(definition.form, lines, *twice)
-    found = pl.concat([judgement.findings, found])
-    fallen = judgement.rejected[judgement.persons.of_line] & ~judgement.duplicate
-    return Judged(lines, fallen, judgement.duplicate, all_findings(judgement, found))
+    twice = duplicates(lines, rows, digests(file, form, verdict.cuts, rows))
+    judgement = judge(form, lines, *twice)
+    of_line = judgement.persons.of_line
+    fallen = judgement.rejected[of_line] & ~judgement.duplicate
+    # Of what kind an insurer is, only a site knows.
+    remarks = pl.concat([misfits(form, lines, of_line, read.days, {}), waiting(judgement)])
+    silent = fallen | judgement.duplicate
+    remarks = remarks.filter(pl.Series(~silent[remarks["row"].to_numpy()]))
+    found = all_findings(judgement, pl.concat([judgement.findings, read.findings, remarks]))
+    return Judged(lines, fallen, judgement.duplicate, found)
+
+
+def waiting(judgement: Judgement) -> pl.DataFrame:
+    """The remark on new persons without 個人番号, if they are accepted."""
+    persons = judgement.persons
+    waits = (persons.process == NEW) & (persons.my_number == NONE)
+    rows = pl.DataFrame({"row": persons.first[waits].astype(np.int64)})
+    return rows.with_columns(field=pl.lit("my_number"), code=pl.lit("W402"))
 
 
 def alone(file: BinaryIO, definition: Bundle, verdict: Verdict) -> Judged:
     """Lines that stand alone: questions, receipts; of answers, what goes without the questions."""
-    lines, content, found = read_lines(file, definition, verdict, hashed=True)
+    read = read_lines(file, definition, verdict, hashed=True)
+    lines = read.lines
     if definition.form.name == identity.ANSWER:
-        return Judged(lines, lines.bad, np.zeros(len(lines), np.bool_), found)
-    given = single.Lines(lines.reception, lines.record_number, lines.bad, content)
+        return Judged(lines, lines.bad, np.zeros(len(lines), np.bool_), read.findings)
+    given = single.Lines(lines.reception, lines.record_number, lines.bad, read.content)
     judgement = single.judge(given)
-    found = pl.concat([judgement.findings, found]).sort("row", "field", "code")
+    found = pl.concat([judgement.findings, read.findings]).sort("row", "field", "code")
     return Judged(lines, judgement.rejected, judgement.duplicate, found)
+
+
+class Read(NamedTuple):
+    """All lines as numbers, and the findings of single ones."""
+
+    lines: Lines
+    days: Days
+    content: tuple[single.Hashes, single.Hashes]  # two hashes of each line, if wanted
+    findings: pl.DataFrame  # row, field, code
 
 
 def read_lines(
     file: BinaryIO, definition: Bundle, verdict: Verdict, *, hashed: bool = False
-) -> tuple[Lines, tuple[single.Hashes, single.Hashes], pl.DataFrame]:
-    """The numbers of all lines, hashes of them if wanted, and the findings of single ones.
-
-    Returns:
-        lines; two hashes of each; row, field, code.
-    """
+) -> Read:
+    """Decode and check all lines, piece by piece."""
     compiled = validators(definition)
-    keys = room_for(KEYS, verdict.rows)
+    keys = room_for(pl.Schema({**KEYS, **SPAN}), verdict.rows)
     content = [np.zeros(verdict.rows if hashed else 0, np.uint64) for _ in single.SEEDS]
     parts = [FINDINGS.to_frame()]
     for start, piece in pieces(file, verdict.cuts):
@@ -278,8 +301,8 @@ def read_lines(
             numbers, found = check_section(compiled[decoded.record.section], decoded)
             rows = pl.Series(decoded.rows + start)
             place = rows.to_numpy()
-            for name in KEYS:
-                keys[name][place] = numbers[name].to_numpy()
+            for name, column in keys.items():
+                column[place] = numbers[name].to_numpy()
             if hashed:
                 names = [item.name for item in decoded.record.own]
                 for column, own in zip(
@@ -287,16 +310,20 @@ def read_lines(
                 ):
                     column[place] = own
             parts.append(found.with_columns(row=rows.gather(found["row"])))
+    days = Days(*(keys.pop(name) for name in SPAN))
     lines = Lines(reception=np.zeros(verdict.rows, np.int64), **keys)
-    return lines, (content[0], content[1]), pl.concat(parts)
+    return Read(lines, days, (content[0], content[1]), pl.concat(parts))
 
 
 def check_section(validator: Validator, decoded: Decoded) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The numbers of the lines of one record type, and their findings (row in the frame)."""
-    bad = validator.check(decoded.frame, suspicious=decoded.suspicious)[BAD]
+    checked = validator.check(decoded.frame, suspicious=decoded.suspicious)
+    bad = checked[BAD]
     numbers = decoded.frame.with_columns(bad).select(
         *key_columns(validator.form, decoded.record, BAD)
     )
+    spans = checked.with_columns(span_columns(decoded.record, checked.columns))
+    numbers = numbers.hstack(spans.select(SPAN.names()))
     if not bad.any():
         return numbers, FINDINGS.to_frame()
     failed = decoded.frame.filter(bad)
