@@ -246,6 +246,7 @@ def test_a_job_that_failed_and_one_that_never_ran_are_told(place: Place) -> None
         **dict.fromkeys(TEN_MINUTELY, "2026-04-01 23:00"),
         "erase_expired": "2026-04-01 08:30",
         "report_errors": "2026-04-01 08:00",
+        "review_spells": "2026-04-01 08:20",
         "forget_persons": "2026-04-01 08:40",
         "compact_tables": "2026-04-01 09:00",
     }
@@ -261,6 +262,7 @@ def test_a_time_before_the_site_was_there_is_not_missed(place: Place) -> None:
         **dict.fromkeys(TEN_MINUTELY, True),
         "erase_expired": False,
         "report_errors": False,
+        "review_spells": False,
         "forget_persons": False,
         "compact_tables": False,
     }
@@ -285,6 +287,7 @@ def all_ran(place: Place) -> None:
         place.ledger.put_job_run(job, "2026-04-01T14:00+00:00", "2026-04-01T14:00:00+00:00", 1.0, 0)
     daily = {
         "report_errors": "2026-03-31T23:00+00:00",
+        "review_spells": "2026-03-31T23:20+00:00",
         "erase_expired": "2026-03-31T23:30+00:00",
         "forget_persons": "2026-03-31T23:40+00:00",
         "compact_tables": "2026-04-01T00:00+00:00",
