@@ -30,12 +30,12 @@ from koukan.samples.scenario import INSURERS
 
 SEED = 20_260_402
 STEPS = (
-    *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "report", "erase"),
-    *("expire",),
+    *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),
+    *("report", "correct", "expire"),
     *("ask", "request", "send", "split", "package", "confirm", "deliver"),
     *("approve", "answer", "take"),  # acts of others
 )
-RANDOM = 200 if nights.LONG else 20
+RANDOM = 200 if nights.LONG else len(STEPS)
 BY_STEP = (
     5 * len(STEPS) if nights.LONG else len(STEPS)
 )  # of them within a step, so that each is hit

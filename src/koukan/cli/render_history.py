@@ -88,15 +88,21 @@ def changes(
 def _sections(
     settings: Settings, catalogue: Catalogue, events: Mapping[str, Mapping[str, int]]
 ) -> Iterator[RenderableType]:
-    kinds = catalogue.codes["process_type"].values
+    kinds = catalogue.codes["process_type"]
     named = titles(catalogue)
-    headings = [settings.text("history.head.section"), *kinds.values()]
+    headings = [
+        settings.text("history.head.section"),
+        kinds.title,
+        settings.text("history.head.events"),
+    ]
     body = [
-        [named.get(section, section), *(by.get(code, 0) for code in kinds)]
+        [named.get(section, section), kinds.values[code], by[code]]
         for section, by in events.items()
+        for code in kinds.values
+        if by.get(code)
     ]
     yield ""
-    yield output.table(headings, body, numbers=range(1, len(headings)))
+    yield output.table(headings, body, numbers=(2,))
 
 
 def streamed(

@@ -39,7 +39,7 @@ class Decoded:
 
 def line_offsets(content: bytes) -> npt.NDArray[np.int64]:
     """Where each line starts, and at last where the content ends (behind a line feed)."""
-    ends = _places(np.frombuffer(content, np.uint8), b"\n") + 1
+    ends = _line_feeds(np.frombuffer(content, np.uint8)) + 1
     return np.concatenate((np.zeros(1, np.int64), ends))
 
 
@@ -162,16 +162,11 @@ def suspicious_rows(
     return np.unique(np.array(rows, np.int64))
 
 
-def _places(octets: npt.NDArray[np.uint8], mark: bytes) -> npt.NDArray[np.int64]:
-    """Where a mark stands: byte by byte, which neither `find` nor a regular expression is as fast
+def _line_feeds(octets: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Where they stand: byte by byte, which neither `find` nor a regular expression is as fast
     as, and others may run meanwhile; in blocks that stay in cache.
     """
     parts = [np.zeros(0, np.int64)]
-    for start in range(0, len(octets) - len(mark) + 1, BLOCK):
-        block = octets[start : start + BLOCK + len(mark) - 1]
-        stop = len(block) - len(mark) + 1
-        found = block[:stop] == mark[0]
-        for offset, octet in enumerate(mark[1:], 1):
-            found &= block[offset : offset + stop] == octet
-        parts.append(np.flatnonzero(found) + start)
+    for start in range(0, len(octets), BLOCK):
+        parts.append(np.flatnonzero(octets[start : start + BLOCK] == ord("\n")) + start)
     return np.concatenate(parts)

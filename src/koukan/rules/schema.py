@@ -41,15 +41,14 @@ def schema_of(
     Args:
         whole: all columns, else those that the rules look at.
     """
-    looked_at = [(rule, set(rule.fails.meta.root_names())) for rule in rules]
+    looked_at = [(rule, names) for rule in rules if (names := set(rule.fails.meta.root_names()))]
     needed = set().union(*(names for _, names in looked_at))
     own: dict[str, list[pa.Check]] = {
         item.name: [] for item in form.fields(record) if whole or item.name in needed
     }
     across: list[pa.Check] = []
     for rule, names in looked_at:
-        if names:
-            (own[rule.field] if names == {rule.field} else across).append(_check(rule))
+        (own[rule.field] if names == {rule.field} else across).append(_check(rule))
     columns = {
         name: pa.Column(pl.String, checks=checks, nullable=True) for name, checks in own.items()
     }

@@ -51,7 +51,7 @@ STEPS = (
     *("report", "correct"),
     *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),
     *("ask", "request", "send", "split", "package", "confirm", "deliver", "expire"),
-    *("compact", "forget"),
+    *("compact", "forget", "review"),
 )
 
 
