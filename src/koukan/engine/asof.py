@@ -159,6 +159,19 @@ def files_of(centre: Centre, section: str) -> Mapping[str, Sequence[DataFile]]:
     return found
 
 
+def events_under(centre: Centre, section: str, links: Ints, columns: Sequence[str]) -> pl.DataFrame:
+    """A section's events under these raw links; only their buckets are looked into."""
+    buckets = centre.site.buckets
+    types = centre.tables[HISTORY].definition.sections[section]
+    found = [pl.DataFrame(schema={name: types[name] for name in columns})]
+    files = files_of(centre, section)
+    places = bucket_of_link(links, buckets)
+    for bucket in np.unique(places).tolist():
+        if here := files.get(bucket_label(bucket, buckets), ()):
+            found.append(events_of(centre, here, links[places == bucket], columns, None))
+    return pl.concat(found)
+
+
 def events_of(
     centre: Centre,
     files: Sequence[DataFile],

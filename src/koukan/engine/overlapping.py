@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from koukan.engine.asof import BY_PERSON, events_of, files_of
+from koukan.engine.asof import BY_PERSON, events_of, events_under, files_of
 from koukan.engine.centre import Centre
 from koukan.engine.datafiles import may_hold
 from koukan.engine.people import people_of
@@ -24,7 +24,6 @@ from koukan.rules.overlaps import FOUND, overlaps
 from koukan.rules.register import Ints
 from koukan.rules.spells import spells
 from koukan.tables import encrypted
-from koukan.tables.definition import bucket_label, bucket_of_link
 from koukan.tables.table import DataFile
 
 WHO = ("link_number", "insurer_code", "member_id")
@@ -121,16 +120,9 @@ def of_persons(
 
 def across(centre: Centre, persons: Ints, groups: Sequence[int]) -> pl.DataFrame:
     """Overlaps of persons whose events lie under several 紐付番号, in several buckets."""
-    people, files = people_of(centre), files_of(centre, SECTION)
-    _, raw = people.raw_links(persons)
-    raw = np.unique(raw)
-    places = bucket_of_link(raw, centre.site.buckets)
-    parts = []
-    for bucket in np.unique(places).tolist():
-        here = files.get(bucket_label(bucket, centre.site.buckets), ())
-        if here:
-            parts.append(events_of(centre, here, raw[places == bucket], BY_PERSON, None))
-    events = people.attribute(pl.concat(parts))
+    people = people_of(centre)
+    raw = np.unique(people.raw_links(persons)[1])
+    events = people.attribute(events_under(centre, SECTION, raw, BY_PERSON))
     told = spells(events.filter(pl.col("link_number").is_in(pl.Series(persons).implode())))
     return with_current_members(centre, overlaps(told, groups))
 

@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from koukan.engine.asof import events_of, files_of
+from koukan.engine.asof import events_under
 from koukan.engine.centre import Centre
 from koukan.engine.lookup import links_of, roster_rows, spread
 from koukan.flows.registration import (
     BASIC,
     CLASS,
-    HISTORY,
     LINKS,
     PERSON_LINKS,
     QUALIFICATION,
@@ -39,7 +38,6 @@ from koukan.rules.register import AS_INSURER, AS_MEMBER, NONE, PARTING, Ints, Ma
 from koukan.rules.roster import ROWS, Roster
 from koukan.rules.settling import Linked
 from koukan.rules.spells import ORDER, PROCESS, WORD, with_moves
-from koukan.tables.definition import bucket_label, bucket_of_link
 
 HOLDER = ("link_number", "insurer_code", "member_id")
 NUMBERS = pl.Schema({"my_number": pl.Int64, "link_number": pl.Int64})
@@ -200,7 +198,10 @@ class Registry:
         if not len(persons):
             return pl.DataFrame(schema={"person": pl.Int64, "insurer": pl.Int64})
         raw = np.unique(self.people.raw_links(persons)[1])
-        events = [self._read(raw, QUALIFICATION, HOLDER).unique(), self._brought(raw)]
+        events = [
+            events_under(self.centre, QUALIFICATION, raw, HOLDER).unique(),
+            self._brought(raw),
+        ]
         rows = self.people.attribute(pl.concat(events)).select(
             person="link_number", insurer=pl.col("insurer_code").cast(pl.Int64)
         )
@@ -263,8 +264,8 @@ class Registry:
     def _words(self, persons: Ints) -> pl.DataFrame:
         """WORDS of the history about these persons."""
         raw = np.unique(self.people.raw_links(persons)[1])
-        spells = self._read(raw, QUALIFICATION, (*WORD, "member_id"))
-        classes = self._read(raw, BASIC, (*HOLDER, *ORDER, PROCESS, CLASS))
+        spells = events_under(self.centre, QUALIFICATION, raw, (*WORD, "member_id"))
+        classes = events_under(self.centre, BASIC, raw, (*HOLDER, *ORDER, PROCESS, CLASS))
         events = pl.concat(
             [
                 with_moves(self.people.attribute(spells)).select(
@@ -276,19 +277,6 @@ class Registry:
             ]
         )
         return events.filter(pl.col("link_number").is_in(pl.Series(persons).implode()))
-
-    def _read(self, raw: Ints, section: str, columns: tuple[str, ...]) -> pl.DataFrame:
-        """Events of a section under these raw links; only their buckets are looked into."""
-        buckets = self.centre.site.buckets
-        types = self.centre.tables[HISTORY].definition.sections[section]
-        found = [pl.DataFrame(schema={name: types[name] for name in columns})]
-        files = files_of(self.centre, section)
-        where = bucket_of_link(raw, buckets)
-        for bucket in np.unique(where).tolist():
-            if here := files.get(bucket_label(bucket, buckets), ()):
-                links = raw[where == bucket]
-                found.append(events_of(self.centre, here, links, columns, None))
-        return pl.concat(found)
 
     def witnessed(self, plan: Plan) -> Mask:
         """Changes that the same member has stated before, and that still hold."""
