@@ -73,6 +73,9 @@ def test_each_insurer_gets_the_answers_to_its_own_questions(
             }  # fmt: skip
     moved = next(row for row in mine if row["query_result_class"] == MOVED)
     assert moved["address_match_class"] == "8"
+    levels = [row["match_level"] for row in mine]
+    assert {levels[0], levels[5]} <= {"A", "C"}  # the register has what was asked
+    assert levels[1:5] == ["", "", "", "D"]  # nobody, several, dead; and one who lives elsewhere
     theirs = result_rows(people, centre, "kenpo-b", KENPO_B, tmp_path)
     assert {row["section"] for row in theirs} == {"result"}
     assert len(theirs) == 4 + 2

@@ -29,7 +29,7 @@ from koukan.formats.model import Format
 from koukan.ledger import Reception
 from koukan.ledger import identity as asked
 from koukan.ledger.identity import Package, Received
-from koukan.rules import reconcile
+from koukan.rules import levels, reconcile
 from koukan.rules.edit import result_lines
 from koukan.rules.package import About
 from koukan.rules.package import Counts as Told
@@ -149,12 +149,13 @@ def build(centre: Centre, lot: tuple[Building, ...]) -> list[Built]:
 
 
 def shares_of(centre: Centre, item: Building) -> pl.DataFrame:
-    """All that was answered to a file and is in no package, in line order."""
+    """All that was answered to a file and is in no package, in line order, each with its level."""
     shares = [
         entrusted.open_share(centre, item.reception, item.generation, answer)
         for answer in item.answers
     ]
-    return pl.concat(shares).sort("line_number")
+    kind = identity.kind_of(item.kind)
+    return pl.concat(shares).sort("line_number").with_columns(levels.level(kind))
 
 
 def rendered(form: Format, answered: Sequence[pl.DataFrame]) -> Iterator[memoryview]:
