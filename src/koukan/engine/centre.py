@@ -292,7 +292,7 @@ def initialise(root: Path, key_file: Path) -> list[str]:
     if not keyring.holds("signing"):
         raise SecretError("keys.not_of_site", path=key_file.name)
     ledger = Ledger(root / "ledger" / "koukan.sqlite")
-    ledger.create()
+    made += ledger.create()
     centre = Centre(root, key_file, site, catalogue, {}, ledger, keyring)
     known = ledger.table_versions()
     with centre.log.operation("init"):
@@ -322,9 +322,16 @@ def open_centre(
     root, site, catalogue, jobs = require_definitions(root)
     identity = load_identity(key_file, outside=root)
     keyring = Keyring.open(root / "keyring", identity)
-    ledger = Ledger(root / "ledger" / "koukan.sqlite")
+    ledger = whole_ledger(root)
     set_aside()
     return Centre(root, key_file, site, catalogue, jobs, ledger, keyring, clock, observe)
+
+
+def whole_ledger(root: Path) -> Ledger:
+    """The ledger of a site. Raises EnvironmentRefused where an earlier koukan initialised it."""
+    ledger = Ledger(root / "ledger" / "koukan.sqlite")
+    ledger.require_whole()
+    return ledger
 
 
 def require_definitions(root: Path) -> tuple[Path, Site, Catalogue, dict[str, Job]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from koukan.engine.centre import require_definitions, utc_now
+from koukan.engine.centre import require_definitions, utc_now, whole_ledger
 from koukan.formats import Catalogue
 from koukan.ledger import Ledger
 from koukan.oplog import OperationLog
@@ -40,4 +40,4 @@ def open_desk(root: Path, *, clock: Callable[[], datetime] = utc_now) -> Desk:
         DefinitionError, EnvironmentRefused: with what to mend.
     """
     root, site, catalogue, jobs = require_definitions(root)
-    return Desk(root, site, catalogue, jobs, Ledger(root / "ledger" / "koukan.sqlite"), clock)
+    return Desk(root, site, catalogue, jobs, whole_ledger(root), clock)

@@ -45,7 +45,14 @@ class Book:
         return self._digests[sender]
 
     def of(self, digest: str, form: Format, insurers: Collection[str]) -> Policy:
-        """What counts for a file of these insurers that was judged by what has this hash."""
+        """What counts for a file of these insurers that was judged by what has this hash.
+
+        Without one the file came before there were policies: today's count.
+        """
+        if not digest:
+            own = {code: in_force(self._catalogue, self._site, code) for code in insurers}
+            base = usual(self._catalogue, self._site)
+            return Policies(usual=base, insurers=own).of(insurers, form)
         if digest not in self._known:
             content = (self._folder / f"{digest}.json").read_bytes()
             self._known[digest] = Policies.model_validate_json(content)

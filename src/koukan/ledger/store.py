@@ -30,6 +30,7 @@ from sqlalchemy.engine import Row
 
 from koukan.errors import EnvironmentRefused, UsageError
 from koukan.ledger import schema as s
+from koukan.ledger.migration import lacking, migrate
 from koukan.ledger.statements import (
     COUNTS,
     COUNTS_GONE,
@@ -43,6 +44,7 @@ from koukan.ledger.statements import (
 )
 
 MANY = 500  # values in one statement
+NAMED = 3  # things that an error names, of those that are missing
 PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
 
 
@@ -171,10 +173,17 @@ class Ledger:
         writes = connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
-    def create(self) -> None:
-        """Make the tables that are not there yet."""
+    def create(self) -> list[str]:
+        """Make the tables and columns that are not there yet; see `migration.migrate`."""
         with self.begin() as connection:
-            s.metadata.create_all(connection)
+            return migrate(connection)
+
+    def require_whole(self) -> None:
+        """Raises EnvironmentRefused for a ledger that an earlier koukan made."""
+        with self._engine.connect() as connection:
+            missing = lacking(connection)
+        if missing:
+            raise EnvironmentRefused("ledger.earlier", known=" ".join(missing[:NAMED]))
 
     def close(self) -> None:
         self._engine.dispose()
