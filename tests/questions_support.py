@@ -60,11 +60,12 @@ def asking(folder: Path, policy: str = "send = 2") -> Asking:
 
 def schedule(root: Path, times: str) -> None:
     """Let every job of the site be due at these times."""
-    (root / "jobs").mkdir(exist_ok=True)
+    (root / "jobs").mkdir(exist_ok=True)  # and none between them
     for path in jobs_folder().glob("*.toml"):
         text = re.sub(
             r"^schedule = .*$", f'schedule = "{times}"', path.read_text("utf-8"), flags=re.MULTILINE
         )
+        text = re.sub(r"^every_tick = \[[^]]*\]\n", "", text, flags=re.MULTILINE)
         (root / "jobs" / path.name).write_text(text, encoding="utf-8")
 
 

@@ -60,7 +60,17 @@ BATCH_PURPOSES = tuple(sorted(PURPOSES))
 STEPS = (
     *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),
     *("report", "correct"),
-    *("ask", "request", "send", "split", "package", "confirm", "deliver", "expire"),
+    *(
+        "ask",
+        "request",
+        "request_immediate",
+        "send",
+        "split",
+        "package",
+        "confirm",
+        "deliver",
+        "expire",
+    ),
     *("compact", "forget", "review"),
 )
 SITE = "site.toml"

@@ -41,9 +41,9 @@ from koukan.engine.steps import (
 from koukan.errors import Exit, IntegrityError, KoukanError, LeaseHeld, UsageError
 from koukan.flows import identity
 from koukan.ledger import Group, Reception
-from koukan.reports.due import due, stamp_of
+from koukan.reports.due import between, due, stamp_of
 from koukan.reports.identity import clock
-from koukan.reports.work import Work, since, tally
+from koukan.reports.work import Work, moved, since, tally
 from koukan.sites import Job
 
 FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
@@ -51,6 +51,7 @@ FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "gate": gate.run,
     "admit": admit.run,
     "request": request.run,
+    "request_immediate": request.run_immediate,
     "send": send.run,
     "package": package.run,
     "deliver": deliver.run,
@@ -69,7 +70,9 @@ CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame
     identity.ANSWER: split.run,
     identity.RECEIPT: confirm.run,
 }
-ASKING = frozenset(("request", "send", "split", "package"))  # a job with one waits for answers
+ASKING = frozenset(
+    ("request", "request_immediate", "send", "split", "package")
+)  # a job with one waits for answers
 LARGE = 2_000_000  # lines of a group: beyond, freed memory goes back between its steps
 GROUP_STEPS = ("validate", "link", "commit", "ask", "split", "confirm")
 
@@ -91,8 +94,11 @@ class Ran(NamedTuple):
     failure: KoukanError | None = None
 
 
-def run_job(centre: Centre, name: str) -> Ran:
+def run_job(centre: Centre, name: str, *, between: bool = False) -> Ran:
     """Run one job now, under its lease.
+
+    Args:
+        between: only what it does at every tick.
 
     Raises:
         UsageError: there is no such job.
@@ -103,6 +109,8 @@ def run_job(centre: Centre, name: str) -> Ran:
     if name not in centre.jobs:
         raise UsageError("engine.no_job", job=name, known=", ".join(sorted(centre.jobs)))
     job = centre.jobs[name]
+    if between:
+        job = job.model_copy(update={"steps": job.every_tick})
     began = time.monotonic()
     try:
         # One lease for all jobs: they share the receptions, and a night has room for all in turn.
@@ -241,6 +249,9 @@ def judge(centre: Centre, told: tuple[int, ...]) -> Exit:
 def tick(centre: Centre) -> list[Ran]:
     """Run what is due: the only thing that cron or a timer calls. Never waits for a person.
 
+    Between its times a job may have something to do at every tick, of which only what it came to
+    is told.
+
     A job that fails stands in nobody's way: it stays due, and the others go on. Only when ledger
     or tables are not what they were is nothing done after it; and when another process runs, which
     has the one lease of all jobs.
@@ -250,22 +261,27 @@ def tick(centre: Centre) -> list[Ran]:
     """
     done: list[Ran] = []
     bug: Exception | None = None
-    for job, at in due(centre):
+    for job, at in (*due(centre), *between(centre)):
         began = time.monotonic()
         try:
-            ran = run_job(centre, job.name)
+            ran = run_job(centre, job.name, between=at is None)
         except Exception as error:  # noqa: BLE001 - told, or raised when the others are done
             failure = faults.foreseen(error, centre.root)
             if failure is None:
                 bug = bug or error
                 continue
+            if at is None and isinstance(failure, LeaseHeld):
+                break  # nothing was due
             seconds = time.monotonic() - began
             done.append(Ran(job.name, (), seconds, failure.exit_code, failure=failure))
             if isinstance(failure, IntegrityError | LeaseHeld):
                 break
             continue
-        centre.ledger.put_job_run(job.name, stamp_of(at), centre.now(), ran.seconds, int(ran.exit))
-        done.append(ran)
+        if at is not None:
+            stamp, ended = stamp_of(at), centre.now()
+            centre.ledger.put_job_run(job.name, stamp, ended, ran.seconds, int(ran.exit))
+        if at is not None or ran.receptions or moved(ran.work):
+            done.append(ran)
     if bug is not None:
         raise bug
     return done

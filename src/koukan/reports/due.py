@@ -28,6 +28,13 @@ def due(source: Source) -> list[tuple[Job, datetime]]:
     return sorted(found, key=lambda item: (item[1], item[0].name))
 
 
+def between(source: Source) -> list[tuple[Job, None]]:
+    """Jobs that are not due and have something to do at every tick."""
+    now = {job.name for job, _ in due(source)}
+    jobs = [source.jobs[name] for name in sorted(source.jobs)]
+    return [(job, None) for job in jobs if job.every_tick and job.name not in now]
+
+
 def due_jobs(source: Source) -> list[dict[str, Any]]:
     """What is due by name.
 
@@ -55,6 +62,8 @@ def next_run(source: Source, step: str) -> dict[str, Any] | None:
     now, waiting = source.clock(), {job.name for job, _ in due(source)}
     found = []
     for name, job in sorted(source.jobs.items()):
+        if step in job.every_tick:
+            return {"job": name, "at": local(stamp_of(now)), "due": True}
         at = Schedule.parse(job.schedule).following(now) if step in job.steps else None
         if at is not None:
             found.append((name not in waiting, at, name))

@@ -11,8 +11,9 @@ from koukan.reports.source import Source, rows
 from koukan.sites import Job
 
 UNSENT = ("cut", "sending")
+WAITING = "waiting"  # a count of what is now, not of what was done
 STEPS = {  # which steps have to do with what
-    "requests": {"request", "send"},
+    "requests": {"request", "request_immediate", "send"},
     "answers": {"split"},
     "packages": {"package", "deliver", "expire"},
     "originals": {"erase", "expire"},
@@ -52,12 +53,22 @@ def since(before: Work, after: Work, job: Job) -> Work:
     """What came to be in between, as far as the job deals with it; what waits now, waits."""
     return {
         kind: {
-            name: count - (0 if name == "waiting" else before[kind][name])
+            name: count - (0 if name == WAITING else before[kind][name])
             for name, count in counts.items()
         }
         for kind, counts in after.items()
         if STEPS[kind].intersection(job.steps)
     }
+
+
+def moved(work: Work | None) -> bool:
+    """Whether anything came to be."""
+    return any(
+        count
+        for counts in (work or {}).values()
+        for name, count in counts.items()
+        if name != WAITING
+    )
 
 
 def _all(table: Table) -> Select[Any]:

@@ -67,6 +67,7 @@ def load_jobs(
         jobs[stem] = job
         for place, used, known in (
             ("steps", job.steps, set(steps)),
+            ("every_tick", job.every_tick, set(steps)),
             ("formats", job.formats, set(catalogue.formats)),
         ):
             for item in sorted(set(used) - known):

@@ -234,6 +234,7 @@ class Job(Definition):
     schedule: str  # minute hour day month weekday, in JST
     formats: tuple[Identifier, ...] = ()
     steps: tuple[Identifier, ...]
+    every_tick: tuple[Identifier, ...] = ()  # at each tick between: for what waits for nobody
     retention: Retention = Retention()
 
     @model_validator(mode="after")

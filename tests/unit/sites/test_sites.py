@@ -50,7 +50,17 @@ insurers = ["00138016"]
 STEPS = (
     *("report", "correct"),
     *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),
-    *("ask", "request", "send", "split", "package", "confirm", "deliver", "expire"),
+    *(
+        "ask",
+        "request",
+        "request_immediate",
+        "send",
+        "split",
+        "package",
+        "confirm",
+        "deliver",
+        "expire",
+    ),
     *("compact", "forget", "review"),
 )
 

@@ -8,7 +8,7 @@ it out, a bulk one only after an approval over its hash.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -49,8 +49,20 @@ class Piece(NamedTuple):
 
 def run(centre: Centre, job: Job) -> None:
     """Cut requests until no question waits for one."""
+    cut_all(centre, job, (identity.IMMEDIATE, identity.BULK))
+
+
+def run_immediate(centre: Centre, job: Job) -> None:
+    """Cut those of immediate questions alone.
+
+    Bulk ones wait for the job's own time: all that came by then share a request and its approval.
+    """
+    cut_all(centre, job, (identity.IMMEDIATE,))
+
+
+def cut_all(centre: Centre, job: Job, modes: Collection[str]) -> None:
     partner = centre.site.partner(identity.SYSTEM)
-    waiting = asked.unrequested(centre.ledger)
+    waiting = [item for item in asked.unrequested(centre.ledger) if item.questions.mode in modes]
     if partner is None or not waiting:
         return
     with centre.log.operation("request", job=job.name) as operation:
