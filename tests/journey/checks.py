@@ -79,7 +79,7 @@ def _strange_secrets(centre: Centre) -> Iterator[str]:
     questions = {
         entrusted.questions_name(item.reception, item.generation)
         for item in asked.questions(centre.ledger)
-        if item.open
+        if item.state == "open"
     }
     requests = {
         entrusted.request_name(item.number)
@@ -92,7 +92,7 @@ def _strange_secrets(centre: Centre) -> Iterator[str]:
     wanted = {"question": questions, "request": requests, "package": packages}
     for scope, known in wanted.items():
         keys = names(centre.root / "keyring" / "random" / scope, ".key")
-        files = names(centre.root / f"{scope}s", "")
+        files = names(centre.root / f"{scope}s", ".withheld")
         for name in sorted((keys ^ known) | (files ^ known)):
             yield f"{'missing' if name in known else 'orphan'}: {scope} {name}"
 

@@ -38,7 +38,12 @@ def formats() -> dict[str, Format]:
     return dict(require_catalogue(formats_folder()).formats)
 
 
-PERSONS = {"sato": ("send", "store"), "suzuki": ("send", "store"), "tanaka": ("look",)}
+PERSONS = {
+    "sato": ("send", "store"),
+    "suzuki": ("send", "store"),
+    "hara": ("release",),
+    "tanaka": ("look",),
+}
 Row = dict[str, str]
 
 
@@ -90,7 +95,7 @@ def approve_all(root: Path, keys: Keys, now: datetime, who: str = "sato") -> lis
     """Everything that waits for a person, by one; the numbers of the approvals."""
     desk = open_desk(root, clock=lambda: now)
     try:
-        waiting = [item["approval"] for item in pending(desk)]
+        waiting = [item["approval"] for item in pending(desk) if item["operation"] in PERSONS[who]]
         key = load_private_key(keys.person(who), outside=root, passphrase=lambda: b"")
         for number in waiting:
             approve(desk, number, key)

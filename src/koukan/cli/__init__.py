@@ -28,6 +28,7 @@ COMMANDS = {
     "approval": "approval",
     "validate": "validate",
     "package": "package",
+    "identity": "identity",
     "policy": "policy",
     "history": "history",
     "changes": "history",

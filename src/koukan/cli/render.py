@@ -152,6 +152,7 @@ def _needs(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[Ren
     yield from _failed(settings, needs["failed_jobs"])
     if page["identity"]["overdue"]:
         yield settings.text("reports.identity.overdue", count=page["identity"]["overdue"])
+    yield from render_identity.withheld(settings, page["identity"])
     if needs["approvals"]:
         yield settings.text("reports.approvals", count=len(needs["approvals"]))
         yield from approvals(settings, needs["approvals"])

@@ -33,6 +33,15 @@ def undelivered(settings: Settings, found: Page) -> Iterator[str]:
         yield settings.text("reports.identity.undelivered_more", count=more)
 
 
+def withheld(settings: Settings, found: Page) -> Iterator[str]:
+    """Answers that wait for a person's decision."""
+    kept = found["withheld"]
+    if kept["rows"]:
+        counts = {"count": f"{kept['rows']:,}", "total": kept["files"]}
+        waits = age(settings, kept["age_seconds"])
+        yield settings.text("reports.identity.withheld", **counts, age=waits)
+
+
 def waiting(settings: Settings, found: Page) -> Iterator[str]:
     """What somebody else must do next, with its age."""
     for item in found["requests"]:

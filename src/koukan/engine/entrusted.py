@@ -6,6 +6,7 @@ open are sealed again under the next generation's key, and the old one is destro
 
     questions/q<reception>-<generation>            the questions that are open
     questions/q<reception>-<generation>.a<answer>  what one answer file had for them
+    questions/q<reception>-<generation>.withheld   answers that wait for a person
     requests/r<number>/<piece>                     a merged request, piece by piece
     packages/p<reception>-<ordinal>                the result file that a package is made of
 """
@@ -86,6 +87,21 @@ def open_share(centre: Centre, reception: int, generation: int, answer: int) -> 
     key = centre.keyring.existing_key("question", name)
     path = centre.folder("questions", f"{name}.a{answer:010d}")
     return unpacked(unseal(path, key, f"share|{name}|{answer}"))
+
+
+def seal_withheld(centre: Centre, reception: int, generation: int, frame: pl.DataFrame) -> None:
+    """Write durably which answers to a file are withheld, under its generation's key."""
+    name = questions_name(reception, generation)
+    key = centre.keyring.random_key("question", name)  # no question need be open beside them
+    path = centre.folder("questions", f"{name}.withheld")
+    seal(path, packed(frame), key, f"withheld|{name}", replace=True)
+
+
+def open_withheld(centre: Centre, reception: int, generation: int) -> pl.DataFrame:
+    name = questions_name(reception, generation)
+    key = centre.keyring.existing_key("question", name)
+    path = centre.folder("questions", f"{name}.withheld")
+    return unpacked(unseal(path, key, f"withheld|{name}"))
 
 
 def generations(centre: Centre) -> list[Generation]:

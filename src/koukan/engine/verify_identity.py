@@ -18,6 +18,7 @@ from koukan.engine.steps.deliver import recorded, what
 from koukan.errors import IntegrityError, SecretError
 from koukan.flows import identity
 from koukan.ledger import identity as asked
+from koukan.ledger import withholding
 from koukan.ledger.identity import Package, Questions, Request
 
 GONE = -1  # a sealed file that does not open
@@ -29,14 +30,18 @@ class Look(NamedTuple):
     reception: int
     generation: int
     open: int
+    withheld: int
     answers: tuple[int, ...]
     packages: tuple[tuple[int, str], ...]  # ordinal and hash of those not erased
 
 
 class Found(NamedTuple):
-    """Lines of what was found: open questions, shares by answer file, results by ordinal."""
+    """Lines of what was found: open questions, withheld answers, shares by answer file, results by
+    ordinal.
+    """
 
     open: int
+    withheld: int
     shares: dict[int, int]
     results: dict[int, int]
 
@@ -55,11 +60,17 @@ def problems(centre: Centre) -> Iterator[Problem]:
         if row.what != "original"
     }
     files = asked.questions(centre.ledger)
+    kept_back = withholding.rows_of(centre.ledger)
+    shares: dict[int, int] = {}
+    for share in asked.shares(centre.ledger):
+        taken = share.answered + share.ambiguous
+        shares[share.reception] = shares.get(share.reception, 0) + taken
     looks = [
         Look(
             item.reception,
             item.generation,
             item.open,
+            kept_back.get(item.reception, 0),
             tuple(share.answer for share in pending.get(item.reception, ())),
             tuple(
                 (one.ordinal, one.file_sha256)
@@ -72,8 +83,11 @@ def problems(centre: Centre) -> Iterator[Problem]:
     found = centre.workers.map(look, looks)
     for item, seen in zip(files, found, strict=True):
         own = packages.get(item.reception, [])
-        yield from of_questions(item, seen, pending.get(item.reception, []), own)
+        waiting = pending.get(item.reception, [])
+        yield from of_questions(item, seen, waiting, own)
         yield from of_asked(centre, item, seen, own, records)
+        counts = (shares.get(item.reception, 0), kept_back.get(item.reception, 0))
+        yield from of_answered(centre, item, seen, Answers(*counts, own, waiting), records)
     for package in (one for several in packages.values() for one in several):
         yield from of_package(centre, package, records)
     for request in asked.requests(centre.ledger):
@@ -95,6 +109,9 @@ def look(centre: Centre, item: Look) -> Found:
     open_ = 0
     if item.open:
         open_ = counted(lambda: entrusted.open_questions(centre, number, generation).height)
+    withheld = 0
+    if item.withheld:
+        withheld = counted(lambda: entrusted.open_withheld(centre, number, generation).height)
     shares = {
         answer: counted(partial(share_rows, centre, number, generation, answer))
         for answer in item.answers
@@ -103,7 +120,7 @@ def look(centre: Centre, item: Look) -> Found:
         ordinal: counted(partial(result_rows, centre, number, ordinal, digest))
         for ordinal, digest in item.packages
     }
-    return Found(open_, shares, results)
+    return Found(open_, withheld, shares, results)
 
 
 def share_rows(centre: Centre, reception: int, generation: int, answer: int) -> int:
@@ -144,21 +161,62 @@ def of_asked(
     packages: list[Package],
     records: Mapping[tuple[int, str], str],
 ) -> Iterator[Problem]:
-    """asked = open + packaged + expired, from the sealed files and the signed records."""
-    parts = [max(seen.open, 0)]
-    for package in packages:
-        if package.erased:
-            record = signed(centre, records.get((item.reception, what(package))))
-            parts.append(number_of(record, "answered") + number_of(record, "ambiguous"))
-        else:
-            parts.append(seen.results.get(package.ordinal, package.rows))
+    """asked = open + withheld + packaged + expired, by the sealed files and the signed records."""
+    parts = [max(seen.open, 0), max(seen.withheld, 0)]
+    parts += [packaged(centre, item, package, seen, records) for package in packages]
     if item.state == "expired":
         record = signed(centre, records.get((item.reception, "questions")))
-        parts.append(number_of(record, "unanswered"))
+        parts += [number_of(record, "unanswered"), number_of(record, "withheld")]
     accepted = sum(count.accepted for count in centre.ledger.counts(item.reception))
     if not accepted == item.asked == sum(parts):
         known = differing(f"{accepted}/{item.asked}", sum(parts))
         yield problem("verify.questions_asked", reception=item.reception, known=known)
+
+
+def packaged(
+    centre: Centre,
+    item: Questions,
+    package: Package,
+    seen: Found,
+    records: Mapping[tuple[int, str], str],
+) -> int:
+    """Lines of a package, from its sealed result or the record of its erasure."""
+    if not package.erased:
+        return seen.results.get(package.ordinal, package.rows)
+    record = signed(centre, records.get((item.reception, what(package))))
+    return number_of(record, "answered") + number_of(record, "ambiguous")
+
+
+class Answers(NamedTuple):
+    """What the ledger says of the answers to a file: all, withheld, in packages, in none yet."""
+
+    all: int
+    withheld: int
+    packages: list[Package]
+    pending: list[asked.Share]
+
+
+def of_answered(
+    centre: Centre,
+    item: Questions,
+    seen: Found,
+    known: Answers,
+    records: Mapping[tuple[int, str], str],
+) -> Iterator[Problem]:
+    """answered + ambiguous = delivered + waiting + withheld + expired."""
+    where = {"reception": item.reception, "insurer": item.insurer}
+    if seen.withheld != known.withheld:
+        yield problem("verify.withheld", **where, known=differing(known.withheld, seen.withheld))
+        return
+    parts = [packaged(centre, item, package, seen, records) for package in known.packages]
+    parts += [seen.withheld, *(one.answered + one.ambiguous for one in known.pending)]
+    if item.state == "expired":
+        record = signed(centre, records.get((item.reception, "questions")))
+        if "answered" not in record:
+            return  # an earlier koukan's record: it does not tell
+        parts += [number_of(record, "answered"), number_of(record, "withheld")]
+    if known.all != sum(parts) and GONE not in parts:
+        yield problem("verify.answers_lost", **where, known=differing(known.all, sum(parts)))
 
 
 def signed(centre: Centre, text: str | None) -> dict[str, object]:

@@ -20,9 +20,9 @@ Closed = Literal["used", "expired", "replaced"]
 
 
 class Subject(NamedTuple):
-    """What an operation is on: a request file of ours or a reception, by its number."""
+    """What an operation is on, by its number: a request of ours, a reception, a decision."""
 
-    kind: Literal["request", "reception"]
+    kind: Literal["request", "reception", "withheld"]
     number: int
 
 

@@ -17,7 +17,7 @@ from koukan.ledger.store import Ledger
 
 T = TypeVar("T")
 UNDER_WAY = ("cut", "sending", "sent")  # states of requests of which a copy is left here
-NO_PACKAGE = 0  # ordinal for shares of answers that were given up with their questions
+NO_PACKAGE = 0  # ordinal for shares of which nothing went: given up, or all withheld
 
 
 @dataclass(frozen=True)
@@ -189,11 +189,15 @@ def put_questions(connection: Connection, values: Mapping[str, object]) -> None:
     connection.execute(insert(s.questions).values(values))
 
 
-def next_generation(connection: Connection, reception: int, left: int) -> None:
-    """A package took up what was answered; so many questions are sealed anew, or none is left."""
+def next_generation(connection: Connection, reception: int, left: int, *, complete: bool) -> None:
+    """A package took up what was answered; so many questions are sealed anew.
+
+    Args:
+        complete: none is, and no answer is withheld.
+    """
     table = s.questions
     changed = update(table).where(table.c.reception == reception)
-    state = {} if left else {"state": "complete"}
+    state = {"state": "complete"} if complete else {}
     connection.execute(changed.values(generation=table.c.generation + 1, open=left, **state))
 
 

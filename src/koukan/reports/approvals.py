@@ -11,12 +11,17 @@ from sqlalchemy import select
 from koukan.exchange import ApprovalFolder
 from koukan.keys.approval import Judged, counting, judged
 from koukan.ledger import schema as s
+from koukan.ledger import withholding
 from koukan.ledger.approvals import Approval, open_approvals
 from koukan.reports.due import next_run
 from koukan.reports.source import Source, age, local, rows
 from koukan.sites.schedule import day_of
 
-USED_BY = {"send": "send", "store": "split"}  # operation -> the step that goes on with it
+USED_BY = {
+    "send": "send",
+    "store": "split",
+    "release": "package",
+}  # operation -> the step that goes on with it
 _NAME = re.compile(r"a[0-9]{10}\.[A-Za-z0-9._-]{1,100}")
 
 
@@ -67,11 +72,12 @@ def overdue(source: Source, approval: Approval) -> bool:
     and was asked for anew does not start afresh.
     """
     kind, number = approval.subject
-    table, column = (
-        (s.requests, s.requests.c.created_at)
-        if kind == "request"
-        else (s.receptions, s.receptions.c.received_at)
-    )
+    decisions = withholding.decisions
+    table, column = {
+        "request": (s.requests, s.requests.c.created_at),
+        "reception": (s.receptions, s.receptions.c.received_at),
+        "withheld": (decisions, decisions.c.created_at),
+    }[kind]
     known = rows(source, select(column).where(table.c.number == number))
     since = known[0][0] if known else approval.created_at
     limit = timedelta(hours=source.site.approvals.overdue_hours)
@@ -81,6 +87,8 @@ def overdue(source: Source, approval: Approval) -> bool:
 def file_of(source: Source, approval: Approval) -> str | None:
     """The name of the file that it is about: a request's, or a received one's."""
     kind, number = approval.subject
+    if kind == "withheld":
+        return None
     table, column = (
         (s.requests, s.requests.c.name)
         if kind == "request"

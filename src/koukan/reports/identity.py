@@ -8,6 +8,7 @@ from typing import Any
 
 from koukan.errors import Exit
 from koukan.ledger import identity as asked
+from koukan.ledger import withholding
 from koukan.ledger.approvals import open_approvals
 from koukan.ledger.identity import Package, Questions
 from koukan.reports import approvals
@@ -29,7 +30,8 @@ def identity(source: Source) -> dict[str, Any]:
          "requests": those that wait to be sent or to be answered,
          "undelivered": packages that cannot be laid out, and why, at most 20,
             and "undelivered_total",
-         "uncollected": packages in outboxes, oldest first, at most 20, and "uncollected_total"}
+         "uncollected": packages in outboxes, oldest first, at most 20, and "uncollected_total",
+         "withheld": {rows, files, undecided, age_seconds}: answers that wait for a person}
     """
     packages = asked.packages(source.ledger)
     return {
@@ -51,6 +53,19 @@ def identity(source: Source) -> dict[str, Any]:
             for item in asked.requests(source.ledger, states=asked.UNDER_WAY)
         ],
         **_packages(source, packages),
+        "withheld": _withheld(source),
+    }
+
+
+def _withheld(source: Source) -> dict[str, Any]:
+    """Answers that wait for a person's decision, and the files of which nobody asked for one."""
+    found = withholding.all_withheld(source.ledger)
+    asked_for = {item.reception for item in withholding.open_decisions(source.ledger)}
+    return {
+        "rows": sum(item.rows for item in found),
+        "files": len(found),
+        "undecided": sum(item.reception not in asked_for for item in found),
+        "age_seconds": age(source, min(item.since for item in found)) if found else 0,
     }
 
 
@@ -156,12 +171,21 @@ def asked_by(source: Source, reception: int) -> dict[str, Any] | None:
 def clock(source: Source) -> Exit:
     """The exit code that open questions, waiting approvals and packages call for at rest."""
     files = [item for item in asked.questions(source.ledger, state="open") if item.open]
-    late = any(overdue(source, item) for item in files)
+    late = any(overdue(source, item) for item in files) or withheld_too_long(source)
     if late or any(approvals.overdue(source, item) for item in open_approvals(source.ledger)):
         return Exit.OVERDUE
     if asked.packages(source.ledger, states=["built"]):
         return Exit.HELD
     return Exit.UNANSWERED if files else Exit.DONE
+
+
+def withheld_too_long(source: Source) -> bool:
+    """Whether answers have waited for persons longer than the site allows."""
+    limit = timedelta(hours=source.site.approvals.overdue_hours)
+    return any(
+        datetime.fromisoformat(item.since) + limit < source.clock()
+        for item in withholding.all_withheld(source.ledger)
+    )
 
 
 def overdue(source: Source, item: Questions) -> bool:

@@ -21,6 +21,7 @@ from typing import Literal
 import polars as pl
 
 from koukan.rules.compare import DIFFERENT, NOT_ASKED, NOT_RETURNED, SAME, Kind
+from koukan.rules.reconcile import QUESTION, RESULT_WEAK
 
 Level = Literal["A", "B", "C", "D"]
 LEVELS: tuple[Level, ...] = ("A", "B", "C", "D")  # the best first
@@ -63,4 +64,28 @@ def _of_basic_four() -> pl.Expr:
         .when(code.is_not_null())
         .then(pl.lit("D"))
         .alias(LEVEL)
+    )
+
+
+def worse_than(below: str | None) -> pl.Expr:
+    """Rows whose level is worse than this one; none where it is None."""
+    if below is None:
+        return pl.lit(value=False)
+    return (pl.col(LEVEL) > below).fill_null(value=False)  # A to D ascend
+
+
+def weakened(answered: pl.DataFrame, which: pl.Expr) -> pl.DataFrame:
+    """照合不足 in these rows, and nothing of anybody; the others as they are.
+
+    Args:
+        answered: as `koukan.rules.reconcile` gives it, and the level.
+    """
+    kept = set(QUESTION)
+    return answered.with_columns(
+        pl.when(which)
+        .then(pl.lit(RESULT_WEAK) if name == "query_result_class" else pl.lit(None, pl.String))
+        .otherwise(pl.col(name))
+        .alias(name)
+        for name in answered.columns
+        if name not in kept
     )

@@ -52,6 +52,7 @@ DEAD, CHANGED, MOVED = "2", "1", "1"
 # What goes out: 照会結果区分.
 RESULT_FOUND, RESULT_NOBODY, RESULT_SEVERAL = "1", "2", "3"
 RESULT_DEAD, RESULT_NUMBER_CHANGED, RESULT_MOVED = "4", "5", "6"
+RESULT_WEAK = "7"  # somebody was found, and is not enough like whom was asked for to be told of
 PERSON = (RESULT_FOUND, RESULT_NUMBER_CHANGED, RESULT_MOVED)  # results that give somebody's items
 State = Literal["answered", "ambiguous", "unanswered"]
 STATES: Mapping[str, State] = {
@@ -61,6 +62,7 @@ STATES: Mapping[str, State] = {
     RESULT_DEAD: "answered",
     RESULT_NUMBER_CHANGED: "answered",
     RESULT_MOVED: "answered",
+    RESULT_WEAK: "answered",
 }
 
 TAKEN, DUPLICATE, HELD = "taken", "duplicate", "held"

@@ -21,8 +21,8 @@ InsurerCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{8}$")]
 SenderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,31}$")]
 PersonName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
 Day = Annotated[date, Strict()]  # a TOML date, in JST; never a number or a moment
-Operation = Literal["send", "store"]  # what waits for a person's approval
-Right = Literal["send", "store", "look"]  # "look" is a right of its own and allows neither
+Operation = Literal["send", "store", "release"]  # what waits for a person's approval
+Right = Literal["send", "store", "release", "look"]  # "look" is one of its own, allowing none
 # What a package is encrypted to. A blob of SSH begins with its kind, so that base64 shows it, too.
 PACKAGE_KEY = re.compile(
     r"age1[02-9ac-hj-np-z]{58}"
@@ -89,6 +89,8 @@ class Identity(Definition):
     request_rows: int = Setting(1_000_000, ge=1, le=99_999_999)  # questions in one request file
     kept_days: int = Setting(300, ge=1, le=364)  # never a year: then everything is erased
     overdue_days: int = Setting(7, ge=1)  # questions unanswered for longer are reported
+    # The worst 照合水準 that goes to its insurer by itself; all do when absent.
+    release_below: Literal["A", "B", "C"] | None = None
 
 
 class Workers(Definition):
@@ -124,13 +126,19 @@ class Approvals(Definition):
     overdue_hours: int = Setting(24, ge=1)  # what waits for persons longer than that is reported
     send: int = Setting(1, ge=1, le=10)  # distinct persons
     store: int = Setting(1, ge=1, le=10)
+    release: int = Setting(1, ge=1, le=10)
     user_verified: bool = (
         False  # true: only keys in a token that knew its user by biometrics or PIN
     )
 
     def needed(self, operation: Operation) -> int:
         """How many distinct persons an operation takes."""
-        return self.send if operation == "send" else self.store
+        needed: dict[Operation, int] = {
+            "send": self.send,
+            "store": self.store,
+            "release": self.release,
+        }
+        return needed[operation]
 
 
 Hindrance = Literal["other_sender", "no_key"]

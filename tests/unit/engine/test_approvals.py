@@ -715,7 +715,7 @@ def test_what_waits_is_reported_with_its_age(place: Place) -> None:
         "overdue": False,
         "needed": 1,
         "given": 0,
-        "next_run": {"job": "ask_identity", "at": "2026-04-01 15:10", "due": True},
+        "next_run": {"job": "ask_identity", "at": "2026-04-01 15:00", "due": True},
         "signatures": [],
     }
     place.now += timedelta(days=3)

@@ -214,7 +214,7 @@ def test_the_result_is_the_first_that_applies(
 
 def test_results_are_answered_or_ambiguous() -> None:
     assert {result for result, state in STATES.items() if state == "ambiguous"} == {"3"}
-    assert set(STATES) == set("123456")
+    assert set(STATES) == set("1234567")
 
 
 PLACE = {  # what is told of an address beside it

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from koukan.engine import entrusted
+from koukan.engine import entrusted, withholding
 from koukan.engine.centre import Centre
 from koukan.engine.steps import erase
 from koukan.engine.steps.deliver import erase_delivered
 from koukan.engine.vanishing import finish_requests
 from koukan.ledger import identity as asked
+from koukan.ledger import withholding as withheld
 from koukan.ledger.identity import Questions
 from koukan.sites import Job
 
@@ -51,6 +52,16 @@ def recorded(item: Questions) -> dict[str, object]:
     }
 
 
+def left(centre: Centre, item: Questions) -> dict[str, object]:
+    """What is given up: questions in no package, those of them that were answered, and withheld."""
+    shares = asked.shares(centre.ledger, packaged=False, reception=item.reception)
+    return {
+        "unanswered": item.open,
+        "answered": sum(share.answered + share.ambiguous for share in shares),
+        "withheld": withheld.rows_of(centre.ledger).get(item.reception, 0),
+    }
+
+
 def expire(centre: Centre, item: Questions) -> None:
     """One file: the ledger says so first; then keys and files go.
 
@@ -63,7 +74,11 @@ def expire(centre: Centre, item: Questions) -> None:
             values = {"state": "expired", "closed_at": centre.now()}
             asked.set_package(transaction, package, **values)
         if item.state == "open":
-            said = {**recorded(item), "unanswered": item.open}
+            said = {**recorded(item), **left(centre, item)}
+            withholding.drop(
+                centre, transaction, withheld.open_decisions(centre.ledger, item.reception)
+            )
+            withheld.put(transaction, item.reception, 0, since=None)
             erase.put(centre, transaction, "questions", item.reception, said)
             asked.set_questions(transaction, item.reception, state="expired", open=0)
             asked.take_up(transaction, item.reception, asked.NO_PACKAGE)

@@ -1,10 +1,10 @@
 """package: what was answered goes to its insurer in a sealed package; the rest waits on, resealed.
 
 Flow 3, step 7. For each file of questions with answers that no package has: the result file is
-sealed under the package's own key, the questions that are still open under the next generation's;
-then the ledger knows; then the old generation and the original of the questions are destroyed; then
-the package is laid into the outbox. Killed before the ledger knows, all is done again; after it,
-what is missing.
+sealed under the package's own key; what is still open, and the answers that are withheld, under the
+next generation's; then the ledger knows; then the old generation and the original of the questions
+are destroyed; then the package is laid into the outbox. Killed before the ledger knows, all is done
+again; after it, what is missing.
 """
 
 from __future__ import annotations
@@ -18,16 +18,19 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from sqlalchemy import Connection
 
 from koukan.codecs import render
-from koukan.engine import entrusted, vanishing
+from koukan.engine import approvals, entrusted, vanishing, withholding
 from koukan.engine.centre import Centre
 from koukan.engine.packages import PACKAGE, Content, lay
 from koukan.engine.steps import erase
+from koukan.engine.withholding import Decided, Sorted
 from koukan.flows import identity
 from koukan.formats.model import Format
 from koukan.ledger import Reception
 from koukan.ledger import identity as asked
+from koukan.ledger import withholding as withheld
 from koukan.ledger.identity import Package, Received
 from koukan.rules import levels, reconcile
 from koukan.rules.edit import result_lines
@@ -42,21 +45,34 @@ SECTION = "result"
 
 
 class Building(NamedTuple):
-    """One package to be built: of a file's generation, what these answer files had."""
+    """One package to be built: of a file's generation, what these answer files had.
+
+    Args:
+        withheld: rows of it that a person has yet to decide about.
+        decided: what persons did decide.
+    """
 
     reception: int
     ordinal: int
     kind: str
+    mode: str
     generation: int
     open: int
     answers: tuple[int, ...]
     rows: int
     insurer: str
     received: Received
+    withheld: int
+    decided: Decided
 
 
 class Built(NamedTuple):
-    """The sealed result file of a package, and the questions that are open after it."""
+    """The sealed result file of a package, and what waits after it.
+
+    Args:
+        sha256, length: of the result file; there is no package where it has no line.
+        withheld: rows that are withheld from now on, of which `new` for the first time.
+    """
 
     building: Building
     sha256: str
@@ -64,6 +80,8 @@ class Built(NamedTuple):
     answered: int
     ambiguous: int
     open: int
+    withheld: int
+    new: int
 
 
 class Laying(NamedTuple):
@@ -87,48 +105,56 @@ def run(centre: Centre, job: Job) -> None:
     if lots:
         with centre.log.operation("package", job=job.name) as operation:
             total = sum(len(lot) for lot in lots)
-            done = 0
+            done = kept_back = 0
             for built in centre.workers.map(build, lots):
                 centre.observe("built to be noted", step="package")
                 note(centre, built)
                 done += len(built)
+                kept_back += sum(item.new for item in built)
                 centre.observe("built", step="package", done=done, total=total)
-            operation.note(packages=total)
+            operation.note(packages=total, withheld=kept_back)
         finish(centre)
     lay_out(centre, job)
 
 
 def planned(centre: Centre) -> Iterator[tuple[Building, ...]]:
-    """Files with answers that no package has, in lots of some 50,000 lines."""
+    """Files with answers that no package has or that were decided, in lots of some 50,000 lines."""
     answers: dict[int, list[asked.Share]] = {}
     for share in asked.shares(centre.ledger, packaged=False):
         answers.setdefault(share.reception, []).append(share)
-    if not answers:
+    decided = withholding.decided(centre)
+    if not answers and not decided:
         return
+    kept_back = withheld.rows_of(centre.ledger)
     ordinals = asked.newest_ordinals(centre.ledger)
     received = asked.received(centre.ledger)
     lot: list[Building] = []
     held = 0  # lines of the lot
     for item in asked.questions(centre.ledger):
-        shares = answers.get(item.reception)
-        if not shares:
+        shares = answers.get(item.reception, [])
+        said = decided.get(item.reception, Decided())
+        if not shares and not said.numbers:
             continue
+        waiting = kept_back.get(item.reception, 0)
         rows = sum(share.answered + share.ambiguous for share in shares)
-        if lot and held + rows > LOT:
+        if lot and held + rows + waiting > LOT:
             yield tuple(lot)
             lot, held = [], 0
-        held += rows
+        held += rows + waiting
         lot.append(
             Building(
                 item.reception,
                 ordinals.get(item.reception, 0) + 1,
                 item.kind,
+                item.mode,
                 item.generation,
                 item.open,
                 tuple(share.answer for share in shares),
                 rows,
                 item.insurer,
                 received[item.reception],
+                waiting,
+                said,
             )
         )
     if lot:
@@ -140,12 +166,22 @@ def build(centre: Centre, lot: tuple[Building, ...]) -> list[Built]:
     built = []
     for kind in sorted({item.kind for item in lot}):
         own = [item for item in lot if item.kind == kind]
-        answered = [shares_of(centre, item) for item in own]
+        answers = [sorted_out(centre, item) for item in own]
         form = centre.catalogue.formats[identity.RESULTS[kind]]
-        content = rendered(form, answered)
-        for item, frame, lines in zip(own, answered, content, strict=True):
-            built.append(seal(centre, form, item, frame, lines))
+        content = rendered(form, [found.going for found in answers])
+        for item, found, lines in zip(own, answers, content, strict=True):
+            built.append(seal(centre, form, item, found, lines))
     return built
+
+
+def sorted_out(centre: Centre, item: Building) -> Sorted:
+    """What of a file's answers goes now, and what is withheld."""
+    fresh = shares_of(centre, item)
+    before = fresh.clear()
+    if item.withheld:
+        before = entrusted.open_withheld(centre, item.reception, item.generation)
+    below = centre.site.identity.release_below
+    return withholding.sorted_out(fresh, before, item.decided, mode=item.mode, below=below)
 
 
 def shares_of(centre: Centre, item: Building) -> pl.DataFrame:
@@ -154,6 +190,8 @@ def shares_of(centre: Centre, item: Building) -> pl.DataFrame:
         entrusted.open_share(centre, item.reception, item.generation, answer)
         for answer in item.answers
     ]
+    if not shares:
+        return entrusted.open_withheld(centre, item.reception, item.generation).clear()
     kind = identity.kind_of(item.kind)
     return pl.concat(shares).sort("line_number").with_columns(levels.level(kind))
 
@@ -168,28 +206,43 @@ def rendered(form: Format, answered: Sequence[pl.DataFrame]) -> Iterator[memoryv
     return (view[places[start] : places[stop]] for start, stop in pairwise(bounds))
 
 
-def seal(
-    centre: Centre, form: Format, item: Building, answered: pl.DataFrame, lines: memoryview
-) -> Built:
-    """Seal one package's result file, and what stays open of its questions."""
+def seal(centre: Centre, form: Format, item: Building, found: Sorted, lines: memoryview) -> Built:
+    """Seal one package's result file, if it has any line, and what waits on of its questions."""
+    going, staying = found.going, found.staying
+    sha256, length = "", 0
+    if going.height:
+        sha256, length = seal_result(centre, form, item, going.height, lines)
+    left = item.open - (going.height + staying.height - item.withheld)
+    generation = item.generation + 1
+    if left:
+        questions = entrusted.open_questions(centre, item.reception, item.generation)
+        for answered in (going, staying):
+            questions = questions.join(
+                answered, on=reconcile.NUMBER, how="anti", maintain_order="left"
+            )
+        entrusted.seal_questions(centre, item.reception, generation, questions)
+    if staying.height:
+        entrusted.seal_withheld(centre, item.reception, generation, staying)
+    states = reconcile.states(going)
+    counts = (states["answered"], states["ambiguous"], left, staying.height, found.new)
+    return Built(item, sha256, length, *counts)
+
+
+def seal_result(
+    centre: Centre, form: Format, item: Building, rows: int, lines: memoryview
+) -> tuple[str, int]:
+    """Seal a package's result file; its hash and length."""
     control = {
         "reception_number": f"{item.reception:010d}",
         "received_file_name": item.received.file_name,
     }
-    end = render.end(form, {"record_count": f"{answered.height:08d}"})
+    end = render.end(form, {"record_count": f"{rows:08d}"})
     parts: list[Part] = [render.control(form, control), lines, end]
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)
     entrusted.seal_result(centre, item.reception, item.ordinal, parts)
-    left = item.open - answered.height
-    if left:
-        questions = entrusted.open_questions(centre, item.reception, item.generation)
-        rest = questions.join(answered, on=reconcile.NUMBER, how="anti", maintain_order="left")
-        entrusted.seal_questions(centre, item.reception, item.generation + 1, rest)
-    counted = reconcile.states(answered)
-    length = sum(len(part) for part in parts)
-    return Built(item, digest.hexdigest(), length, counted["answered"], counted["ambiguous"], left)
+    return digest.hexdigest(), sum(len(part) for part in parts)
 
 
 def stem_of(file_name: str) -> str:
@@ -206,35 +259,55 @@ def note(centre: Centre, built: Sequence[Built]) -> None:
     """One transaction for a lot: packages, what they took up, the next generations."""
     with centre.ledger.begin() as transaction:
         for item in built:
-            reception, ordinal = item.building.reception, item.building.ordinal
-            received = item.building.received
-            name = f"PK_{stem_of(received.file_name)}_{reception:010d}_{ordinal:03d}.tar"
-            row = {
-                "reception": reception,
-                "ordinal": ordinal,
-                "insurer": item.building.insurer,
-                "sender": received.sender,
-                "name": name + PACKAGE,
-                "answered": item.answered,
-                "ambiguous": item.ambiguous,
-                "open": item.open,
-                "file_sha256": item.sha256,
-                "file_length": item.length,
-                "state": "built",
-                "built_at": centre.now(),
-            }
-            asked.put_package(transaction, row)
-            asked.take_up(transaction, reception, ordinal)
-            asked.next_generation(transaction, reception, item.open)
+            note_one(centre, transaction, item)
+
+
+def note_one(centre: Centre, transaction: Connection, item: Built) -> None:
+    building, packaged = item.building, item.answered + item.ambiguous > 0
+    reception, ordinal, decided = building.reception, building.ordinal, building.decided
+    if packaged:
+        asked.put_package(transaction, package_row(centre, item))
+    asked.take_up(transaction, reception, ordinal if packaged else asked.NO_PACKAGE)
+    complete = not item.open and not item.withheld
+    asked.next_generation(transaction, reception, item.open, complete=complete)
+    if item.withheld or building.withheld:
+        since = centre.now() if item.new else None
+        withheld.put(transaction, reception, item.withheld, since=since)
+    withheld.close(transaction, decided.numbers, "used")
+    for grant in decided.grants:
+        approvals.use(transaction, grant)
+
+
+def package_row(centre: Centre, item: Built) -> dict[str, object]:
+    """What the ledger has of a package that is built."""
+    building = item.building
+    reception, ordinal, received = building.reception, building.ordinal, building.received
+    return {
+        "reception": reception,
+        "ordinal": ordinal,
+        "insurer": building.insurer,
+        "sender": received.sender,
+        "name": f"PK_{stem_of(received.file_name)}_{reception:010d}_{ordinal:03d}.tar{PACKAGE}",
+        "answered": item.answered,
+        "ambiguous": item.ambiguous,
+        "open": item.open,
+        "file_sha256": item.sha256,
+        "file_length": item.length,
+        "state": "built",
+        "built_at": centre.now(),
+    }
 
 
 def finish(centre: Centre) -> None:
-    """Destroy what packages have taken up: old generations, and originals of the questions."""
+    """Destroy what packages have taken up: old generations, and originals of the questions.
+
+    And generations that a killed run had begun, and the ledger does not know.
+    """
     known = {item.reception: item for item in asked.questions(centre.ledger)}
     taken_up = []
     for left in entrusted.generations(centre):
         item = known.get(left.reception)
-        if item is not None and (left.number < item.generation or not item.open):
+        if item is not None and (left.number != item.generation or item.state != "open"):
             taken_up.append(left)
     entrusted.destroy_generations(centre, taken_up)
     done = over(centre)
@@ -245,7 +318,7 @@ def finish(centre: Centre) -> None:
 def over(centre: Centre) -> list[Reception]:
     """Files of questions whose original nobody needs any more, and is not destroyed yet."""
     known = {item.reception for item in asked.questions(centre.ledger)}
-    packaged = asked.newest_ordinals(centre.ledger)
+    packaged = {*asked.newest_ordinals(centre.ledger), *withheld.ever_withheld(centre.ledger)}
     return [
         item
         for item in centre.ledger.closed_unerased()
