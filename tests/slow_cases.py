@@ -14,6 +14,7 @@ from slow_registry import (
     PARTING,
     PROSPECTIVE,
     REENTRY,
+    UNKNOWN,
     WITHDRAWAL,
     Answer,
     Event,
@@ -79,20 +80,20 @@ class Case(NamedTuple):
     ) -> Answer:
         statement = self.statement
         group, reception, first = self.order
-        if link is not None:
-            for number, told in enumerate(statement.told, first + 1):
-                order = (group, reception, number)
-                self.registry.events.append(
-                    Event(
-                        order,
-                        member,
-                        link,
-                        statement.process,
-                        told,
-                        former,
-                        statement.member_class,
-                    )
+        events = self.registry.events if link is not None else self.registry.silent
+        for number, told in enumerate(statement.told, first + 1):
+            order = (group, reception, number)
+            events.append(
+                Event(
+                    order,
+                    member,
+                    UNKNOWN if link is None else link,
+                    statement.process,
+                    told,
+                    former,
+                    statement.member_class,
                 )
+            )
         return Answer({0: set(remarks)} if remarks else {}, member)
 
     # --- processes
@@ -162,17 +163,18 @@ class Case(NamedTuple):
         if statement.new_member is not None:
             return self.merged(member, link)
         if statement.new_insurer is not None:
-            return self.moved(link)
+            return self.moved(member, link)
         if statement.process == WITHDRAWAL:
             registry.withdrawn |= registry.both_names(member)
         return self.accepted(member, link)
 
     def unfounded(self, member: Member) -> str | None:
-        """Why what the lines suppose was never told; of who had no number nothing is known."""
+        """Why what the lines suppose was never told; of who waits, while the member waited."""
         registry, statement = self.registry, self.statement
         if statement.number is None or not registry.links_of(member):
-            return None
-        events = registry.events_of(registry.links[statement.number])
+            events = registry.while_waiting(member)
+        else:
+            events = registry.events_of(registry.links[statement.number])
         if statement.process == WITHDRAWAL:
             said = [
                 event.member_class
@@ -257,7 +259,7 @@ class Case(NamedTuple):
         fits = fits and registry.kinds[other or ""] == registry.kinds[member[0]]
         return None if fits else "R407"
 
-    def moved(self, link: Link | None) -> Answer:
+    def moved(self, old: Member, link: Link | None) -> Answer:
         registry, insurer = self.registry, self.statement.new_insurer
         assert insurer is not None
         member = None
@@ -265,6 +267,8 @@ class Case(NamedTuple):
             member = registry.known_as(insurer, registry.person(link))
         if member is None:
             member = registry.new_member(insurer, link)
+        if link is None:
+            registry.went_on[old] = self.order
         return self.accepted(member, link, former=self.statement.insurer)
 
     def parted(self) -> Answer:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from linking import LINKS, MEMBERS, Person, State, active, files_of, ints, living, place
 
-from koukan.rules.persons import JOINED, PARTED, RENUMBERED, WITHDRAWN, People
+from koukan.rules.persons import JOINED, MOVED, PARTED, RENUMBERED, WITHDRAWN, People
 from koukan.rules.register import AS_INSURER, AS_MEMBER, CHANGE, NEW, NONE, PARTING, WITHDRAWAL
 from koukan.rules.roster import Roster
 from koukan.rules.settling import Linked
@@ -248,6 +248,8 @@ class File:
                 self.members[key] = member
         else:
             member = self.members[key]
+        if one.link == NONE:
+            self.state.stated.append(self.row(p, MOVED, one, NONE))
         return Became(one.link, member, home)
 
     def part(self, index: int, p: Person, one: Became) -> Became:

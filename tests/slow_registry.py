@@ -134,6 +134,8 @@ class Registry:
     roster: list[tuple[Member, Link | None]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     answered: dict[int, Member] = field(default_factory=dict)  # by serial
+    silent: list[Event] = field(default_factory=list)  # of who waited: in nobody's history
+    went_on: dict[Member, Order] = field(default_factory=dict)  # who waited, at another insurer
     _edges: dict[Link, list[Join]] = field(default_factory=lambda: defaultdict(list))
     _rows: dict[Link, list[Member]] = field(default_factory=lambda: defaultdict(list))
     _own: dict[Member, list[Link | None]] = field(default_factory=lambda: defaultdict(list))
@@ -211,6 +213,12 @@ class Registry:
     def events_of(self, link: Link) -> list[Event]:
         person = self.person(link)
         return [event for event in self.events if self.belongs_to(event) in person]
+
+    def while_waiting(self, member: Member) -> list[Event]:
+        """What was said of a 被保険者枝番 without a number, since it last went on elsewhere."""
+        names = self.both_names(member)
+        since = max(self.went_on.get(name, (0, 0, 0)) for name in names)
+        return [event for event in self.silent if event.member in names and event.order > since]
 
     def everybodys_spells(self) -> dict[frozenset[Link], list[Spell]]:
         """By person; those of whom nothing is told are missing."""

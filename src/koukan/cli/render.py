@@ -207,6 +207,7 @@ def _waiting(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[R
             yield settings.text("reports.partial", sender=item["sender"], count=item["partial"])
     if found["unfinished"]:
         yield settings.text("reports.unfinished", count=found["unfinished"])
+    yield from _withdrawals(settings, found["withdrawals"])
     failed = {item["job"] for item in page["needs_you"]["failed_jobs"]}
     due = [item for item in found["due_jobs"] if item["job"] not in failed]
     for item in due:
@@ -217,6 +218,16 @@ def _waiting(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[R
     if never and not failed:  # else what failed comes first
         yield settings.text("reports.never_run", count=never)
     yield from render_identity.waiting(settings, page["identity"])
+
+
+def _withdrawals(settings: Settings, found: Page) -> Iterator[RenderableType]:
+    if not found["members"]:
+        return
+    run = found["next_run"]
+    where = {"count": found["members"], "age": age(settings, found["age_seconds"])}
+    yield settings.text("reports.withdrawals_open", **where)
+    key = "reports.withdrawals_never" if run is None else "reports.withdrawals_next"
+    yield f"  {settings.text(key, **({} if run is None else {'job': run['job'], 'at': run['at']}))}"
 
 
 def reception(settings: Settings, catalogue: Catalogue, found: Page) -> Iterator[RenderableType]:

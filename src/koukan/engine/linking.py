@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from koukan.engine.registry import Registry
+from koukan.engine.supposing import without_reason
 from koukan.rules.hindsight import Spoken
 from koukan.rules.joining import bind
 from koukan.rules.link import Batch, Identity, Issuable, identify, states, tied
@@ -54,7 +55,7 @@ def decide(registry: Registry, batch: Batch, rows: pl.DataFrame, spoken: Spoken)
             linked = _stated(registry, batch, rows, identity)
         else:
             linked = settled_plainly(batch, identity)
-        wrong = registry.unfounded(batch.persons, linked, spoken)
+        wrong = without_reason(registry, batch.persons, linked, spoken)
         if wrong.is_empty():
             return replace(linked, rejects=pl.concat([linked.rejects, *late]))
         late.append(wrong)

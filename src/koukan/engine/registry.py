@@ -15,14 +15,12 @@ from koukan.engine.asof import events_under
 from koukan.engine.centre import Centre
 from koukan.engine.lookup import links_of, roster_rows, spread
 from koukan.flows.registration import (
-    BASIC,
-    CLASS,
     LINKS,
     PERSON_LINKS,
     QUALIFICATION,
     insurer_texts,
 )
-from koukan.rules.hindsight import WORDS, Spoken, place_of, supposing, unfounded, words_of
+from koukan.rules.hindsight import SAID, Spoken, place_of, words_of
 from koukan.rules.joining import Plan
 from koukan.rules.link import (
     Batch,
@@ -31,13 +29,11 @@ from koukan.rules.link import (
     insurer_target,
     member_target,
     number_target,
-    rejections,
 )
 from koukan.rules.persons import JOINED, PARTED, People
 from koukan.rules.register import AS_INSURER, AS_MEMBER, NONE, PARTING, Ints, Mask, Persons, Small
 from koukan.rules.roster import ROWS, Roster
 from koukan.rules.settling import Linked
-from koukan.rules.spells import ORDER, PROCESS, WORD, with_moves
 
 HOLDER = ("link_number", "insurer_code", "member_id")
 NUMBERS = pl.Schema({"my_number": pl.Int64, "link_number": pl.Int64})
@@ -54,13 +50,13 @@ class Registry:
     people: People
     numbers: pl.DataFrame  # NUMBERS that earlier files of the group brought
     roster: pl.DataFrame  # ROWS that earlier files of the group brought
-    words: pl.DataFrame  # WORDS that they said
+    words: pl.DataFrame  # SAID in them
 
     @classmethod
     def of(cls, centre: Centre, group: int, receptions: Ints) -> Registry:
         table = centre.snapshot(PERSON_LINKS)
         statements = table.read(table.files())
-        nothing = NUMBERS.to_frame(), ROWS.to_frame(), WORDS.to_frame()
+        nothing = NUMBERS.to_frame(), ROWS.to_frame(), SAID.to_frame()
         return cls(centre, group, receptions, statements, People.of(statements), *nothing)
 
     def learned(self, persons: Persons, linked: Linked, spoken: Spoken) -> Registry:
@@ -72,7 +68,7 @@ class Registry:
             people=People.of(statements) if linked.statements.height else self.people,
             numbers=pl.concat([self.numbers, linked.numbers.select(NUMBERS.names())]),
             roster=pl.concat([self.roster, linked.roster.select(ROWS.names())]),
-            words=pl.concat([self.words, self._said(persons, linked, spoken)]),
+            words=pl.concat([self.words, self.said(persons, linked, spoken)]),
         )
 
     def told(self, persons: Persons, statements: pl.DataFrame) -> pl.DataFrame:
@@ -225,58 +221,14 @@ class Registry:
         persons = np.where(plan.partings, after.canonical(plan.target), NONE)
         return Roster.of(rows, after).members(plan.batch.persons.insurer, persons)
 
-    def unfounded(self, persons: Persons, linked: Linked, spoken: Spoken) -> pl.DataFrame:
-        """Whose lines suppose what their insurer never told: person, field, code."""
-        asks = supposing(persons, linked.rejected) & (linked.link != NONE) & ~linked.linking
-        rows = np.flatnonzero(asks[spoken.person])
-        if not len(rows):
-            return rejections(asks & False, "process_type_code", "R411")
-        at = spoken.person[rows]
-        person = self.people.canonical(linked.link)
-        asked = pl.DataFrame(
-            {
-                "person": at,
-                "link_number": person[at],
-                "insurer": persons.insurer[at].astype(np.int64),
-                "day": spoken.day[rows],
-                "place": self._places(persons)[at],
-                "process": persons.process[at].astype(np.int8),
-            }
-        )
-        whom = np.unique(person[asks])
-        said = self._said(persons, linked, spoken)
-        brought = pl.concat([self.words, said])
-        if not self.people.trivial:
-            links = self.people.canonical(brought["link_number"].to_numpy())
-            brought = brought.with_columns(link_number=pl.Series(links))
-        words = pl.concat([self._words(whom), brought])
-        wrong = unfounded(asked, words)
-        return wrong.select("person", field=pl.lit("process_type_code"), code="code")
+    def said(self, persons: Persons, linked: Linked, spoken: Spoken) -> pl.DataFrame:
+        """SAID of what these files say."""
+        return words_of(persons, spoken, linked, self.places(persons))
 
-    def _places(self, persons: Persons) -> Ints:
+    def places(self, persons: Persons) -> Ints:
+        """Where each person's file stands in time."""
         group = np.full(len(persons.reception), self.group, np.int64)
         return place_of(group, self.receptions[persons.reception])
-
-    def _said(self, persons: Persons, linked: Linked, spoken: Spoken) -> pl.DataFrame:
-        link = np.where(linked.rejected, NONE, linked.link)
-        return words_of(persons, spoken, link, linked.home, self._places(persons))
-
-    def _words(self, persons: Ints) -> pl.DataFrame:
-        """WORDS of the history about these persons."""
-        raw = np.unique(self.people.raw_links(persons)[1])
-        spells = events_under(self.centre, QUALIFICATION, raw, (*WORD, "member_id"))
-        classes = events_under(self.centre, BASIC, raw, (*HOLDER, *ORDER, PROCESS, CLASS))
-        events = pl.concat(
-            [
-                with_moves(self.people.attribute(spells)).select(
-                    *_word(pl.col("qualification_date").to_physical(), pl.lit(0))
-                ),
-                self.people.attribute(classes).select(
-                    *_word(pl.lit(NONE), pl.col(CLASS).cast(pl.Int8))
-                ),
-            ]
-        )
-        return events.filter(pl.col("link_number").is_in(pl.Series(persons).implode()))
 
     def witnessed(self, plan: Plan) -> Mask:
         """Changes that the same member has stated before, and that still hold."""
@@ -308,21 +260,6 @@ class Registry:
         same = changes.join(standing, on=[*member, "link_number", "survivor"], how="semi")
         told[same["row"].to_numpy()] = True
         return told
-
-
-def _word(day: pl.Expr, kind: pl.Expr) -> list[pl.Expr]:
-    """Columns of WORDS from an event's."""
-    place = place_of(pl.col("group_number"), pl.col("reception"))
-    process = pl.col(PROCESS).cast(pl.Int8)
-    return [
-        pl.col("link_number"),
-        pl.col("insurer_code").cast(pl.Int64).alias("insurer"),
-        day.cast(pl.Int64).alias("day"),
-        place.alias("place"),
-        pl.col("line_number").alias("line"),
-        process.alias("process"),
-        kind.cast(pl.Int8).alias("class"),
-    ]
 
 
 def _asked(name: str, pairs: list[tuple[Small, Ints]]) -> pl.DataFrame:

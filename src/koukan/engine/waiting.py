@@ -1,8 +1,8 @@
 """Whom an insurer has still to settle: who has no 個人番号 yet, and who may never join.
 
 The roster tells who waits for a number; the last word on each member of the 委託区画 tells who is
-still 加入予定者 or 世帯員. Both are listed with the line that said so first, and its age. Files are
-read one after another; what is kept are the members concerned.
+still 加入予定者 or 世帯員. Both are listed with the line that said so first, and its age. Who went
+on at another insurer is listed there. Files are read one after another; members concerned are kept.
 """
 
 from __future__ import annotations
@@ -10,23 +10,26 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import partial
 
 import numpy as np
 import polars as pl
 
+from koukan.engine.asof import events_under
 from koukan.engine.centre import Centre
 from koukan.engine.people import people_of
 from koukan.engine.reading import steady
+from koukan.engine.registry import HOLDER
 from koukan.errors import UsageError
-from koukan.flows.registration import PARTITION, ROSTER
-from koukan.rules.persons import People
+from koukan.flows.registration import BASIC, CLASS, FORMER, PARTITION, PERSON_LINKS, ROSTER
+from koukan.rules.hindsight import place_of
+from koukan.rules.persons import MOVED, People
 from koukan.rules.register import NONE
 from koukan.sites.schedule import JST
 from koukan.tables import encrypted
 from koukan.tables.definition import SECTION
 
 NUMBER = "my_number"  # who waits for it
-CLASS = "member_class_code"
 OPEN = ("2", "3")  # 加入予定者, 世帯員
 LISTED = ("waiting_for", "member_id", "reception", "line_number", "days")
 _PLACE = ("group_number", "reception", "line_number")
@@ -50,8 +53,9 @@ def waiting(centre: Centre, insurer: str) -> pl.DataFrame:
         raise UsageError("waiting.unknown", insurer=insurer)
     with centre.log.operation("waiting", insurer=insurer) as operation:
         people = people_of(centre)
-        unnumbered = _first_lines(centre, insurer, _unnumbered(centre, insurer, people))
-        undecided = _still(insurer, people, _undecided(centre, insurer))
+        here = partial(_here, centre, insurer, people)
+        unnumbered = _first_lines(centre, insurer, here(_unnumbered(centre, insurer, people)))
+        undecided = here(_still(insurer, people, _undecided(centre, insurer)))
         parts = [unnumbered.with_columns(waiting_for=pl.lit(NUMBER)), undecided]
         found = pl.concat([part.select(LISTED[:-1]) for part in parts])
         listed = _aged(centre, found).sort(
@@ -80,6 +84,48 @@ def _still(insurer: str, people: People, rows: pl.DataFrame) -> pl.DataFrame:
     goes_on = people.current(code, members) == members
     gone = people.left(code, members, np.full(len(members), NONE))
     return rows.filter(pl.Series(goes_on & ~gone, dtype=pl.Boolean))
+
+
+def _here(centre: Centre, insurer: str, people: People, members: pl.DataFrame) -> pl.DataFrame:
+    """Without those who went on at another insurer, and of whom this one said nothing since."""
+    if members.is_empty():
+        return members
+    said = _lines(centre, insurer, ["member_id", *_PLACE], _among(members["member_id"]))
+    last = said.group_by("member_id").agg(said=_when().max())
+    went = pl.concat(
+        [_went_waiting(centre, insurer, people), _went(centre, insurer, people, members)]
+    )
+    away = last.join(went, on="member_id").filter(pl.col("went") > pl.col("said"))
+    return members.join(away, on="member_id", how="anti")
+
+
+def _went_waiting(centre: Centre, insurer: str, people: People) -> pl.DataFrame:
+    """member_id, went: who left while it waited, and when; a statement tells it."""
+    table = centre.snapshot(PERSON_LINKS)
+    mine = (pl.col("act") == MOVED) & (pl.col("insurer_code") == insurer)
+    rows = table.read(table.files(), where=mine)
+    members = rows["member_id"].to_numpy()
+    current = people.current(np.full(len(members), int(insurer)), members)
+    return rows.select(member_id=pl.Series(current, dtype=pl.Int64), went=_when())
+
+
+def _went(centre: Centre, insurer: str, people: People, members: pl.DataFrame) -> pl.DataFrame:
+    """The same of those who have a 個人番号: the events at the other insurer name this one."""
+    roster = centre.snapshot(PARTITION)
+    numbered = pl.col("link_number").is_not_null() & _among(members["member_id"])
+    files = roster.files(insurer=insurer, section=ROSTER)
+    columns = ["member_id", "link_number"]
+    given = roster.read(files, columns, section=ROSTER, where=numbered)
+    given = people.attribute(given.with_columns(insurer_code=pl.lit(insurer)))
+    raw = np.unique(people.raw_links(given["link_number"].to_numpy())[1])
+    events = events_under(centre, BASIC, raw, (*HOLDER, *_PLACE, FORMER))
+    left = people.attribute(events.filter(pl.col(FORMER) == insurer))
+    moves = left.group_by("link_number").agg(went=_when().max())
+    return given.unique(columns).join(moves, on="link_number").select("member_id", "went")
+
+
+def _when() -> pl.Expr:
+    return place_of(pl.col("group_number"), pl.col("reception"))
 
 
 def _first_lines(centre: Centre, insurer: str, members: pl.DataFrame) -> pl.DataFrame:

@@ -56,7 +56,7 @@ ROSTER_COLUMNS: dict[str, pl.DataType] = {
     "group_number": pl.Int64(),
 }
 LINKS: dict[str, pl.DataType] = {  # what insurers said of persons; see `rules.persons`
-    "act": pl.String(),  # joined, parted, renumbered or withdrawn
+    "act": pl.String(),  # joined, parted, renumbered, withdrawn or moved
     "insurer_code": pl.String(),
     "member_id": pl.Int64(),
     "link_number": pl.Int64(),

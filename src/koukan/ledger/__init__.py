@@ -2,5 +2,6 @@
 
 from koukan.ledger import withholding  # noqa: F401 - its tables belong to the schema
 from koukan.ledger.store import Counts, Group, Ledger, Reception, TableVersion
+from koukan.ledger.withdrawals import withdrawals  # its table is one of the ledger's
 
-__all__ = ["Counts", "Group", "Ledger", "Reception", "TableVersion"]
+__all__ = ["Counts", "Group", "Ledger", "Reception", "TableVersion", "withdrawals"]

@@ -13,8 +13,9 @@ from koukan.errors import Exit
 from koukan.exchange import Inbox
 from koukan.ledger import schema as s
 from koukan.ledger.failures import Failure, failures
+from koukan.ledger.withdrawals import open_withdrawals
 from koukan.reports.approvals import pending, unsigned
-from koukan.reports.due import due_jobs
+from koukan.reports.due import due_jobs, next_run
 from koukan.reports.identity import clock, identity
 from koukan.reports.source import Selection, Source, age, local, rows
 from koukan.reports.summary import balanced, summary
@@ -22,6 +23,7 @@ from koukan.sites.schedule import night_of
 
 SHOWN = 20  # held receptions listed one by one; how many more there are is said
 GAP = "H101"
+FORGETS = "forget"  # the step that erases withdrawn members
 NEXT_RUN = ("approvals", "due_jobs", "unfinished")  # what the next run goes on with
 
 
@@ -172,7 +174,8 @@ def _points_to(entry: Path, file: Path) -> bool:
 
 
 def waiting(source: Source) -> dict[str, Any]:
-    """Approvals, files in inboxes (and names that still grow), missing numbers, jobs, open work."""
+    """Approvals, files in inboxes (and names that still grow), missing numbers, jobs, open work,
+    members to be erased."""
     table = s.receptions.c
     open_ = select(func.count()).select_from(s.receptions).where(table.outcome.is_(None))
     return {
@@ -181,6 +184,20 @@ def waiting(source: Source) -> dict[str, Any]:
         "missing": missing(source),
         "due_jobs": due_jobs(source),
         "unfinished": int(rows(source, open_)[0][0]),
+        "withdrawals": withdrawals(source),
+    }
+
+
+def withdrawals(source: Source) -> dict[str, Any]:
+    """Members of whom 管理終了 was told and whose rows are still to be erased."""
+    found = open_withdrawals(source.ledger)
+    oldest = found[0].received_at if found else None
+    return {
+        "members": sum(item.members for item in found),
+        "receptions": len(found),
+        "received_at": oldest and local(oldest),
+        "age_seconds": oldest and age(source, oldest),
+        "next_run": next_run(source, FORGETS) if found else None,
     }
 
 

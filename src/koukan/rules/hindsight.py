@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 import polars as pl
 
+from koukan.rules.persons import MEMBERS
 from koukan.rules.register import (
     CANCELLATION,
     CORRECTION,
@@ -26,10 +27,11 @@ from koukan.rules.register import (
     Persons,
     Small,
 )
+from koukan.rules.settling import Linked
 
 WORDS = pl.Schema(  # what an insurer said of a person's spell (day), or of its class (none)
     {
-        "link_number": pl.Int64,
+        "whom": pl.Int64,  # the shown 紐付番号, or `unnumbered`
         "insurer": pl.Int64,
         "day": pl.Int64,
         "place": pl.Int64,
@@ -38,7 +40,11 @@ WORDS = pl.Schema(  # what an insurer said of a person's spell (day), or of its 
         "class": pl.Int8,
     }
 )
+NAMED = ("link_number", "member_id")  # the former is none while the member waits
+# The same by who was named: whose words they are is not looked up yet.
+SAID = pl.Schema([*((name, pl.Int64()) for name in NAMED), *list(WORDS.items())[1:]])
 NO_SPELL, NO_CANDIDATE = (0, CANCELLATION, WITHDRAWAL), (2, 3)
+_WAITING = 10**18  # above every 紐付番号
 _FILES = 10**10  # receptions are fewer: group and reception in one number, in order of time
 CODES = ((LOSS, "R411"), (CANCELLATION, "R412"), (WITHDRAWAL, "R413"))
 
@@ -49,6 +55,11 @@ Place = TypeVar("Place", Ints, pl.Expr)
 def place_of(group: Place, reception: Place) -> Place:
     """Where a file stands in time."""
     return group * _FILES + reception
+
+
+def unnumbered(insurers: Small, members: Ints) -> Ints:
+    """Whom words are about that name a 被保険者枝番 which waits for its number."""
+    return np.asarray(_WAITING + insurers.astype(np.int64) * MEMBERS + members, np.int64)
 
 
 @dataclass(frozen=True)
@@ -97,14 +108,13 @@ def unfounded(asked: pl.DataFrame, words: pl.DataFrame) -> pl.DataFrame:
     """Whose lines suppose what was not told: person, code; each once.
 
     Args:
-        asked: person, link_number, insurer, day, place, process; a row for each line of
-            加入者資格情報.
+        asked: person, whom, insurer, day, place, process; a row for each line of 加入者資格情報.
         words: WORDS, by person; later ones do no harm.
     """
     said = words.rename({"day": "said", "place": "when", "process": "how"})
     before = (
         asked.with_row_index("row")
-        .join(said, on=["link_number", "insurer"], how="left")
+        .join(said, on=["whom", "insurer"], how="left")
         .with_columns(known=pl.col("when") < pl.col("place"))
         .sort("row", "when", "line")
     )
@@ -129,22 +139,21 @@ def unfounded(asked: pl.DataFrame, words: pl.DataFrame) -> pl.DataFrame:
     return wrong.select("person", code=codes)
 
 
-def words_of(
-    persons: Persons, spoken: Spoken, link: Ints, home: Small, place: Ints
-) -> pl.DataFrame:
-    """WORDS of what accepted persons say in some files.
+def words_of(persons: Persons, spoken: Spoken, linked: Linked, place: Ints) -> pl.DataFrame:
+    """SAID: what accepted persons say in some files.
+
+    Who moves has left the former insurer; of one that waits a statement tells it.
 
     Args:
-        link: the person of each, `NONE` for those who are rejected or wait.
-        home: the insurer whose events the lines are; who comes from another has left it.
         place: of each person's file.
     """
-    rows = np.flatnonzero(link[spoken.person] != NONE)
+    rows = np.flatnonzero(~linked.rejected[spoken.person])
     at = spoken.person[rows]
     told = pl.DataFrame(
         {
-            "link_number": link[at],
-            "insurer": home[at].astype(np.int64),
+            "link_number": linked.link[at],
+            "member_id": linked.member[at],
+            "insurer": linked.home[at].astype(np.int64),
             "day": spoken.day[rows],
             "place": place[at],
             "line": spoken.line[rows],
@@ -152,9 +161,11 @@ def words_of(
             "class": spoken.classes[at].astype(np.int8),
         }
     )
-    moved = np.flatnonzero(home[at] != persons.insurer[at])
+    moved = np.flatnonzero((linked.home[at] != persons.insurer[at]) & (linked.link[at] != NONE))
     left = told[moved].with_columns(
+        member_id=pl.Series(persons.member_id[at[moved]], dtype=pl.Int64),
         insurer=pl.Series(persons.insurer[at[moved]].astype(np.int64)),
         **{name: pl.lit(0, pl.Int8) for name in ("process", "class")},
     )
-    return pl.concat([told, left])
+    said = pl.concat([told, left]).select(SAID.names())
+    return said.with_columns(pl.col("link_number").replace(NONE, None))

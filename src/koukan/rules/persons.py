@@ -10,6 +10,8 @@ A person is a connected component of raw links, shown by the one that was issued
   last such statement counts.
 - renumbered: the member goes on as another one. What is said of that one later holds for both.
 - withdrawn: nothing of the member is anybody's any more.
+- moved: the member went on at another insurer while it waited for its number, so no event under a
+  紐付番号 tells it. It joins and parts nobody; what its insurer said of it before is over.
 
 Pure: columns of numbers, no loop over rows.
 """
@@ -26,6 +28,7 @@ import polars as pl
 from koukan.rules.register import NONE, Ints, Mask, Small
 
 JOINED, PARTED, RENUMBERED, WITHDRAWN = "joined", "parted", "renumbered", "withdrawn"
+MOVED = "moved"
 MEMBERS = 10**10  # 被保険者枝番 have ten digits: with the eight of the insurer they fit 64 bits
 
 
@@ -149,6 +152,11 @@ class People:
         found = np.array(members, np.int64)
         found[known] = self.successor[at[known]] % MEMBERS
         return found
+
+    def names(self, insurers: Small, members: Ints) -> Ints:
+        """These members, and all that go on as them: insurer and 被保険者枝番 as one number."""
+        keys = insurers.astype(np.int64) * MEMBERS + members
+        return np.union1d(keys, self.members[np.isin(self.successor, keys)])
 
     def left(self, insurers: Small, members: Ints, links: Ints) -> Mask:
         """Roster rows that do not hold any more: withdrawn, or parted to another person.

@@ -12,7 +12,7 @@ import polars as pl
 
 from koukan.rules.joining import Plan
 from koukan.rules.link import Batch, Identity, first_of, rejections
-from koukan.rules.persons import JOINED, PARTED, RENUMBERED, WITHDRAWN, People
+from koukan.rules.persons import JOINED, MOVED, PARTED, RENUMBERED, WITHDRAWN, People
 from koukan.rules.register import AS_INSURER, NEW, NONE, Ints, Mask, Small
 
 STATEMENTS = pl.Schema(
@@ -230,6 +230,7 @@ def _statements(plan: Plan, kept: Mask, witnessed: Mask) -> list[pl.DataFrame]:
         ),
         told.filter(pl.Series(kept[told["person"].to_numpy()])),
         _rows(plan, plan.withdrawals, WITHDRAWN, links),
+        _rows(plan, plan.moves & kept & (links == NONE), MOVED, links),
     ]
 
 

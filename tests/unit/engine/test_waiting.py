@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from collections import Counter
+from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from centres import Place, lay
+from course_files import CODES
+from course_trial import Trial
 from histories import KYOKAI
+from slow_registry import CHANGE, NEW, File, Statement, Told
 from statements import renumbered, say, tell, withdrawn
 
 from koukan.engine.centre import Centre
 from koukan.engine.waiting import waiting
 from koukan.errors import UsageError
+from koukan.samples.population import Population
 
 DAYS = 40
 
@@ -80,3 +86,32 @@ def test_another_insurer_is_wrong_usage(place: Place, typed: str, key: str) -> N
     with place.opened() as centre, pytest.raises(UsageError) as error:
         waiting(centre, typed)
     assert error.value.key == key
+
+
+def test_who_went_on_at_another_insurer_is_listed_there_alone(tmp_path: Path) -> None:
+    """With a 個人番号 and without; what is said again of whom went makes it the former one's."""
+    trial, told = Trial.new(tmp_path), (Told(date(2026, 4, 1)),)
+    here, there = CODES["kenpo-a"], CODES["kenpo-b"]
+    number = Population(7).numbers(np.array([1])).item()
+    coming = {"told": told, "member_class": "2"}
+    new = [
+        Statement(serial, NEW, here, number=number if serial == 1 else None, **coming)
+        for serial in (1, 2, 3)
+    ]
+    goes = [
+        Statement(
+            10 + one.serial, CHANGE, here, number=one.number, member=one.serial,
+            new_insurer=there, **coming,
+        )
+        for one in new
+    ]  # fmt: skip
+    back = Statement(23, CHANGE, here, member=3, **coming)
+    counted = []
+    for statements in (new, goes, [back]):
+        trial.night([File("kenpo-union", tuple(statements))])
+        with trial.site.opened() as centre:
+            listed = [waiting(centre, code)["waiting_for"].to_list() for code in (here, there)]
+        counted.append([Counter(kinds) for kinds in listed])
+    every = {"2": 3, "my_number": 2}
+    assert trial.found == []
+    assert counted == [[every, {}], [{}, every], [{"2": 1, "my_number": 1}, every]]

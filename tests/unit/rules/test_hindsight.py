@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from koukan.rules.hindsight import (
     spoken_of,
     supposing,
     unfounded,
+    unnumbered,
     words_of,
 )
 from koukan.rules.register import (
@@ -34,12 +36,13 @@ from koukan.rules.register import (
     Lines,
     Persons,
 )
+from koukan.rules.settling import Linked
 
 QUALIFICATION, BASIC = 2, 1  # record types
 
 
 class Word(NamedTuple):
-    link_number: int
+    whom: int
     insurer: int
     day: int
     place: int
@@ -50,7 +53,7 @@ class Word(NamedTuple):
 
 class Asked(NamedTuple):
     person: int
-    link_number: int
+    whom: int
     insurer: int
     day: int
     place: int
@@ -65,7 +68,7 @@ def slowly(asked: list[Asked], words: list[Word]) -> dict[int, str]:
             (
                 word
                 for word in words
-                if (word.link_number, word.insurer) == (line.link_number, line.insurer)
+                if (word.whom, word.insurer) == (line.whom, line.insurer)
                 and word.place < line.place
             ),
             key=lambda word: (word.place, word.line),
@@ -148,17 +151,30 @@ def test_what_is_said_comes_by_person_whatever_the_order_of_lines_is() -> None:
     assert second.classes.tolist() == [3]
 
 
-def test_who_moves_has_left_the_former_insurer_and_who_is_nobody_says_nothing() -> None:
-    persons = persons_of([], [NEW, CHANGE, NEW], [8, 8, 8])
-    said = Spoken(np.array([0, 1, 2]), np.array([5, 6, 7]), np.array([0, 1, 2]), np.zeros(3))
-    words = words_of(
-        persons, said, np.array([11, 12, NONE]), np.array([8, 9, 8]), np.array([1, 1, 1])
-    )
-    assert words.select("link_number", "insurer", "day", "process").rows() == [
-        (11, 8, 5, NEW),
-        (12, 9, 6, CHANGE),
-        (12, 8, 6, 0),
+def test_who_moves_has_left_the_former_insurer_and_who_waits_has_no_link() -> None:
+    persons = persons_of([], [NEW, CHANGE, NEW, CHANGE, NEW], [8] * 5)
+    persons = replace(persons, member_id=np.array([NONE, 2, NONE, 4, NONE]))
+    said = Spoken(np.arange(5), np.arange(5, 10), np.arange(5), np.zeros(5))
+    no, none = np.zeros(5, np.bool_), pl.DataFrame()
+    linked = Linked(
+        np.array([11, 12, NONE, NONE, NONE]), np.array([1, 22, 3, 44, NONE]),
+        np.array([8, 9, 8, 9, 8]), none, np.array([False] * 4 + [True]), no, no, no,
+        none, none, none,
+    )  # fmt: skip
+    words = words_of(persons, said, linked, np.ones(5, np.int64))
+    assert words.select("link_number", "member_id", "insurer", "day", "process").rows() == [
+        (11, 1, 8, 5, NEW),
+        (12, 22, 9, 6, CHANGE),
+        (None, 3, 8, 7, NEW),
+        (None, 44, 9, 8, CHANGE),
+        (12, 2, 8, 6, 0),
     ]
+
+
+def test_who_waits_is_named_apart_from_every_link() -> None:
+    named = unnumbered(np.array([1, 1, 2], np.int32), np.array([0, 1, 0]))
+    assert len(set(named.tolist())) == 3
+    assert named.min() > 10**16
 
 
 def test_only_losses_cancellations_and_withdrawals_suppose_anything() -> None:

@@ -26,7 +26,9 @@ from koukan.flows import registration
 from koukan.flows.registration import FORMER, HISTORY, PARTITION, PERSON_LINKS, ROSTER, VAULT
 from koukan.ledger import Counts, Group, Ledger, Reception
 from koukan.ledger.corrections import set_mended
+from koukan.ledger.withdrawals import put_withdrawals
 from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
+from koukan.rules.persons import WITHDRAWN
 from koukan.rules.remarks import SHARE_PASSED, with_remark
 from koukan.rules.validate import KEPT
 from koukan.tables.table import DataFile
@@ -238,6 +240,14 @@ def findings_of(outcome: Outcome) -> dict[int, list[tuple[str, str, int]]]:
     return found
 
 
+def withdrawn_of(outcome: Outcome) -> dict[int, int]:
+    """How many members each reception withdraws."""
+    told = outcome.statements.filter(pl.col("act") == WITHDRAWN)
+    members = told.unique(["reception", "insurer_code", "member_id"])
+    counts = members.group_by("reception").len().sort("reception")
+    return {int(reception): int(count) for reception, count in counts.iter_rows()}
+
+
 def remarks_of(reception: Reception, outcome: Outcome) -> str:
     """A reception's remarks, with that of too many bad lines where there were."""
     many = reception.number in outcome.remarked
@@ -282,6 +292,7 @@ def note(centre: Centre, group: Group, outcome: Outcome, made: list[Written | Re
             )
             if reception.number in outcome.mended:
                 set_mended(transaction, reception.number, outcome.mended[reception.number])
+        put_withdrawals(transaction, group.number, withdrawn_of(outcome))
         Ledger.set_group(transaction, group.number, "written")
 
 
