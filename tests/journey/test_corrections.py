@@ -27,6 +27,7 @@ from koukan.engine.run import run_job
 from koukan.engine.verify import verify_ledger
 from koukan.keys.package import load_package_identity
 from koukan.ledger import Reception
+from koukan.ledger.corrections import corrections, set_mended
 from koukan.samples.scenario import INSURERS, site_toml
 
 NIGHT, REPORT, ERASE = "register_members", "report_errors", "erase_expired"
@@ -200,6 +201,33 @@ def test_only_persons_who_were_rejected_are_taken_and_only_once(
     send(place, 5, given[0], stranger, original=4)
     place.run(NIGHT)
     assert codes(place, 6) == {"R307": len(stranger)}
+    assert sound(place)
+
+
+def test_mended_lines_are_counted_anew_by_the_verifier(place: Place, tmp_path: Path) -> None:
+    """Of each correction by itself, in their order; no longer when what tells it is erased."""
+    given = handed_out(place, 1, tmp_path)
+    lines = mended(place, tmp_path, given)
+    half = {line[:10] for line in lines[: len(lines) // 2]}
+    first = [line for line in lines if line[:10] in half]
+    send(place, 3, given[0], first)
+    place.run(NIGHT)
+    send(place, 4, given[0], lines)
+    place.run(NIGHT)
+    assert sound(place)
+    with place.opened() as centre:
+        numbers = [(item.reception, item.mended) for item in corrections(centre.ledger)]
+        assert [count for _, count in numbers] == [len(first), len(lines) - len(first)]
+        for reception, count in numbers:
+            with centre.ledger.begin() as transaction:
+                set_mended(transaction, reception, count + 1)
+            (found,) = verify_ledger(centre)
+            assert (found.key, found.where["reception"]) == ("verify.mended", str(reception))
+            assert found.where["known"] == f"{count + 1} ≠ {count}"
+            with centre.ledger.begin() as transaction:
+                set_mended(transaction, reception, count)
+    place.now += timedelta(days=40)
+    place.run(ERASE)
     assert sound(place)
 
 

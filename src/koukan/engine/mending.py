@@ -7,7 +7,7 @@ correction can be taken as long as all that it goes back to is kept, and nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -17,16 +17,18 @@ import polars as pl
 from koukan.codecs.extract import whose
 from koukan.codecs.gate import layout_of
 from koukan.codecs.records import line_offsets
-from koukan.engine import originals
+from koukan.engine import artefacts, originals
 from koukan.engine.centre import Centre
+from koukan.engine.problems import Problem, differing, problem
 from koukan.engine.results import told_of
 from koukan.engine.steps.erase import due
-from koukan.errors import SecretError
+from koukan.errors import IntegrityError, SecretError
 from koukan.ledger import Reception
 from koukan.ledger.corrections import (
     Correction,
     accepted_of,
     correction,
+    corrections,
     corrections_among,
     rejected_lines,
 )
@@ -106,9 +108,49 @@ def mended(called: Called, accepted: pl.DataFrame) -> dict[int, int]:
     }
 
 
-def people_wanted(centre: Centre, found: Correction) -> pl.DataFrame | None:
-    """PEOPLE whom a correction is to mend, counted in lines of the root; None when that is gone."""
-    earlier = [item.reception for item in accepted_of(centre.ledger, found.root)]
+def problems(centre: Centre) -> Iterator[Problem]:
+    """Corrections that mended another number of lines than the ledger says.
+
+    It is counted anew from sealed originals and results, as long as all that it takes are kept.
+    """
+    known = {item.reception: item for item in corrections(centre.ledger)}
+    receptions = centre.ledger.receptions_of(list(known))
+    for reception in receptions:
+        found = known[reception.number]
+        counted = 0
+        if (reception.state, reception.outcome) == ("closed", "accepted"):
+            try:
+                again = mended_by(centre, reception, found)
+            except (IntegrityError, SecretError) as error:
+                artefacts.require_damage(error)
+                continue  # told of the original or result itself
+            if again is None:
+                continue
+            counted = again
+        if counted != found.mended:
+            where = {"reception": reception.number, "file": reception.file_name}
+            yield problem("verify.mended", **where, known=differing(found.mended, counted))
+
+
+def mended_by(centre: Centre, reception: Reception, found: Correction) -> int | None:
+    """Lines of the root that an accepted correction mended; None when what tells it is gone."""
+    before = (reception.group_number or 0) - 1
+    wanted = people_wanted(centre, found, until=before)
+    if wanted is None or gone(centre, reception):
+        return None
+    done = people_of(centre, reception, ACCEPTED)
+    return int(wanted.join(done, on=PERSON, how="semi")["lines"].sum())
+
+
+def people_wanted(
+    centre: Centre, found: Correction, until: int | None = None
+) -> pl.DataFrame | None:
+    """PEOPLE whom a correction is to mend, counted in lines of the root; None when that is gone.
+
+    Args:
+        until: the last group whose corrections count; all do when absent.
+    """
+    earlier = [item.reception for item in accepted_of(centre.ledger, found.root, until)]
     numbers = sorted({found.root, found.original, *earlier})
     receptions = {item.number: item for item in centre.ledger.receptions_of(numbers)}
     if any(gone(centre, item) for item in receptions.values()):

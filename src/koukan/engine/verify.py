@@ -14,7 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from koukan import oplog
-from koukan.engine import artefacts, forgetting, originals, vanishing, verify_identity
+from koukan.engine import (
+    artefacts,
+    forgetting,
+    mending,
+    originals,
+    vanishing,
+    verify_identity,
+)
 from koukan.engine.artefacts import Found, Look, Rows
 from koukan.engine.centre import Centre, version_of
 from koukan.engine.digest import parts_of
@@ -60,6 +67,7 @@ def verify_ledger(centre: Centre) -> list[Problem]:
         problems += notices(centre)
         problems += erased(centre, receptions)
         problems += forgetting.problems(centre)
+        problems += mending.problems(centre)
         problems += verify_identity.problems(centre)
         problems += log_problems(centre)
     return problems

@@ -52,4 +52,4 @@ def open_withdrawals(ledger: Ledger) -> list[Open]:
         .where(table.group_number > max(forgetting(ledger), default=0), group.state == "committed")
         .order_by(received.received_at, table.reception)
     )
-    return [Open(row[0], row[1], row[2]) for row in ledger.read(query)]
+    return [Open(**row._mapping) for row in ledger.read(query)]
