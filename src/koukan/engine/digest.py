@@ -20,7 +20,7 @@ from koukan.engine.centre import Centre
 from koukan.engine.reading import steady
 from koukan.flows.registration import INCIDENTAL
 from koukan.keys.secret import canonical
-from koukan.ledger import Reception, reviews, withholding
+from koukan.ledger import Reception, asking, reviews, withholding
 from koukan.ledger import identity as asked
 from koukan.ledger.corrections import corrections
 from koukan.tables import encrypted
@@ -145,6 +145,8 @@ def identity_state(centre: Centre) -> Iterator[tuple[str, dict[str, object]]]:
         yield "request", _without(vars(request), "sha256", "created_at", "sent_at")
     for share in asked.shares(centre.ledger):
         yield "share", vars(share)
+    for repeat in asking.all_repeats(centre.ledger):
+        yield "repeat", _without(vars(repeat), "wished_at")
     for waiting in withholding.all_withheld(centre.ledger):
         yield "withheld", _without(vars(waiting), "since")
     for decision in withholding.all_decisions(centre.ledger):

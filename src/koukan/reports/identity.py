@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from koukan.errors import Exit
+from koukan.ledger import asking, withholding
 from koukan.ledger import identity as asked
-from koukan.ledger import withholding
 from koukan.ledger.approvals import open_approvals
 from koukan.ledger.identity import Package, Questions
 from koukan.reports import approvals
@@ -82,6 +82,7 @@ def _questions(source: Source) -> dict[str, Any]:
     sums["asked"] = sum(item.asked for item in files)
     left = {item.reception: item.asked - answered.get(item.reception, 0) for item in files}
     waiting = [item for item in files if item.state == "open" and left[item.reception]]
+    again = asking.last_wished(source.ledger)
     return {
         "questions": {
             **sums,
@@ -89,8 +90,8 @@ def _questions(source: Source) -> dict[str, Any]:
             "expired": sum(left[item.reception] for item in files if item.state == "expired"),
         },
         "open_total": len(waiting),
-        "open": [_open(source, item, left[item.reception]) for item in waiting[:SHOWN]],
-        "overdue": sum(overdue(source, item) for item in waiting),
+        "open": [_open(source, item, left[item.reception], again) for item in waiting[:SHOWN]],
+        "overdue": sum(overdue(source, item, again) for item in waiting),
     }
 
 
@@ -171,7 +172,8 @@ def asked_by(source: Source, reception: int) -> dict[str, Any] | None:
 def clock(source: Source) -> Exit:
     """The exit code that open questions, waiting approvals and packages call for at rest."""
     files = [item for item in asked.questions(source.ledger, state="open") if item.open]
-    late = any(overdue(source, item) for item in files) or withheld_too_long(source)
+    again = asking.last_wished(source.ledger)
+    late = any(overdue(source, item, again) for item in files) or withheld_too_long(source)
     if late or any(approvals.overdue(source, item) for item in open_approvals(source.ledger)):
         return Exit.OVERDUE
     if asked.packages(source.ledger, states=["built"]):
@@ -188,13 +190,33 @@ def withheld_too_long(source: Source) -> bool:
     )
 
 
-def overdue(source: Source, item: Questions) -> bool:
-    """Whether a file has waited for its answers longer than the site allows."""
+def overdue(source: Source, item: Questions, again: Mapping[int, str]) -> bool:
+    """Whether a file has waited for its answers longer than the site allows.
+
+    Args:
+        again: reception -> when it was last asked for again; its time runs from there.
+    """
     limit = timedelta(days=source.site.identity.overdue_days)
-    return datetime.fromisoformat(item.asked_at) + limit < source.clock()
+    since = max(item.asked_at, again.get(item.reception, ""))
+    return datetime.fromisoformat(since) + limit < source.clock()
 
 
-def _open(source: Source, item: Questions, left: int) -> dict[str, Any]:
+def overdue_files(source: Source) -> list[dict[str, Any]]:
+    """Files whose questions have waited too long, the oldest first; fields as in `identity`."""
+    again = asking.last_wished(source.ledger)
+    answered: dict[int, int] = {}
+    for share in asked.shares(source.ledger):
+        got = share.answered + share.ambiguous
+        answered[share.reception] = answered.get(share.reception, 0) + got
+    found = [
+        _open(source, item, item.asked - answered.get(item.reception, 0), again)
+        for item in asked.questions(source.ledger, state="open")
+    ]
+    return [item for item in found if item["overdue"] and item["unanswered"]]
+
+
+def _open(source: Source, item: Questions, left: int, again: Mapping[int, str]) -> dict[str, Any]:
+    wished = again.get(item.reception)
     return {
         "reception": item.reception,
         "insurer": item.insurer,
@@ -203,7 +225,8 @@ def _open(source: Source, item: Questions, left: int) -> dict[str, Any]:
         "unanswered": left,
         "asked_at": local(item.asked_at),
         "age_seconds": age(source, item.asked_at),
-        "overdue": overdue(source, item),
+        "asked_again_at": None if wished is None else local(wished),
+        "overdue": overdue(source, item, again),
     }
 
 

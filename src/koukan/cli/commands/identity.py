@@ -1,4 +1,4 @@
-"""`koukan identity`: answers that are withheld, and what is to be done with them."""
+"""`koukan identity`: answers that are withheld, questions that are overdue."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ HEADINGS = (
     "withholding.head.level",
     "withholding.head.evidence",
     "withholding.head.decision",
+)
+LATE = (
+    "asking.head.reception",
+    "asking.head.insurer",
+    "asking.head.asked",
+    "asking.head.unanswered",
+    "asking.head.asked_at",
+    "asking.head.again_at",
 )
 RECEPTION = click.argument("reception", type=click.IntRange(min=1))
 LINES = click.option("--line", "lines", type=click.IntRange(min=2), multiple=True, metavar="N")
@@ -83,4 +91,46 @@ def _decide(settings: Settings, reception: int, verdict: Verdict, lines: tuple[i
     return Exit.DONE
 
 
-COMMANDS = {"identity": shape.family("identity", withheld, release, refuse)}
+@shape.command("overdue", root=True, json=True)
+def overdue(settings: Settings) -> int:
+    """Files whose questions have waited for answers for too long."""
+    with settings.desk() as desk:
+        from koukan.reports.identity import overdue_files
+
+        found = overdue_files(desk)
+    if settings.json:
+        output.document("identity_overdue", {"overdue": found})
+        return Exit.DONE
+    if not found:
+        output.show(settings.text("asking.nothing_late"))
+        return Exit.DONE
+    heads = [settings.text(key) for key in LATE]
+    body = [
+        [item["reception"], item["insurer"], item["asked"], item["unanswered"], item["asked_at"],
+         item["asked_again_at"] or ""]
+        for item in found
+    ]  # fmt: skip
+    output.show(output.table(heads, body, numbers=[0, 2, 3]))
+    output.suggest(settings, f"koukan identity ask-again {found[0]['reception']}")
+    return Exit.DONE
+
+
+@shape.command("ask-again", site=True, json=True)
+@click.argument("receptions", type=click.IntRange(min=1), nargs=-1, required=True)
+def ask_again(settings: Settings, receptions: tuple[int, ...]) -> int:
+    """Their open questions, and only those, go into the next request."""
+    with settings.centre() as centre:
+        from koukan.engine.asking import again
+
+        rows = again(centre, receptions)
+    if settings.json:
+        output.document("identity_ask_again", {"receptions": list(receptions), "rows": rows})
+        return Exit.DONE
+    output.show(settings.text("cli.asked_again", count=rows))
+    output.suggest(settings, "koukan tick")
+    return Exit.DONE
+
+
+COMMANDS = {
+    "identity": shape.family("identity", withheld, release, refuse, overdue, ask_again),
+}

@@ -15,12 +15,14 @@ import polars as pl
 
 from koukan.codecs import render
 from koukan.codecs.gate import TOTAL_MODULUS
-from koukan.engine import entrusted
+from koukan.engine import asking, entrusted
 from koukan.engine.centre import Centre
 from koukan.errors import IntegrityError
 from koukan.flows import identity
 from koukan.formats.model import Format
+from koukan.ledger import asking as repeats
 from koukan.ledger import identity as asked
+from koukan.ledger.identity import Questions
 from koukan.sites import Job, Sender
 from koukan.sites.schedule import JST
 
@@ -29,12 +31,21 @@ SECTION = "request"
 
 
 class Slice(NamedTuple):
-    """Some questions of one file, in their order."""
+    """Some questions of one file, in their order.
+
+    Args:
+        span: positions among which the `rows` questions stand, where not all of them are open.
+    """
 
     reception: int
     generation: int
     first: int
     rows: int
+    span: int | None = None
+
+    @property
+    def width(self) -> int:
+        return self.rows if self.span is None else self.span
 
 
 class Piece(NamedTuple):
@@ -63,8 +74,10 @@ def run_immediate(centre: Centre, job: Job) -> None:
 def cut_all(centre: Centre, job: Job, modes: Collection[str]) -> None:
     partner = centre.site.partner(identity.SYSTEM)
     waiting = [item for item in asked.unrequested(centre.ledger) if item.questions.mode in modes]
-    if partner is None or not waiting:
+    repeated = asking.due(centre, modes)
+    if partner is None or not (waiting or repeated):
         return
+    limit = centre.site.identity.request_rows
     with centre.log.operation("request", job=job.name) as operation:
         requests = rows = 0
         for kind, mode in sorted({(item.kind, item.mode) for item, _, _ in waiting}):
@@ -73,19 +86,29 @@ def cut_all(centre: Centre, job: Job, modes: Collection[str]) -> None:
                 for item, first, rows in waiting
                 if (item.kind, item.mode) == (kind, mode)
             ]
-            for slices in shared_out(mine, centre.site.identity.request_rows):
-                cut(centre, partner, kind, mode, slices)
-                requests, rows = requests + 1, rows + sum(item.rows for item in slices)
-                centre.observe("request cut", step="request")
+            for slices in shared_out(mine, limit):
+                rows += cut(centre, partner, kind, mode, slices)
+                requests += 1
+        for kind, mode in sorted({(item.kind, item.mode) for item in repeated}):
+            files = [item for item in repeated if (item.kind, item.mode) == (kind, mode)]
+            for slices, whole in asked_again(centre, files, limit):
+                rows += cut(centre, partner, kind, mode, slices, again=whole)
+                requests += 1
         operation.note(requests=requests, rows=rows)
 
 
 def shared_out(slices: Sequence[Slice], limit: int) -> Iterator[list[Slice]]:
-    """Slices in lots of at most `limit` rows; one that does not fit is divided."""
+    """Slices in lots of at most `limit` rows; one that does not fit is divided.
+
+    No lot has two of one file: a request holds one stretch of its questions.
+    """
     lot: list[Slice] = []
     room = limit
     for whole in slices:
         rest = whole
+        if lot and any(item.reception == whole.reception for item in lot[-1:]):
+            yield lot
+            lot, room = [], limit
         while rest.rows:
             part = rest._replace(rows=min(rest.rows, room))
             lot.append(part)
@@ -98,8 +121,43 @@ def shared_out(slices: Sequence[Slice], limit: int) -> Iterator[list[Slice]]:
         yield lot
 
 
-def cut(centre: Centre, partner: Sender, kind: str, mode: str, slices: Sequence[Slice]) -> None:
-    """Write one request, piece by piece, then make it known."""
+def asked_again(
+    centre: Centre, files: Sequence[Questions], limit: int
+) -> Iterator[tuple[list[Slice], set[int]]]:
+    """Open questions of these files in lots, and which files a lot leaves nothing of."""
+    lot: list[Slice] = []
+    whole: set[int] = set()
+    room = limit
+    for item in files:
+        places = asking.places_of(centre, item)
+        while len(places):
+            some, places = places[: min(room, PIECE)], places[min(room, PIECE) :]
+            first, span = int(some[0]), int(some[-1] - some[0]) + 1
+            lot.append(Slice(item.reception, item.generation, first, len(some), span))
+            room -= len(some)
+            if not len(places):
+                whole.add(item.reception)
+            if not room:
+                yield lot, whole
+                lot, whole, room = [], set(), limit
+    if lot:
+        yield lot, whole
+
+
+def cut(
+    centre: Centre,
+    partner: Sender,
+    kind: str,
+    mode: str,
+    slices: Sequence[Slice],
+    *,
+    again: Collection[int] = (),
+) -> int:
+    """Write one request, piece by piece, then make it known; its questions.
+
+    Args:
+        again: files of which all open questions are asked again with it.
+    """
     number, sequence = asked.next_request(centre.ledger, partner.name)
     form = centre.catalogue.formats[identity.REQUEST]
     entrusted.start_request(centre, number)
@@ -126,17 +184,31 @@ def cut(centre: Centre, partner: Sender, kind: str, mode: str, slices: Sequence[
         "state": "cut",
         "created_at": centre.now(),
     }
-    parts = [
-        {"reception": item.reception, "first": item.first, "rows": item.rows} for item in slices
-    ]
     with centre.ledger.begin() as transaction:
-        asked.put_request(transaction, values, parts)
+        asked.put_request(transaction, values, parts_of(slices))
+        repeats.cut(transaction, set(again), number)
+    centre.observe("request cut", step="request")
+    return rows
+
+
+def parts_of(slices: Sequence[Slice]) -> list[dict[str, object]]:
+    """One stretch of positions for each file."""
+    found: dict[int, tuple[int, int]] = {}
+    for item in slices:
+        first, last = found.get(item.reception, (item.first, item.first))
+        found[item.reception] = (first, max(last, item.first + item.width))
+    return [
+        {"reception": reception, "first": first, "rows": last - first}
+        for reception, (first, last) in found.items()
+    ]
 
 
 def plan(request: int, kind: str, slices: Sequence[Slice]) -> list[Piece]:
     """Pieces of some 50,000 questions, their lines numbered through."""
     pieces, line = [], 1
-    for number, lot in enumerate(shared_out(slices, PIECE), 1):
+    gaps = any(item.span is not None for item in slices)  # such a slice cannot be divided
+    lots = ([item] for item in slices) if gaps else shared_out(slices, PIECE)
+    for number, lot in enumerate(lots, 1):
         pieces.append(Piece(request, number, kind, line, tuple(lot)))
         line += sum(item.rows for item in lot)
     return pieces
@@ -150,7 +222,7 @@ def write(centre: Centre, piece: Piece) -> int:
     """
     frames = [
         entrusted.open_questions(centre, item.reception, item.generation).filter(
-            pl.col("position").is_between(item.first, item.first + item.rows - 1)
+            pl.col("position").is_between(item.first, item.first + item.width - 1)
         )
         for item in piece.slices
     ]
