@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from ssh_keys import public
 
 from koukan.keys.sshsig import PersonKey, PublicKey
@@ -21,6 +22,7 @@ class Staff:
     valid_from: date = date(2026, 4, 1)
     valid_to: date | None = None
     revoked: bool = False
+    operator: str = "payment_fund"
     private: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     key: PublicKey | None = None
 
@@ -34,6 +36,7 @@ class Staff:
         return (
             f'\n[[person]]\nname = "{self.name}"\ntitle = "架空の担当者"\n'
             f'key = "{self.key or public(self.private)}"\nrights = {list(self.rights)}\n'
+            f'operator = "{self.operator}"\n'
             f"valid_from = {self.valid_from}\n{until}revoked = {str(self.revoked).lower()}\n"
         )
 
@@ -44,3 +47,13 @@ def employ(root: Path, *people: Staff, policy: str = "") -> None:
     before = path.read_text(encoding="utf-8").partition("\n[[person]]")[0].partition("\n[app")[0]
     rest = "".join(one.toml for one in people) + (f"\n[approvals]\n{policy}\n" if policy else "")
     path.write_text(before + rest, encoding="utf-8")
+
+
+def key_file(folder: Path, person: Staff) -> Path:
+    """The person's private key as OpenSSH keeps it."""
+    path = folder / f"{person.name}.key"
+    path.touch(0o600)
+    path.write_bytes(
+        person.private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    )
+    return path

@@ -132,6 +132,11 @@ def exporting(centre: Centre, who: Who, rows: int) -> Iterator[None]:
         yield
 
 
+def is_written(who: Member) -> bool:
+    """Whether both are the digits that they must be."""
+    return bool(_INSURER.fullmatch(who.insurer) and _MEMBER.fullmatch(who.member_id))
+
+
 class Person(NamedTuple):
     """Whom a look-up is about, and what is known of persons when it asks."""
 
@@ -154,7 +159,7 @@ def _looking(centre: Centre, who: Who, known: str | None) -> Iterator[tuple[Pers
             link = people.canonical(np.array([int(who.link_number)]))[0]
             yield Person(int(link), people, groups), operation
         return
-    if not _INSURER.fullmatch(who.insurer) or not _MEMBER.fullmatch(who.member_id):
+    if not is_written(who):
         raise UsageError("history.form")
     with centre.log.operation("history", insurer=who.insurer) as operation:
         people, groups = _knowing(centre, known)

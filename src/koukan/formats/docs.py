@@ -308,6 +308,9 @@ def _operators(catalogue: Catalogue) -> Iterator[str]:
     ]
     headings = ("運用者 operator", "事務 duties", "資格履歴を管理する保険者 history of")
     yield _table(headings, rows)
+    yield "### 個人番号を見る目的 / Purposes of looking at a 個人番号\n"
+    purposes = ((f"`{name}`", title) for name, title in catalogue.purposes.items())
+    yield _table(("目的 purpose", "内容 meaning"), purposes)
 
 
 def _variants(catalogue: Catalogue) -> Iterator[str]:

@@ -137,6 +137,7 @@ def load_catalogue(*folders: Path) -> tuple[Catalogue | None, list[Problem]]:
         systems=rights.systems,
         doors=rights.doors,
         duties=rights.duties,
+        purposes=rights.purposes,
         operators={operator.name: operator for operator in rights.operator},
         variants=variants.variants,
         policy=policy,

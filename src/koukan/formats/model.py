@@ -327,6 +327,7 @@ class Rights(Definition):
     duties: dict[str, str] = {}
     right: tuple[Right, ...] = ()
     operator: tuple[Operator, ...] = ()
+    purposes: dict[str, str] = {}  # for which staff may see the 個人番号 of a person
 
 
 class Policy(Definition):
@@ -375,6 +376,7 @@ class Catalogue(Definition):
     systems: dict[str, str]
     doors: dict[str, str]
     duties: dict[str, str]
+    purposes: dict[str, str]
     operators: dict[str, Operator]
     variants: dict[str, str]
     policy: Policy

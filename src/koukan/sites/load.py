@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import get_args
 
 from koukan.errors import DefinitionError
 from koukan.formats.load import Problems, definition_files
 from koukan.formats.model import Catalogue
 from koukan.formats.problems import Problem, listed, places
-from koukan.sites.model import Job, Person, Site
+from koukan.sites.model import Job, Person, Right, Site
 
-DUTY = "identity"  # whose work send, store and look are: at the 情報提供サーバーAP
+DUTIES = {  # whose work a right is: at the 資格履歴, else at the 情報提供サーバーAP
+    **dict.fromkeys(get_args(Right), "identity"),
+    **dict.fromkeys(("number", "review"), "history"),
+}
 TAKES = "pick_up"  # the step that looks into inboxes
 
 
@@ -48,7 +52,7 @@ def _check_person(problems: Problems, file: str, person: Person, catalogue: Cata
     if operator is None:
         where = {"key": person.operator, "known": listed(set(catalogue.operators))}
         problems.add(file, f"{place}.operator", "definitions.unknown", **where)
-    elif person.rights and DUTY not in operator.duties:
+    elif not {DUTIES[right] for right in person.rights} <= set(operator.duties):
         where = {"key": operator.name, "known": listed(set(operator.duties))}
         problems.add(file, f"{place}.rights", "definitions.person_duty", **where)
 

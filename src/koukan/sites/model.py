@@ -22,7 +22,8 @@ SenderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,31}$")
 PersonName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
 Day = Annotated[date, Strict()]  # a TOML date, in JST; never a number or a moment
 Operation = Literal["send", "store", "release"]  # what waits for a person's approval
-Right = Literal["send", "store", "release", "look"]  # "look" is one of its own, allowing none
+# "look" is one of its own, allowing none of these; the last two allow looks at persons.
+Right = Literal["send", "store", "release", "look", "number", "review"]
 # What a package is encrypted to. A blob of SSH begins with its kind, so that base64 shows it, too.
 PACKAGE_KEY = re.compile(
     r"age1[02-9ac-hj-np-z]{58}"

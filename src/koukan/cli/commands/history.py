@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from koukan import durable
-from koukan.cli import output, render_history, shape
+from koukan.cli import looks, output, render_history, shape
 from koukan.cli.settings import Settings
 from koukan.errors import Exit, UsageError
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from koukan.formats.model import Field
 
 
+SAFE = re.compile(r"[a-z_]{1,40}")  # of a purpose that does not exist, to be repeated
+ORIGINS = {"issued": "cli.number_issued", "replaced": "cli.number_replaced"}
 DIGITS = re.compile(r"[0-9]{8}")  # a day as a file has it
 DAY = click.DateTime(["%Y-%m-%d"])
 FORM = "YYYY-MM-DD"
@@ -38,6 +40,9 @@ FORM = "YYYY-MM-DD"
 @click.option("--on", "day", type=DAY, metavar=FORM)
 @click.option("--known", type=DAY, metavar=FORM)
 @click.option("--output", "path", type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--number", is_flag=True)
+@click.option("--purpose", metavar="NAME")
+@looks.options
 def history(
     settings: Settings,
     *,
@@ -48,8 +53,17 @@ def history(
     day: datetime | None,
     known: datetime | None,
     path: Path | None,
+    number: bool,
+    purpose: str | None,
+    **signing: Path | None,
 ) -> int:
     """All events of a person, section by section; or its spells, or those of one day."""
+    signed = looks.Signing(**signing)
+    if number or purpose or signed.given:
+        others = (link_number, spells, day, known, path, settings.json)
+        if not number or any(others) or insurer is None or member_id is None:
+            raise UsageError("looks.number_alone")
+        return _number(settings, insurer, member_id, purpose or "", signed)
     if path is not None:
         render_history.require_new(path)
     with settings.centre() as centre:
@@ -77,6 +91,31 @@ def history(
             output.show(*_lines(centre.catalogue, found))
         else:
             output.show(settings.text("cli.nobody"))
+    return Exit.DONE
+
+
+def _number(
+    settings: Settings, insurer: str, member_id: str, purpose: str, signing: looks.Signing
+) -> int:
+    """The 個人番号 of a person, on the terminal and nowhere else: stdout may be a file."""
+    with settings.centre() as centre, looks.terminal() as screen:
+        from koukan.engine.history import Member
+        from koukan.engine.looks import numbers_of, require_member
+
+        who = Member(insurer, member_id)
+        require_member(centre, who)
+        if purpose not in centre.catalogue.purposes:
+            shown = purpose if SAFE.fullmatch(purpose) else "-"
+            raise UsageError("looks.purpose", key=shown, known=" ".join(centre.catalogue.purposes))
+        subject = {**who._asdict(), "purpose": purpose}
+        if not looks.allowed(settings, centre, "number", subject, signing):
+            return Exit.DONE
+        found = numbers_of(centre, who)
+        for one in found:
+            origin = settings.text(ORIGINS[one.origin])
+            where = {"key": one.my_number, "code": origin, "reception": one.reception}
+            screen.write(settings.text("cli.number_line", **where) + "\n")
+    output.tell(settings.text("cli.number_shown", count=len(found)))
     return Exit.DONE
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 
-from koukan.cli import output, shape
+from koukan.cli import looks, output, shape
 from koukan.cli.settings import Settings
-from koukan.errors import Exit
+from koukan.errors import Exit, UsageError
 
 
 @shape.command("review", site=True, json=True)
 @click.option("--persons", "number", type=click.IntRange(min=1), metavar="N")
-def review(settings: Settings, *, number: int | None) -> int:
+@looks.options
+def review(settings: Settings, *, number: int | None, **signing: Path | None) -> int:
     """Counts by review and insurer, or the overlapping spells of one review as they are now."""
+    signed = looks.Signing(**signing)
+    if number is None and signed.given:
+        raise UsageError("review.persons_alone")
     with settings.centre() as centre:
         from koukan.engine import overlapping as engine
         from koukan.ledger import reviews
@@ -28,6 +33,8 @@ def review(settings: Settings, *, number: int | None) -> int:
                 for one in found
             ]
             return _told(settings, "reviews", found, "review.head.counts", lines)
+        if not looks.allowed(settings, centre, "review", {"review": number}, signed):
+            return Exit.DONE
         frame = engine.of_review(centre, number)
         found = json.loads(frame.write_json())
         lines = [
