@@ -8,7 +8,7 @@ from pathlib import Path
 from koukan.engine.centre import SITE, STEPS, format_folders, job_folders
 from koukan.errors import SecretError
 from koukan.flows import identity, registration
-from koukan.formats import Problem, gaps, load_catalogue
+from koukan.formats import Catalogue, Problem, gaps, load_catalogue
 from koukan.formats.problems import listed, problem
 from koukan.keys.package import recipient
 from koukan.rules.checks import unknown_checks
@@ -32,12 +32,30 @@ def definition_problems(root: Path | None) -> list[Problem]:
         file = f"formats/{form.name}.toml"
         for name in unknown_checks(form):
             problems.append(problem(file, "checks", "definitions.check_unknown", key=name))
-    problems += gaps(catalogue)
+    problems += [*gaps(catalogue), *width_gaps(catalogue)]
     jobs, found = load_jobs(job_folders(root), catalogue, STEPS)
     problems += found or [*job_gaps(jobs, catalogue), *flow_gaps(jobs)]
     if root is not None:
         site, found = load_site(root / SITE, catalogue)
         problems += found if site is None else site_problems(site, jobs)
+    return problems
+
+
+def width_gaps(catalogue: Catalogue) -> list[Problem]:
+    """Fields of results into which what an answer says would not fit: nothing is ever cut."""
+    answer = catalogue.formats.get(identity.ANSWER)
+    problems = []
+    for name in identity.RESULTS.values():
+        form = catalogue.formats.get(name)
+        if answer is None or form is None:
+            continue
+        said = {item.name: item for item in answer.all_fields}
+        for item in form.all_fields:
+            came = said.get(item.name)
+            if came is not None and item.sensitive and item.length < came.length:
+                where = {"key": came.name, "format": answer.name}
+                place = f"formats/{name}.toml"
+                problems.append(problem(place, item.name, "definitions.narrower", **where))
     return problems
 
 

@@ -12,17 +12,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
-from itertools import accumulate, pairwise
 from pathlib import PurePath
 from typing import NamedTuple
 
-import numpy as np
 import polars as pl
 from sqlalchemy import Connection
 
 from koukan.codecs import render
 from koukan.engine import approvals, entrusted, vanishing, withholding
 from koukan.engine.centre import Centre
+from koukan.engine.editing import rendered
 from koukan.engine.packages import PACKAGE, Content, lay
 from koukan.engine.steps import erase
 from koukan.engine.withholding import Decided, Sorted
@@ -33,7 +32,6 @@ from koukan.ledger import identity as asked
 from koukan.ledger import withholding as withheld
 from koukan.ledger.identity import Package, Received
 from koukan.rules import levels, reconcile
-from koukan.rules.edit import result_lines
 from koukan.rules.package import About
 from koukan.rules.package import Counts as Told
 from koukan.sites import Job
@@ -41,7 +39,6 @@ from koukan.sites import Job
 Part = bytes | memoryview
 LOT = 50_000  # lines of results that are text at the same time, by worker
 NOTED = 25  # packages that the ledger notes at a time
-SECTION = "result"
 
 
 class Building(NamedTuple):
@@ -168,7 +165,7 @@ def build(centre: Centre, lot: tuple[Building, ...]) -> list[Built]:
         own = [item for item in lot if item.kind == kind]
         answers = [sorted_out(centre, item) for item in own]
         form = centre.catalogue.formats[identity.RESULTS[kind]]
-        content = rendered(form, [found.going for found in answers])
+        content = rendered(centre, form, [found.going for found in answers])
         for item, found, lines in zip(own, answers, content, strict=True):
             built.append(seal(centre, form, item, found, lines))
     return built
@@ -194,16 +191,6 @@ def shares_of(centre: Centre, item: Building) -> pl.DataFrame:
         return entrusted.open_withheld(centre, item.reception, item.generation).clear()
     kind = identity.kind_of(item.kind)
     return pl.concat(shares).sort("line_number").with_columns(levels.level(kind))
-
-
-def rendered(form: Format, answered: Sequence[pl.DataFrame]) -> Iterator[memoryview]:
-    """The lines of several result files, rendered at once: each costs as much as one."""
-    content = render.records(form, SECTION, result_lines(pl.concat(answered)))
-    ends = np.flatnonzero(np.frombuffer(content, np.uint8) == 10) + 1
-    bounds = accumulate((frame.height for frame in answered), initial=0)
-    places = [0, *ends.tolist()]
-    view = memoryview(content)
-    return (view[places[start] : places[stop]] for start, stop in pairwise(bounds))
 
 
 def seal(centre: Centre, form: Format, item: Building, found: Sorted, lines: memoryview) -> Built:
