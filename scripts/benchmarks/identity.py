@@ -6,7 +6,9 @@
 
 In each round koukan cuts the request, then takes an answer to all of it in, and the floor reads the
 same two files, one after another, each in a process of its own. The ratio is the median of the
-rounds' koukan / floor, koukan's being the sum of both its shares. Exit code 50: wrong counts.
+rounds' koukan / floor, koukan's being the sum of both its shares. Then ten questions are asked at
+once, on the site as it is by then: two ticks, without settling and the start of processes.
+Exit code 50: wrong counts.
 """
 
 from __future__ import annotations
@@ -90,6 +92,9 @@ def one_round(given: argparse.Namespace, work: Path, made: Result, at: int) -> d
     os.sync()
     measuring.warm(files)
     answer = measuring.run("koukan_identity.py", "answer", root, keys, files[1])
+    immediate = measuring.run("koukan_identity.py", "immediate", root, keys)
+    if immediate["packages"] < 1:
+        raise WrongCounts("the immediate questions came to no package")
     shutil.rmtree(root)
     os.sync()
     measuring.warm(files)
@@ -103,7 +108,7 @@ def one_round(given: argparse.Namespace, work: Path, made: Result, at: int) -> d
         f"round {at + 1} of {given.rounds}: floor {floor['seconds']:.2f} s, koukan {both:.2f} s",
         file=sys.stderr,
     )
-    return {"floor": floor, "request": request, "answer": answer}
+    return {"floor": floor, "request": request, "answer": answer, "immediate": immediate}
 
 
 def layouts(files: list[Path]) -> dict[str, Any]:
@@ -165,6 +170,8 @@ def summary(made: Result, rounds: list[dict[str, Result]]) -> Result:
         "questions_per_s": round(made["asked"] / median(both)),
         "cpu_s": round(middle(request, "cpu_s") + middle(answer, "cpu_s"), 3),
         "floor_cpu_s": round(middle(floor, "cpu_s"), 3),
+        "immediate_s": round(middle([each["immediate"] for each in rounds], "seconds"), 3),
+        "immediate_cpu_s": round(middle([each["immediate"] for each in rounds], "cpu_s"), 3),
         "steps": {step: round(middle_step(rounds, step), 3) for step in steps},
         "rows": made["asked"],
         "packages": answer[0]["packages"]["built"],
@@ -194,6 +201,10 @@ def show(found: Result) -> None:
     print(f"\n{'step':12}{'seconds':>8}")
     for step, seconds in found["steps"].items():
         print(f"{step:12}{seconds:>8.2f}")
+    print(
+        f"\nan immediate file's two ticks: {found['immediate_s']:.2f} s, "
+        f"{found['immediate_cpu_s']:.2f} s of CPU"
+    )
     print(
         f"\nratio {found['ratio']:.2f}, the median of", *(f"{each:.2f}" for each in found["ratios"])
     )

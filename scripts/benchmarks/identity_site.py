@@ -134,17 +134,46 @@ def lay_questions(centre: Centre, codes: list[str], rows: int, seed: int) -> Non
         persons = np.arange(bounds[number], bounds[number + 1], dtype=np.int64)
         insurer = SampleInsurer(code, "health_society", code)
         frames = question_frames(form, population, persons, insurer=insurer)
-        name = f"kenpo-{number:04d}"
-        inbox = centre.inbox(name, "dedicated_terminal").folder
-        write_file(
-            inbox,
-            form,
-            frames,
-            sender=name,
-            sequence=1,
-            creation_date=DAY,
-            control={"query_mode": identity.BULK},
-        )
+        lay_file(centre, f"kenpo-{number:04d}", frames, sequence=1, mode=identity.BULK)
+
+
+def lay_file(
+    centre: Centre, sender: str, frames: Mapping[str, pl.DataFrame], *, sequence: int, mode: str
+) -> None:
+    write_file(
+        centre.inbox(sender, "dedicated_terminal").folder,
+        centre.catalogue.formats["my_number_query"],
+        frames,
+        sender=sender,
+        sequence=sequence,
+        creation_date=DAY,
+        control={"query_mode": mode},
+    )
+
+
+def lay_immediate(centre: Centre) -> None:
+    """The most that may be asked at once, by the first insurer."""
+    form = centre.catalogue.formats["my_number_query"]
+    code = centre.site.insurers[0].code
+    insurer = SampleInsurer(code, "health_society", code)
+    persons = np.arange(identity.AT_ONCE, dtype=np.int64)
+    frames = question_frames(form, Population(2), persons, insurer=insurer)
+    lay_file(centre, "kenpo-0000", frames, sequence=2, mode=identity.IMMEDIATE)
+
+
+def answer_immediate(centre: Centre) -> None:
+    """An answer to all of it into the inbox, in place of the request."""
+    (request,) = asked.requests(centre.ledger, states=["sent"])
+    (centre.outbox(PARTNER).folder / request.name).unlink()
+    write_file(
+        centre.inbox(PARTNER, "juki_net").folder,
+        centre.catalogue.formats[identity.ANSWER],
+        pieces(centre, identity.IMMEDIATE),
+        sender=PARTNER,
+        sequence=2,
+        creation_date=DAY,
+        control={"query_mode": identity.IMMEDIATE, "query_type": "1"},
+    )
 
 
 # --- the answer
@@ -164,7 +193,7 @@ def answer(folder: Path, root: Path) -> dict[str, Any]:
     written = write_file(
         folder / "answer.dat",
         form,
-        pieces(centre),
+        pieces(centre, identity.BULK),
         sender=PARTNER,
         sequence=1,
         creation_date=DAY,
@@ -182,11 +211,12 @@ def approve_all(root: Path, key_file: Path) -> None:
     desk.close()
 
 
-def pieces(centre: Centre) -> Iterator[Mapping[str, pl.DataFrame]]:
+def pieces(centre: Centre, mode: str) -> Iterator[Mapping[str, pl.DataFrame]]:
     """Everybody is found as asked for, in an order that is nobody's."""
     questions = pl.concat(
         entrusted.open_questions(centre, item.reception, item.generation)
         for item in asked.questions(centre.ledger)
+        if item.mode == mode and item.open
     )
     order = np.random.default_rng(1).permutation(questions.height)
     form = centre.catalogue.formats[identity.ANSWER]

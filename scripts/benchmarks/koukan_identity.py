@@ -1,4 +1,4 @@
-"""koukan's share: questions to a request file, or an answer file to packages.
+"""koukan's share: questions to a request file, an answer file to packages, an immediate question.
 
 Opening the site is not measured, and neither is the person who approves the answer in between.
 """
@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import measuring
-from identity_site import ASK, PARTNER, approve_all
+from identity_site import ASK, PARTNER, answer_immediate, approve_all, lay_immediate
 from koukan_run import Boundaries
 
 import koukan
 from koukan.engine.centre import Centre, open_centre
 from koukan.engine.run import run_job, run_steps
+from koukan.ledger import identity as asked
 from koukan.reports import identity
 
 ANSWER = "answer_identity"
@@ -26,11 +27,14 @@ TAKING = ("validate", "split", "package", "acknowledge")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("request", "answer"))
+    parser.add_argument("what", choices=("request", "answer", "immediate"))
     parser.add_argument("root", type=Path)
     parser.add_argument("keys", type=Path)
     parser.add_argument("answer", type=Path, nargs="?")
     given = parser.parse_args()
+    if given.what == "immediate":
+        measuring.say(immediate(given.root, given.keys))
+        return
     steps = ("request",) if given.what == "request" else (*WAITING, *TAKING)
     boundaries = Boundaries(steps)
     centre = open_centre(given.root, given.keys / "batch.key", observe=boundaries)
@@ -58,6 +62,26 @@ def main() -> None:
             "packages": page["packages"],
         }
     )
+
+
+def immediate(root: Path, keys: Path) -> dict[str, Any]:
+    """What two ticks cost that ask ten questions at once and hand their answers on."""
+    centre = open_centre(root, keys / "batch.key")
+    lay_immediate(centre)
+    meter = measuring.Meter()
+    run_job(centre, ASK, between=True)
+    first = meter.stop()
+    answer_immediate(centre)
+    meter = measuring.Meter()
+    run_job(centre, ANSWER, between=True)
+    second = meter.stop()
+    laid = [item for item in asked.packages(centre.ledger, states=["laid_out"]) if item.rows == 10]
+    centre.close()
+    return {
+        "seconds": first["seconds"] + second["seconds"],
+        "cpu_s": first["cpu_s"] + second["cpu_s"],
+        "packages": len(laid),
+    }
 
 
 def measured(centre: Centre, job: str, steps: tuple[str, ...]) -> dict[str, Any]:

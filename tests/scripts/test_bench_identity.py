@@ -32,7 +32,7 @@ def report() -> dict[str, Any]:
 def test_the_report_has_the_agreed_figures(report: dict[str, Any]) -> None:
     figures = (
         "floor_s koukan_s ratio ratios peak_rss_mib floor_rss_mib questions_per_s "
-        "cpu_s floor_cpu_s rows packages versions cores"
+        "cpu_s floor_cpu_s immediate_s immediate_cpu_s rows packages versions cores"
     ).split()
     assert set(figures) <= report.keys()
     assert list(report["steps"]) == STEPS
