@@ -214,9 +214,10 @@ def count_rows(centre: Centre, item: Rows) -> list[tuple[int, str, int, int]]:
     own = pl.coalesce(*insurer, pl.lit(item.files[0].partition.get("insurer", "")))
     without = pl.col("link_number").is_null() if FORMER in columns else pl.lit(value=False)
     by = ["reception", "insurer"]
+    of_reception = pl.col("reception") if "reception" in columns else pl.lit(0, pl.Int64)
     lazies = [
         table.open_file(file)
-        .with_columns(insurer=own, waits=without)
+        .with_columns(insurer=own, waits=without, reception=of_reception)
         .group_by(by)
         .agg(rows=pl.len(), waiting=pl.col("waits").sum())
         for file in item.files

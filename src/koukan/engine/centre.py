@@ -37,7 +37,7 @@ from koukan.engine.stages import Kept
 from koukan.engine.workers import Workers
 from koukan.errors import EnvironmentRefused, SecretError
 from koukan.exchange import Inbox, Outbox
-from koukan.flows import identity, registration
+from koukan.flows import identity, pmh, registration
 from koukan.formats import Bundle, Catalogue, Policy, bundle, require_catalogue, thaw
 from koukan.formats.problems import places
 from koukan.keys.identity import create_identity, load_identity
@@ -133,6 +133,7 @@ class Centre:
     def tables(self) -> dict[str, Table]:
         form = self.catalogue.formats[FORMATS_WITH_TABLES]
         found = registration.definitions(form, self.site.buckets)
+        found[pmh.ISSUES] = pmh.definition(self.site.buckets)
         return {
             name: Table(
                 self.folder("tables", name),
@@ -161,6 +162,11 @@ class Centre:
     def request_issuer(self) -> Issuer:
         key = self.keyring.purpose_key("issue")
         return Issuer(key, "request_record_number", identity.REQUEST_DIGITS)
+
+    @cached_property
+    def pmh_issuer(self) -> Issuer:
+        key = self.keyring.purpose_key("issue")
+        return Issuer(key, "pmh_id", pmh.PMH_DIGITS)
 
     @cached_property
     def signer(self) -> Signer:

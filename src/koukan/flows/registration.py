@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from koukan.flows.pmh import ISSUES
 from koukan.formats.model import Field, Format
 from koukan.rules.register import NONE
 from koukan.tables.definition import TableDefinition, bucket_label, bucket_of_link, bucket_of_token
@@ -193,6 +194,8 @@ def sorted_by(table: str, section: str) -> tuple[str, ...]:
         return "token_hi", "token_lo"
     if table == HISTORY:
         return "link_number", "reception", "line_number"
+    if table == ISSUES:
+        return ("link_number",)
     if section == ROSTER:
         return "link_number", "reception"
     return ("group_number", "reception") + (("line_number",) if table == PARTITION else ())

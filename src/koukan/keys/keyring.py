@@ -53,6 +53,7 @@ SCOPES: Mapping[str, str] = MappingProxyType(
         "vault": "number",
         "qualification_history": "history",
         "person_links": "history",
+        "pmh_issues": "history",
         "entrusted_partition": "partition",
     }
 )

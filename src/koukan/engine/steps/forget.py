@@ -1,9 +1,9 @@
 """forget: members whom their insurer no longer needs (管理終了) leave the tables for good.
 
 Rows cannot be erased inside a file, and a file's key belongs to its partition: every file of a
-partition concerned (the insurer's 委託区画; buckets of 資格履歴; buckets of the vault for persons
-whom nobody has any more; what was stated of persons) is written anew without them, under a new key.
-Then the old keys are destroyed, the old files unlinked, and a record is signed.
+partition concerned (the insurer's 委託区画; buckets of 資格履歴; buckets of vault and PMH-IDs for
+persons whom nobody has any more; what was stated of persons) is written anew without them, under a
+new key. Then the old keys are destroyed, the old files unlinked, and a record is signed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import polars as pl
 from koukan.engine import rewriting
 from koukan.engine.centre import Centre
 from koukan.engine.datafiles import in_time, new_name, origin_of, together
+from koukan.engine.issued import issues_under
 from koukan.engine.rewriting import Replaced
 from koukan.engine.steps import commit
+from koukan.flows.pmh import ISSUES
 from koukan.flows.registration import (
     HISTORY,
     PARTITION,
@@ -179,6 +181,7 @@ def plan(centre: Centre, group: Group, gone: Gone, links: Ints) -> Iterator[Stri
     chosen = [(PARTITION, partition.files(insurer=f"{insurer:08d}")) for insurer in insurers]
     chosen += [(HISTORY, files) for files in by_bucket(centre, links).values()]
     chosen += [(VAULT, files) for files in vault_buckets(centre, gone.links)]
+    chosen += [(ISSUES, files) for files in issue_buckets(centre, gone.links)]
     number = 1  # 0 is the file of what was stated
     for name, files in chosen:
         if files:
@@ -205,6 +208,14 @@ def vault_buckets(centre: Centre, links: Ints) -> Iterator[list[DataFile]]:
             yield list(item.files)
 
 
+def issue_buckets(centre: Centre, links: Ints) -> Iterator[list[DataFile]]:
+    """Files of the buckets in which a PMH-ID was issued for any of these links."""
+    issues, buckets = centre.snapshot(ISSUES), centre.site.buckets
+    under = issues_under(centre, links)["link_number"].to_numpy()
+    for bucket in np.unique(bucket_of_link(under, buckets)).tolist():
+        yield issues.files(bucket=bucket_label(bucket, buckets))
+
+
 def look_for_tokens(centre: Centre, item: Look) -> bool:
     """Task: whether a bucket of the vault has a token of any of the links."""
     table = centre.tables[item.table]
@@ -217,7 +228,7 @@ def look_for_tokens(centre: Centre, item: Look) -> bool:
 
 def mine(name: str, file: DataFile, gone: Gone) -> pl.Expr:
     """Which rows of a file go."""
-    if name == VAULT:
+    if name in (VAULT, ISSUES):
         return pl.col("link_number").is_in(pl.Series(gone.links).implode())
     insurer = pl.lit(file.partition["insurer"]) if name == PARTITION else pl.col("insurer_code")
     return is_forgotten(insurer, gone.members)
@@ -259,7 +270,9 @@ def state(centre: Centre, group: Group, rows: pl.DataFrame, people: People, gone
 
 
 def counted(what: str, rows: pl.DataFrame, insurer: str) -> list[Counted]:
-    """Rows by reception and insurer."""
+    """Rows by reception and insurer; reception 0 where none is kept."""
+    if "reception" not in rows.columns:
+        rows = rows.with_columns(reception=pl.lit(0, pl.Int64))
     if "insurer_code" not in rows.columns:
         rows = rows.with_columns(insurer_code=pl.lit(insurer))
     found = rows.group_by("reception", insurer="insurer_code").agg(rows=pl.len())

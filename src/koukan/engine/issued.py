@@ -1,0 +1,61 @@
+"""The issue history of PMH-IDs, read by 紐付番号: bucket by bucket, file by file."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from koukan.engine.centre import Centre
+from koukan.flows.pmh import ISSUES
+from koukan.rules.issuing import held, raw_links_of
+from koukan.rules.persons import People
+from koukan.rules.register import Ints
+from koukan.tables import encrypted
+from koukan.tables.definition import bucket_label, bucket_of_link
+
+ISSUED = pl.Schema({"link_number": pl.Int64, "pmh_id": pl.Int64})
+
+
+def pmh_ids_of(centre: Centre, people: People, persons: Ints) -> pl.DataFrame:
+    """The PMH-IDs that persons have.
+
+    Args:
+        persons: 紐付番号 by which they are shown, in any order, with repetitions; `NONE` is nobody.
+
+    Returns:
+        ISSUED: `link_number` (as shown) and `pmh_id`, of those who have one, each once.
+
+    Raises:
+        TableRefused: a file is not what the ledger says.
+    """
+    found = held(
+        issues_under(centre, raw_links_of(people, persons)), people, centre.link_issuer.counters
+    )
+    wanted = pl.Series(np.unique(persons)).implode()
+    return found.filter(pl.col("link_number").is_in(wanted))
+
+
+def all_pmh_ids(centre: Centre, people: People) -> pl.DataFrame:
+    """The PMH-ID of every person who has one, ISSUED; memory grows with their number."""
+    table = centre.snapshot(ISSUES)
+    parts = [ISSUED.to_frame()]
+    parts += [table.scan(file).select(ISSUED.names()).collect() for file in table.files()]
+    return held(pl.concat(parts), people, centre.link_issuer.counters)
+
+
+def issues_under(centre: Centre, links: Ints) -> pl.DataFrame:
+    """ISSUED under these raw links (ascending, each once); only their buckets are looked into."""
+    table, buckets = centre.snapshot(ISSUES), centre.site.buckets
+    places = bucket_of_link(links, buckets)
+    found = [ISSUED.to_frame()]
+    for bucket in np.unique(places).tolist():
+        files = table.files(bucket=bucket_label(bucket, buckets))
+        if not files:
+            continue
+        asked = pl.DataFrame({"link_number": links[places == bucket]}).lazy()
+        rows = [
+            table.scan(file).select(ISSUED.names()).join(asked, on="link_number", how="semi")
+            for file in files
+        ]
+        found += encrypted.collect_all(rows, path=centre.tables[ISSUES].folder)
+    return pl.concat(found)

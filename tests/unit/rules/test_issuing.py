@@ -1,0 +1,51 @@
+"""Whose PMH-ID is whose, when persons are joined and parted."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from statements import Row, frame, joined, parted, rank_of
+
+from koukan.rules.issuing import held, raw_links_of
+from koukan.rules.persons import People
+from koukan.rules.register import NONE, Ints
+
+ISSUES = pl.DataFrame({"link_number": [3, 5, 7, 9], "pmh_id": [300, 500, 700, 900]})
+
+
+def ranks(links: Ints) -> Ints:
+    """Here a larger number was issued earlier."""
+    return np.array([rank_of(link) for link in links.tolist()], np.int64)
+
+
+def given(*statements: Row, issues: pl.DataFrame = ISSUES) -> dict[int, int]:
+    people = People.of(frame(list(statements)))
+    return dict(held(issues, people, ranks).sort("link_number").iter_rows())
+
+
+def test_without_statements_everybody_has_what_was_issued() -> None:
+    assert given() == {3: 300, 5: 500, 7: 700, 9: 900}
+
+
+def test_of_joined_numbers_the_pmh_id_of_the_one_issued_first_holds() -> None:
+    assert given(joined(1, 5, 9, 1)) == {3: 300, 7: 700, 9: 900}
+
+
+def test_a_pmh_id_that_came_before_the_join_stays_the_persons() -> None:
+    """The number issued first had none yet: the person keeps the one that PMH knows."""
+    assert given(joined(1, 3, 11, 1)) == {5: 500, 7: 700, 9: 900, 11: 300}
+    assert given(joined(1, 3, 11, 1), joined(2, 7, 11, 2)) == {5: 500, 9: 900, 11: 700}
+
+
+def test_parted_numbers_have_their_own_again() -> None:
+    again = (joined(1, 5, 9, 1), parted(1, 5, 5, 2))
+    assert given(*again) == {3: 300, 5: 500, 7: 700, 9: 900}
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"), [([NONE, 4], [4]), ([5, 5, NONE], [5, 9]), ([], []), ([NONE], [])]
+)
+def test_every_number_of_a_person_is_looked_under(asked: list[int], found: list[int]) -> None:
+    people = People.of(frame([joined(1, 9, 5, 1)]))
+    assert raw_links_of(people, np.array(asked, np.int64)).tolist() == found
