@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -92,8 +93,27 @@ class Layout:
     sizes: npt.NDArray[np.int32]  # by type code: commas in a line (csv) or its bytes (fixed); -1
 
 
+class _Key:
+    """A format as a key, by identity: it is large to compare."""
+
+    def __init__(self, form: Format) -> None:
+        self.form = form
+
+    def __hash__(self) -> int:
+        return id(self.form)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and other.form is self.form
+
+
 def layout_of(form: Format) -> Layout:
-    """Where the leading fields of a format's records stand."""
+    """Where the leading fields of a format's records stand; worked out once for each format."""
+    return _layout(_Key(form))
+
+
+@lru_cache(maxsize=32)
+def _layout(key: _Key) -> Layout:
+    form = key.form
     csv = form.file.syntax == "csv"
     offsets, separators, position = {}, [], 0
     for item in form.leading:

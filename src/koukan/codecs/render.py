@@ -17,6 +17,7 @@ from koukan.codecs.text import encode
 from koukan.formats.model import Field, Format
 
 BREAKING = r'[,"\r\n]'  # would shift fields: our own words must not hold them
+_BREAKING = re.compile(BREAKING)
 Ints = npt.NDArray[np.int64]
 
 
@@ -30,9 +31,12 @@ def single(form: Format, fields: tuple[Field, ...], values: Mapping[str, str]) -
     parts = []
     for item in fields:
         value = values.get(item.name) or item.value
+        if not (value or fixed or item.required):
+            parts.append(b"")  # most fields of most records
+            continue
         content = encode(value, form.file.encoding)
         fits = len(value) <= item.length and (len(content) <= item.slot or not fixed)
-        breaking = not fixed and re.search(BREAKING, value)
+        breaking = not fixed and _BREAKING.search(value)
         if not fits or breaking or (item.required and not value):
             raise ValueError(f"{form.name}.{item.name}: a value does not fit its field")
         parts.append(content.ljust(item.slot) if fixed else content)

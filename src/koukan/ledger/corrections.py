@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from koukan.ledger import schema as s
+from koukan.ledger.statements import like
 from koukan.ledger.store import MANY, Ledger
 
 
@@ -43,7 +44,8 @@ def corrections_among(ledger: Ledger, receptions: Collection[int]) -> dict[int, 
 
 
 def correction(ledger: Ledger, reception: int) -> Correction | None:
-    return corrections_among(ledger, [reception]).get(reception)
+    rows = ledger.found(like(s.corrections, ("reception",)), {"reception": reception})
+    return Correction(**rows[0]) if rows else None
 
 
 def accepted_of(ledger: Ledger, root: int, until: int | None = None) -> list[Correction]:

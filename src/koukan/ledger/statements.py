@@ -1,15 +1,21 @@
-"""Statements that are executed for every file of a night, built once.
+"""Statements that are executed for every file of a night, built once and handed to the driver.
 
-Building one, and looking for its compiled form, takes SQLAlchemy longer than SQLite takes for it.
+Building one, looking for its compiled form, and wrapping what comes back take SQLAlchemy ten times
+as long as SQLite takes for all of it. These are compiled once; the connection, and with it the
+transaction, is SQLAlchemy's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    Boolean,
+    Connection,
     Delete,
+    Executable,
     Select,
     Table,
     Update,
@@ -20,9 +26,13 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from koukan.ledger import schema as s
+
+Values = Mapping[str, object]
+_DIALECT = dialect(paramstyle="named")
 
 
 @cache
@@ -50,3 +60,48 @@ LAID_OUT = _laying.on_conflict_do_update(
     index_elements=["reception", "kind"],
     set_={name: _laying.excluded[name] for name in ("name", "sha256", "lines")},
 )
+_next = upsert(s.sequences)
+SEQUENCE = _next.on_conflict_do_update(
+    index_elements=["sender", "format"], set_={"next": _next.excluded["next"]}
+)
+
+
+class _Compiled(NamedTuple):
+    sql: str
+    columns: tuple[str, ...]  # of what it finds
+    flags: tuple[str, ...]  # those that SQLite has as 0 and 1
+
+
+@cache
+def _compiled(statement: Executable, names: tuple[str, ...] | None) -> _Compiled:
+    text = str(statement.compile(dialect=_DIALECT, column_keys=names))  # type: ignore[attr-defined]
+    found = list(statement.selected_columns) if isinstance(statement, Select) else []
+    flags = tuple(str(item.name) for item in found if isinstance(item.type, Boolean))
+    return _Compiled(text, tuple(str(item.name) for item in found), flags)
+
+
+def _driver(connection: Connection) -> Any:
+    found = connection.connection.driver_connection
+    assert found is not None  # it is open
+    return found
+
+
+def found(connection: Connection, query: Select[Any], values: Values) -> list[dict[str, Any]]:
+    """The rows of one of these queries, by the names of their columns."""
+    compiled = _compiled(query, None)
+    rows = _driver(connection).execute(compiled.sql, values)
+    made = [dict(zip(compiled.columns, row, strict=True)) for row in rows]
+    for name in compiled.flags:
+        for row in made:
+            row[name] = bool(row[name])
+    return made
+
+
+def done(connection: Connection, statement: Executable, *values: Values) -> None:
+    """Execute one of these statements, once for each of the values, which have the same names.
+
+    A new row is given all its columns: no default of the schema is looked for.
+    """
+    if values:
+        sql = _compiled(statement, tuple(sorted(values[0]))).sql
+        _driver(connection).executemany(sql, values)

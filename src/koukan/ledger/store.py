@@ -39,7 +39,10 @@ from koukan.ledger.statements import (
     LAID_OUT,
     NEWEST,
     RECEPTION,
+    SEQUENCE,
     change,
+    done,
+    found,
     like,
 )
 
@@ -134,15 +137,19 @@ class TableVersion:
     files_digest: str
 
 
-def _reception(row: Row[Any]) -> Reception:
-    values = dict(row._mapping)
+def _reception(row: Row[Any] | Mapping[str, Any]) -> Reception:
+    values = dict(row if isinstance(row, Mapping) else row._mapping)
     values["cuts"] = tuple((offset, rows) for offset, rows in json.loads(values["cuts"]))
     values["remarks"] = tuple(values["remarks"].split())
     return Reception(**values)
 
 
-def _counts(row: Row[Any]) -> Counts:
-    return Counts(**{item.name: row._mapping[item.name] for item in fields(Counts)})
+def _counts(row: Row[Any] | Mapping[str, Any]) -> Counts:
+    values = row if isinstance(row, Mapping) else row._mapping
+    return Counts(**{name: values[name] for name in COUNTED})
+
+
+COUNTED = tuple(item.name for item in fields(Counts))
 
 
 class Ledger:
@@ -223,6 +230,14 @@ class Ledger:
         with self._engine.connect() as connection:
             return list(connection.execute(query, parameters))
 
+    def found(self, query: Select[Any], values: Mapping[str, object]) -> list[dict[str, Any]]:
+        """The rows of a query of `statements`, which is asked for every file."""
+        shared = getattr(self._own, "connection", None)
+        if shared is not None:
+            return found(shared, query, values)
+        with self._engine.connect() as connection:
+            return found(connection, query, values)
+
     # --- receptions
 
     def receptions(
@@ -243,10 +258,10 @@ class Ledger:
         return [_reception(row) for row in self.read(query)]
 
     def reception(self, number: int) -> Reception:
-        found = self.read(like(s.receptions, ("number",)), {"number": number})
-        if not found:
+        rows = self.found(like(s.receptions, ("number",)), {"number": number})
+        if not rows:
             raise UsageError("ledger.no_reception", reception=number)
-        return _reception(found[0])
+        return _reception(rows[0])
 
     def receptions_of(self, numbers: Sequence[int]) -> list[Reception]:
         """Those that there are of some receptions, in ascending number."""
@@ -266,11 +281,11 @@ class Ledger:
 
     def earlier(self, reception: Reception | None = None, **values: object) -> list[Reception]:
         """Receptions before this one with these values in its columns, newest last."""
-        query = like(s.receptions, tuple(values)).order_by(s.receptions.c.number)
-        found = [_reception(row) for row in self.read(query, values)]
+        rows = self.found(like(s.receptions, tuple(values)), values)
+        known = sorted(map(_reception, rows), key=lambda earlier: earlier.number)
         if reception is not None:
-            found = [earlier for earlier in found if earlier.number < reception.number]
-        return found
+            known = [earlier for earlier in known if earlier.number < reception.number]
+        return known
 
     def untold(self) -> list[Reception]:
         """Receptions whose sender has not been told their present outcome."""
@@ -299,7 +314,7 @@ class Ledger:
     @staticmethod
     def set(connection: Connection, number: int, **values: object) -> None:
         """Change columns of one reception."""
-        connection.execute(change(tuple(values)), {**values, "this": number})
+        done(connection, change(tuple(values)), {**values, "this": number})
 
     def note_lot(self, lot: int) -> None:
         """Before copies of a lot are made: only its names may be found without a reception."""
@@ -318,8 +333,8 @@ class Ledger:
 
     def counts(self, number: int) -> list[Counts]:
         """By insurer."""
-        rows = self.read(like(s.insurer_counts, ("reception",)), {"reception": number})
-        return [_counts(row) for row in sorted(rows, key=lambda row: str(row.insurer))]
+        rows = self.found(like(s.insurer_counts, ("reception",)), {"reception": number})
+        return sorted(map(_counts, rows), key=lambda item: item.insurer)
 
     def counts_of(self, numbers: Sequence[int]) -> list[Counts]:
         """Of some receptions."""
@@ -332,42 +347,33 @@ class Ledger:
     @staticmethod
     def put_counts(connection: Connection, number: int, counts: Iterable[Counts]) -> None:
         """Replace the counts of a reception."""
-        connection.execute(COUNTS_GONE, {"reception": number})
-        rows = [{"reception": number, **vars(item)} for item in counts]
-        if rows:
-            connection.execute(COUNTS, rows)
+        done(connection, COUNTS_GONE, {"reception": number})
+        done(connection, COUNTS, *({"reception": number, **vars(item)} for item in counts))
 
     def findings(self, number: int) -> list[tuple[str, str, int]]:
         """(insurer, code, lines) in ascending order."""
-        rows = self.read(like(s.finding_counts, ("reception",)), {"reception": number})
-        return sorted((row.insurer, row.code, int(row._mapping["count"])) for row in rows)
+        rows = self.found(like(s.finding_counts, ("reception",)), {"reception": number})
+        return sorted((row["insurer"], row["code"], row["count"]) for row in rows)
 
     @staticmethod
     def put_findings(
-        connection: Connection, number: int, found: Iterable[tuple[str, str, int]]
+        connection: Connection, number: int, told: Iterable[tuple[str, str, int]]
     ) -> None:
-        connection.execute(FINDINGS_GONE, {"reception": number})
-        rows = [
-            {"reception": number, "insurer": insurer, "code": code, "count": count}
-            for insurer, code, count in found
-        ]
-        if rows:
-            connection.execute(FINDINGS, rows)
+        done(connection, FINDINGS_GONE, {"reception": number})
+        names = ("insurer", "code", "count")
+        rows = [{"reception": number, **dict(zip(names, row, strict=True))} for row in told]
+        done(connection, FINDINGS, *rows)
 
     # --- sequence numbers
 
     def next_sequence(self, sender: str, form: str) -> int:
-        table = s.sequences.c
-        query = select(table.next).where(table.sender == sender, table.format == form)
-        found = self.read(query)
-        return int(found[0][0]) if found else 1
+        key = {"sender": sender, "format": form}
+        rows = self.found(like(s.sequences, tuple(key)), key)
+        return int(rows[0]["next"]) if rows else 1
 
     @staticmethod
     def put_sequence(connection: Connection, sender: str, form: str, following: int) -> None:
-        row = upsert(s.sequences).values(sender=sender, format=form, next=following)
-        connection.execute(
-            row.on_conflict_do_update(index_elements=["sender", "format"], set_={"next": following})
-        )
+        done(connection, SEQUENCE, {"sender": sender, "format": form, "next": following})
 
     # --- groups
 
@@ -469,7 +475,7 @@ class Ledger:
 
     @staticmethod
     def put_laid_out(connection: Connection, values: Mapping[str, object]) -> None:
-        connection.execute(LAID_OUT, values)
+        done(connection, LAID_OUT, values)
 
     # --- jobs
 
