@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from demonstration.commands import Commands
-from demonstration.people import SENDING, STORING, Beside
+from demonstration.people import DECIDING, SENDING, STORING, Beside
 
 ASK, ANSWER, DELIVER = "ask_identity", "answer_identity", "confirm_delivery"
 COUNTERPART = Path(__file__).resolve().parents[1] / "counterparts" / "juki_net.py"
@@ -37,6 +37,7 @@ class IdentityNight:
         self.seconds = 0.0
         self.questions: dict[str, int] = {}
         self.packages: dict[str, int] = {}
+        self.withheld = 0  # answers that nobody has decided about
 
     def run(self) -> list[int]:
         """The whole of it; the receptions of the questions."""
@@ -55,16 +56,42 @@ class IdentityNight:
             self._job(DELIVER)
             if tick >= TICKS and played["idle"] and not played["waiting_files"]:
                 break
+        self._decide()
         page = self._commands.ask("status")["identity"]
         self.questions = {name: page["questions"][name] for name in SUMS}
         self.packages = page["packages"]
+        self.withheld = int(page["withheld"]["rows"])
         return [int(number) for number in asked["receptions"]]
+
+    def _decide(self) -> None:
+        """What is withheld: of the shortest list one line is refused, all others are released."""
+        listed = self._commands.ask("identity", "withheld")["withheld"]
+        by_file: dict[str, list[str]] = {}
+        for item in listed:
+            by_file.setdefault(str(item["reception"]), []).append(str(item["line_number"]))
+        self._say("withheld", count=len(listed), files=len(by_file))
+        shown = min(by_file, key=lambda number: len(by_file[number]), default=None)
+        if shown is None:
+            return
+        self._commands.show("identity", "withheld", shown)
+        first, *rest = by_file.pop(shown)
+        self._commands.ask("identity", "refuse", shown, "--line", first)
+        lines = [text for line in rest for text in ("--line", line)]
+        if lines:
+            self._commands.ask("identity", "release", shown, *lines)
+        for number in by_file:
+            self._commands.ask("identity", "release", number)
+        self._approve(DECIDING)
+        self._job(ANSWER)
+        self._collect()
+        self._job(DELIVER)
 
     def differing(self) -> list[str]:
         """What koukan came to otherwise than the counterpart says."""
         expected = self._counterpart("--expect")
         found = [name for name in SUMS if self.questions[name] != expected[name]]
         found += [] if self.packages["erased"] == self.packages["built"] else ["packages"]
+        found += ["withheld"] if self.withheld else []
         return found
 
     def _job(self, name: str) -> dict[str, Any]:

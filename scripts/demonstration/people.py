@@ -19,8 +19,14 @@ from cryptography.hazmat.primitives.serialization import (
 
 from koukan.samples.scenario import SCENARIO, SamplePerson, site_toml
 
-SENDING, STORING = "sato", "suzuki"  # who approves what goes out, and what comes in
-STAFF = {SENDING: ("架空の職員　佐藤", "send"), STORING: ("架空の職員　鈴木", "store")}
+# Who approves what goes out, what comes in, and what becomes of withheld answers.
+SENDING, STORING, DECIDING = "sato", "suzuki", "takahashi"
+STAFF = {
+    SENDING: ("架空の職員　佐藤", "send"),
+    STORING: ("架空の職員　鈴木", "store"),
+    DECIDING: ("架空の職員　高橋", "release"),
+}
+WITHHOLDING = '\n[identity]\nrelease_below = "C"\n'
 
 
 class Beside:
@@ -56,7 +62,7 @@ class Beside:
         recipients = {
             insurer.code: self._insurer_key(insurer.code) for insurer in SCENARIO.insurers
         }
-        return site_toml(package_keys=recipients, persons=persons)
+        return site_toml(package_keys=recipients, persons=persons) + WITHHOLDING
 
     def _staff_key(self, name: str) -> str:
         private = Ed25519PrivateKey.generate()

@@ -12,10 +12,13 @@ WORDS = {
         "{questions:,} 件。正しくないものも混ざっています",
         "night": "4. 今夜の登録",
         "ask": "5. 本人確認：照会を受け付け、要求ファイルを作る",
-        "people": "6. 職員が承認する。佐藤が送信、鈴木が格納、それぞれ自分の鍵で別のプロセスから"
+        "people": "6. 職員が承認する。佐藤が送信、鈴木が格納、高橋が保留の決定、"
+        "それぞれ自分の鍵で別のプロセスから"
         "（実演のため鍵は {keys} にありますが、本来は各自が持ちます）",
         "tick": "7.{tick} 住基ネット（別のプログラム）：要求 {requests} 件を受け取り、"
         "回答 {files} ファイル {rows:,} 行を返しました",
+        "withheld": "   照合水準Dの回答 {count:,} 行（{files} ファイル）を保留しました。"
+        "高橋が行ごとに、引き渡すかどうかを決めます（本人の項目は見えません）",
         "open": "   保険者がパッケージを開く：{file}",
         "lines_of_result": "   結果の最初の行：\n  {lines}",
         "verify": "8. 台帳を、原本・結果・表・消去記録から計算し直して確かめる",
@@ -40,11 +43,13 @@ WORDS = {
         "{questions:,} questions, bad ones too",
         "night": "4. Tonight's registration",
         "ask": "5. Identity confirmation: take the questions in, cut requests",
-        "people": "6. Two persons approve, sato what goes out, suzuki what comes in, each in a "
-        "process and with a key of its own (here all keys lie in {keys}; in earnest with their "
-        "owners)",
+        "people": "6. Three persons approve, sato what goes out, suzuki what comes in, "
+        "takahashi what was withheld, each in a process and with a key of its own (here all keys "
+        "lie in {keys}; in earnest with their owners)",
         "tick": "7.{tick} JJK-net (another program) took {requests} requests and laid {files} "
         "answer files with {rows:,} lines",
+        "withheld": "   {count:,} answers of level D ({files} files) were withheld. "
+        "takahashi decides line by line whether they are handed over, and sees no item of anybody",
         "open": "   An insurer opens a package: {file}",
         "lines_of_result": "   The first lines of the result:\n  {lines}",
         "verify": "8. Work the ledger out again from originals, results, tables and records",

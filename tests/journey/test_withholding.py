@@ -299,6 +299,7 @@ def test_a_count_that_was_altered_is_noticed(strict: tuple[Centre, Outside, Open
     assert {"verify.questions_asked", "verify.answers_lost"} <= keys
 
 
+@pytest.mark.requirement("R146")
 def test_commands_show_no_item_of_anybody(
     whole: Prepared,
     strict: tuple[Centre, Outside, Open],
@@ -315,6 +316,7 @@ def test_commands_show_no_item_of_anybody(
     assert main(("identity", "release", number, "--line", "3")) == Exit.DONE
     assert main(("identity", "refuse", number, "--line", "5", "--json")) == Exit.DONE
     assert main(("approval", "list")) == Exit.DONE
+    assert main(("show", number)) == Exit.DONE
     for language in ("ja", "en"):
         monkeypatch.setenv("KOUKAN_LANG", language)
         assert main(("status",)) == Exit.DONE

@@ -66,6 +66,8 @@ def asked_by(settings: Settings, found: Page) -> Iterator[RenderableType]:
     names = ("asked", "answered", "ambiguous", "unanswered", "expired")
     counts = _counts({name: found[name] for name in names})
     yield settings.text("reports.identity.questions", **counts)
+    if found["withheld"]:
+        yield settings.text("reports.identity.kept_back", count=found["withheld"])
     for item in found["requests"]:
         state = settings.text(f"reports.identity.request_state.{item['state']}")
         yield f"{settings.text('reports.identity.request')}: {item['file']} {state}"

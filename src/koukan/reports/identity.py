@@ -140,7 +140,7 @@ def asked_by(source: Source, reception: int) -> dict[str, Any] | None:
     """What became of one file's questions; None for a file that asked nothing.
 
     Returns:
-        {"kind", "mode", "state", asked, answered, ambiguous, unanswered, expired,
+        {"kind", "mode", "state", asked, answered, ambiguous, unanswered, expired, withheld,
          "requests": [{"request", "file", "state"}], "packages": as `packages` has them}
     """
     found = asked.questions_of(source.ledger, reception)
@@ -160,6 +160,7 @@ def asked_by(source: Source, reception: int) -> dict[str, Any] | None:
         "ambiguous": ambiguous,
         "unanswered": left,
         "expired": left if found.state == "expired" else 0,
+        "withheld": withholding.rows_of(source.ledger).get(reception, 0),
         "requests": [
             {"request": item.number, "file": item.name, "state": item.state}
             for item in asked.requests(source.ledger)
