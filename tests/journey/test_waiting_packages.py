@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,13 @@ from journey.acts import ANSWER, DELIVER, Outside
 from journey.nights import Prepared
 from journey.stops import stopping
 from journey.whole import CODES, KENPO_A, KENPO_B
+from package_support import pair
 
 from koukan.cli import main
 from koukan.engine.centre import Centre
+from koukan.engine.packages import open_package
 from koukan.engine.run import run_job
+from koukan.engine.verify import verify_ledger
 from koukan.errors import Exit
 from koukan.ledger import identity as asked
 from koukan.reports import identity, status
@@ -183,3 +187,60 @@ def test_what_was_answered_and_never_packaged_goes_with_its_questions(
     assert checks.problems(later) == []
     run_job(later, ANSWER)
     assert checks.problems(later) == []
+
+
+def test_an_insurer_with_another_key_gets_the_same_package_for_it(
+    whole: Prepared, night: Night, opened: Open, tmp_path: Path
+) -> None:
+    centre, people = night
+    acts.until(centre, people, "answer")
+    answers_stored(centre, people)
+    (before,) = outside.packages_of(people.root, "kenpo-a")
+    others = {path: path.read_bytes() for path in outside.packages_of(people.root, "kenpo-b")}
+    first, signer = before.read_bytes(), centre.signer.ssh
+    run_job(centre, ANSWER)
+    assert before.read_bytes() == first  # the key is as it was
+
+    fresh = pair("ed25519")
+    changed(
+        people.root,
+        lambda text: re.sub(
+            rf'(code = "{KENPO_A}"\npackage_key = )"[^"]*"', rf'\1"{fresh.public}"', text
+        ),
+    )
+    centre = opened(whole, people.root)
+    (known,) = (item for item in asked.packages(centre.ledger) if item.insurer == KENPO_A)
+    with stopping(centre, "package laid out"):
+        run_job(centre, ANSWER)
+    run_job(opened(whole, people.root), ANSWER)
+    centre = opened(whole, people.root)
+    found = open_package(before, fresh.identity(tmp_path), signer)
+    assert found.archive_sha256 == known.archive_sha256
+    (now,) = (item for item in asked.packages(centre.ledger) if item.insurer == KENPO_A)
+    assert (now.state, now.archive_sha256) == ("laid_out", known.archive_sha256)
+    assert now.sha256 == hashlib.sha256(before.read_bytes()).hexdigest()
+    assert {path: path.read_bytes() for path in others} == others
+    assert verify_ledger(centre) == []
+
+    outside.collect(people.root, "kenpo-a")
+    taken = {path.name: path.read_bytes() for path in before.parents[1].glob("taken/PK_*")}
+    changed(people.root, without_key)  # what its owner has is hers
+    run_job(opened(whole, people.root), ANSWER)
+    assert {path.name: path.read_bytes() for path in before.parents[1].glob("taken/PK_*")} == taken
+    run_job(centre, DELIVER)
+    assert outside.packages_of(people.root, "kenpo-a") == []
+    assert verify_ledger(centre) == []
+
+
+def test_packages_that_nobody_collects_are_told_after_some_days(night: Night) -> None:
+    centre, people = night
+    acts.until(centre, people, "answer")
+    answers_stored(centre, people)
+    assert identity(centre)["uncollected_long"] == []
+    built = min(item.built_at for item in asked.packages(centre.ledger))
+    later = datetime.fromisoformat(built) + timedelta(days=14, seconds=1)
+    centre.clock = lambda: later
+    long = identity(centre)["uncollected_long"]
+    assert [(item["sender"], item["count"]) for item in long] == [("kenpo-a", 1), ("kenpo-b", 2)]
+    page = status(centre)
+    assert page["verdict"]["code"] == Exit.OVERDUE

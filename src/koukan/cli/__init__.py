@@ -36,6 +36,8 @@ COMMANDS = {
     "waiting": "waiting",
     "ledger": "ledger",
     "verify": "verify",
+    "erase": "erasure",
+    "erasure": "erasure",
     "check": "check",
     "docs": "docs",
     "sample": "sample",

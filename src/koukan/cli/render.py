@@ -153,6 +153,7 @@ def _needs(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[Ren
     if page["identity"]["overdue"]:
         yield settings.text("reports.identity.overdue", count=page["identity"]["overdue"])
     yield from render_identity.withheld(settings, page["identity"])
+    yield from render_identity.uncollected_long(settings, page["identity"])
     if needs["approvals"]:
         yield settings.text("reports.approvals", count=len(needs["approvals"]))
         yield from approvals(settings, needs["approvals"])

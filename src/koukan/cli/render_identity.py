@@ -42,6 +42,14 @@ def withheld(settings: Settings, found: Page) -> Iterator[str]:
         yield settings.text("reports.identity.withheld", **counts, age=waits)
 
 
+def uncollected_long(settings: Settings, found: Page) -> Iterator[str]:
+    """Insurers to call: their packages have lain there for longer than the site allows."""
+    for item in found["uncollected_long"]:
+        where = {"sender": item["sender"], "count": item["count"]}
+        waits = age(settings, item["age_seconds"])
+        yield settings.text("reports.identity.uncollected_long", **where, age=waits)
+
+
 def waiting(settings: Settings, found: Page) -> Iterator[str]:
     """What somebody else must do next, with its age."""
     for item in found["requests"]:

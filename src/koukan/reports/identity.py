@@ -31,6 +31,7 @@ def identity(source: Source) -> dict[str, Any]:
          "undelivered": packages that cannot be laid out, and why, at most 20,
             and "undelivered_total",
          "uncollected": packages in outboxes, oldest first, at most 20, and "uncollected_total",
+         "uncollected_long": [{sender, count, age_seconds}] of those there for too long,
          "withheld": {rows, files, undecided, age_seconds}: answers that wait for a person}
     """
     packages = asked.packages(source.ledger)
@@ -108,7 +109,30 @@ def _packages(source: Source, packages: Sequence[Package]) -> dict[str, Any]:
         ],
         "uncollected_total": len(lying),
         "uncollected": [_lying(source, item) for item in lying[:SHOWN]],
+        "uncollected_long": _uncollected_long(source, lying),
     }
+
+
+def _uncollected_long(source: Source, lying: Sequence[Package]) -> list[dict[str, Any]]:
+    """Senders with packages that have lain there for too long."""
+    found: dict[str, list[Package]] = {}
+    for item in lying:
+        if lies_long(source, item):
+            found.setdefault(item.sender, []).append(item)
+    return [
+        {
+            "sender": sender,
+            "count": len(items),
+            "age_seconds": age(source, min(item.built_at for item in items)),
+        }
+        for sender, items in sorted(found.items())
+    ]
+
+
+def lies_long(source: Source, item: Package) -> bool:
+    """Whether nobody has collected a package for longer than the site allows."""
+    limit = timedelta(days=source.site.identity.uncollected_days)
+    return datetime.fromisoformat(item.built_at) + limit < source.clock()
 
 
 def packages(source: Source, *, insurer: str | None = None) -> list[dict[str, Any]]:
@@ -176,6 +200,8 @@ def clock(source: Source) -> Exit:
     again = asking.last_wished(source.ledger)
     late = any(overdue(source, item, again) for item in files) or withheld_too_long(source)
     if late or any(approvals.overdue(source, item) for item in open_approvals(source.ledger)):
+        return Exit.OVERDUE
+    if any(lies_long(source, item) for item in asked.packages(source.ledger, states=["laid_out"])):
         return Exit.OVERDUE
     if asked.packages(source.ledger, states=["built"]):
         return Exit.HELD

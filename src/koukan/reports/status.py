@@ -83,6 +83,7 @@ def verdict(
     """One word for all of it, with the exit code that it calls for."""
     count = needs["held_total"] + len(needs["failed_jobs"]) + (not needs["ledger_balanced"])
     count += asked["overdue"] + len(needs["approvals"]) + asked["withheld"]["undecided"]
+    count += len(asked["uncollected_long"])
     count += 0 if runs is not None else asked["undelivered_total"]  # a run lays them out yet
     next_run = any(waits[name] for name in NEXT_RUN) or any(
         item["files"] for item in waits["inboxes"]

@@ -122,7 +122,7 @@ def _no_delimiter(value: pl.Expr) -> pl.Expr:
 
 def _package_name(value: pl.Expr) -> pl.Expr:
     """The name of the file that lies in the outbox: neither its signature's nor the archive's."""
-    return value.str.contains(r"^PK_[!-~]+\.age$")
+    return value.str.contains(r"^(PK|CF)_[!-~]+\.age$")
 
 
 CHECK_KINDS = {  # whose numbers `koukan.rules.checkdigits` knows

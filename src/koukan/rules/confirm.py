@@ -16,12 +16,12 @@ def judge(said: pl.DataFrame, packages: pl.DataFrame) -> pl.DataFrame:
         packages: sender, package_name, known (its hash), open (not confirmed yet).
 
     Returns:
-        row, package_name, code: `CONFIRMED` once for a package, or why not.
+        row, sender, package_name, code: `CONFIRMED` once for a package, or why not.
     """
     joined = said.join(packages, on=["sender", "package_name"], how="left", maintain_order="left")
     same = pl.col("archive_sha256").str.to_lowercase() == pl.col("known")
     fits = same & pl.col("open")
-    first = fits & pl.struct("package_name", fits.alias("fits")).is_first_distinct()
+    first = fits & pl.struct("sender", "package_name", fits.alias("fits")).is_first_distinct()
     code = (
         pl.when(pl.col("known").is_null())
         .then(pl.lit(UNKNOWN))
@@ -31,4 +31,4 @@ def judge(said: pl.DataFrame, packages: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit(CONFIRMED))
         .otherwise(pl.lit(AGAIN))
     )
-    return joined.select("row", "package_name", code=code)
+    return joined.select("row", "sender", "package_name", code=code)

@@ -90,6 +90,7 @@ class Identity(Definition):
     request_rows: int = Setting(1_000_000, ge=1, le=99_999_999)  # questions in one request file
     kept_days: int = Setting(300, ge=1, le=364)  # never a year: then everything is erased
     overdue_days: int = Setting(7, ge=1)  # questions unanswered for longer are reported
+    uncollected_days: int = Setting(14, ge=1)  # and packages that nobody collected
     # The worst 照合水準 that goes to its insurer by itself; all do when absent.
     release_below: Literal["A", "B", "C"] | None = None
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from centres import LIMITS, Place, lay
-from package_support import pair
+from package_support import new_pair, pair
 
 from koukan import reports
 from koukan.codecs.gate import Gate
 from koukan.engine.centre import initialise, open_centre
+from koukan.engine.confirming import write_receipt
 from koukan.engine.packages import open_package
 from koukan.engine.run import run_job
 from koukan.engine.verify import verify_ledger
@@ -172,4 +173,57 @@ def test_what_nobody_took_goes_with_the_original(keyed: Place) -> None:
     keyed.run(REPORT)
     assert packages(keyed) == []
     with keyed.opened() as centre:
+        assert verify_ledger(centre) == []
+
+
+def with_key(place: Place, public: str) -> None:
+    """Another key of kenpo-a's in site.toml."""
+    text = (place.root / "site.toml").read_text(encoding="utf-8")
+    (place.root / "site.toml").write_text(text.replace(pair().public, public), encoding="utf-8")
+
+
+def test_for_another_key_it_is_made_anew_while_it_lies_there(keyed: Place, tmp_path: Path) -> None:
+    keyed.run(REPORT)
+    (path,) = packages(keyed)
+    with keyed.opened() as centre:
+        signer = centre.signer.ssh
+    first = open_package(path, pair().identity(tmp_path), signer)
+    fresh = new_pair("age")
+    with_key(keyed, fresh.public)
+    keyed.run(REPORT)
+    again = open_package(path, fresh.identity(tmp_path), signer)
+    assert again.archive_sha256 == first.archive_sha256
+    before = path.read_bytes()
+    keyed.run(REPORT)
+    assert path.read_bytes() == before
+    with keyed.opened() as centre:
+        assert verify_ledger(centre) == []
+
+
+@pytest.mark.requirement("R143")
+def test_who_confirms_it_by_its_archive_has_it(keyed: Place, tmp_path: Path) -> None:
+    keyed.run(REPORT)
+    (path,) = packages(keyed)
+    with keyed.opened() as centre:
+        signer = centre.signer.ssh
+        form = centre.catalogue.formats["package_receipt"]
+    found = open_package(path, pair().identity(tmp_path), signer)
+    wrong = found._replace(archive_sha256="0" * 64)
+    inbox = keyed.root / "exchange" / "kenpo-a" / "inbox" / "dedicated_terminal"
+    for sequence, opened_as, left in ((1, wrong, [path]), (2, found, [])):
+        write_receipt(
+            inbox, form, [opened_as], sender="kenpo-a", sequence=sequence, day=keyed.now.date()
+        )
+        keyed.run(DELIVER)
+        assert packages(keyed) == left
+    assert not list(keyed.outbox("kenpo-a").glob("CF_*"))
+    keyed.run(REPORT)  # and none is made again
+    assert packages(keyed) == []
+    with keyed.opened() as centre:
+        told = [
+            (item.insurer, item.accepted, item.rejected)
+            for number in (3, 4)
+            for item in centre.ledger.counts(number)
+        ]
+        assert told == [(CODES["kenpo-a"], 0, 1), (CODES["kenpo-a"], 1, 0)]
         assert verify_ledger(centre) == []

@@ -28,6 +28,8 @@ COMPOSED += (
     "reports.rung.",
     "reports.rung_state.",
     "approvals.parameter.",
+    "reports.erasure.",
+    "reports.certificate.",
 )
 # A word of ours that is no key: names of files and modules.
 NO_KEYS = (".toml", ".py", ".json", ".lock", ".key", ".md")

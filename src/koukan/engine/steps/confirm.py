@@ -17,6 +17,7 @@ from koukan.engine.steps.link import Outcome
 from koukan.engine.steps.validate import ROW
 from koukan.ledger import Group
 from koukan.ledger import identity as asked
+from koukan.ledger.laid_packages import CORRECTION, laid, set_collected
 from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
 from koukan.rules.confirm import CONFIRMED, judge
 
@@ -30,25 +31,28 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], pending: Iterator[pl.
     centre.observe("entered", step="confirm")
     receptions = receptions_of(centre, group)
     with centre.log.operation("confirm", group=group.number) as operation:
-        confirmed: list[str] = []
+        confirmed: list[tuple[str, str]] = []
 
         def decide(found: Outcome) -> Outcome:
             judged = judge(said(centre, chunks, found), laid_out(centre))
             good = judged.filter(pl.col("code") == CONFIRMED)
-            confirmed.extend(good["package_name"].to_list())
+            confirmed.extend(good.select("sender", "package_name").iter_rows())
             return told(found, judged.filter(pl.col("code") != CONFIRMED))
 
         outcome = singly.concluded(centre, group, chunks, pending, decide)
         answered = [item for item in receptions if item.number not in outcome.refused]
         parts = centre.workers.map(render, renderings(answered, chunks))
         rendered = [item for part in parts for item in part]
-        packages = {item.name: item for item in asked.packages(centre.ledger)}
+        packages = {(item.sender, item.name): item for item in asked.packages(centre.ledger)}
         with centre.ledger.begin() as transaction:
             for _ in singly.conclude(centre, transaction, group, outcome, rendered):
                 pass
-            for name in confirmed:
+            for sender, name in confirmed:
+                if (package := packages.get((sender, name))) is None:
+                    set_collected(transaction, sender, name, centre.now())
+                    continue
                 values = {"state": "delivered", "how": "receipt", "closed_at": centre.now()}
-                asked.set_package(transaction, packages[name], **values)
+                asked.set_package(transaction, package, **values)
         operation.note(packages=len(confirmed))
     centre.observe("confirmed", step="confirm")
 
@@ -81,7 +85,10 @@ def said(centre: Centre, chunks: list[Chunk], found: Outcome) -> pl.DataFrame:
 
 
 def laid_out(centre: Centre) -> pl.DataFrame:
-    """Every package that was laid out: sender, package_name, known (hash), open."""
+    """Every package that was laid out: sender, package_name, known (hash), open.
+
+    Those of answers, and those of rejected lines.
+    """
     rows = [
         {
             "sender": item.sender,
@@ -91,6 +98,15 @@ def laid_out(centre: Centre) -> pl.DataFrame:
         }
         for item in asked.packages(centre.ledger)
         if item.archive_sha256 is not None
+    ]
+    rows += [
+        {
+            "sender": item.sender,
+            "package_name": item.name,
+            "known": item.archive_sha256,
+            "open": item.collected_at is None,
+        }
+        for item in laid(centre.ledger, CORRECTION)
     ]
     schema = {"sender": pl.String, "package_name": pl.String, "known": pl.String}
     return pl.DataFrame(rows, schema={**schema, "open": pl.Boolean})

@@ -3,8 +3,8 @@
 The clerk mends the lines and sends the file under the next number; its control record names the
 reception that it goes back to (`engine/mending.py`). Made in the job
 behind the night, from the sealed original and the sealed result, and kept nowhere but encrypted to
-the insurer's key in the outbox; there it goes when its owner has moved it into `taken/`, or with
-the original. Killed anywhere, the same archive is made again.
+the insurer's key in the outbox; there it goes when its owner has moved it into `taken/` or has
+confirmed it, or with the original. Killed anywhere, the same archive is made again.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from koukan.engine import originals
 from koukan.engine.centre import Centre
 from koukan.engine.mending import ORIGINAL
 from koukan.engine.packages import PACKAGE, SIGNED, Content, lay, signature_path
+from koukan.engine.recipients import key_hash, outdated_corrections
 from koukan.engine.results import BLOCK
 from koukan.engine.seen import Seen
 from koukan.engine.steps.erase import due
@@ -31,11 +32,12 @@ from koukan.errors import LedgerUnbalanced, SecretError
 from koukan.flows import registration
 from koukan.flows.results import CORRECTION, CORRECTION_SIGNATURE, of_insurer
 from koukan.ledger import Ledger, Reception
+from koukan.ledger.laid_packages import LaidPackage, laid, put_laid_package, set_collected
 from koukan.ledger.outboxes import corrections_named, uncorrected
 from koukan.rules.package import About, Counts
 from koukan.sites import Job
 
-PREFIX = "CF_"  # not PK_: these answer no question, and no 受領確認 names them
+PREFIX = "CF_"  # not PK_: these answer no question
 
 
 class Wrong(NamedTuple):
@@ -51,6 +53,7 @@ class Laid(NamedTuple):
 
     wrong: Wrong
     files: tuple[tuple[str, str, str], ...]  # kind, name, SHA-256
+    archive_sha256: str = ""
 
 
 def run(centre: Centre, job: Job) -> None:
@@ -62,31 +65,46 @@ def run(centre: Centre, job: Job) -> None:
             waiting.append(Wrong(number, insurer, rejected))
         else:
             keyless += 1
+    for item in outdated_corrections(centre):
+        counts = {one.insurer: one.rejected for one in centre.ledger.counts(item.reception)}
+        waiting.append(Wrong(item.reception, item.insurer, counts[item.insurer]))
     if not waiting:
         return
     with centre.log.operation("correct", job=job.name) as operation:
-        for done, laid in enumerate(centre.workers.map(lay_one, waiting), 1):
-            note(centre, laid)
+        for done, made in enumerate(centre.workers.map(lay_one, waiting), 1):
+            note(centre, made)
             centre.observe("corrections laid out", step="report", done=done, total=len(waiting))
         operation.note(packages=len(waiting), waiting=keyless)
 
 
-def note(centre: Centre, laid: Laid) -> None:
+def note(centre: Centre, made: Laid) -> None:
     """Let the ledger know what lies in the outbox."""
-    reception = centre.ledger.reception(laid.wrong.reception)
+    reception = centre.ledger.reception(made.wrong.reception)
     with centre.ledger.begin() as transaction:
-        for kind, name, digest in laid.files:
+        for kind, name, digest in made.files:
             Ledger.put_laid_out(
                 transaction,
                 {
                     "reception": reception.number,
-                    "kind": of_insurer(kind, laid.wrong.insurer),
+                    "kind": of_insurer(kind, made.wrong.insurer),
                     "sender": reception.sender,
                     "name": name,
                     "sha256": digest,
-                    "lines": laid.wrong.rejected,
+                    "lines": made.wrong.rejected,
                 },
             )
+            if kind == CORRECTION:
+                item = LaidPackage(
+                    reception.sender,
+                    name,
+                    CORRECTION,
+                    reception.number,
+                    made.wrong.insurer,
+                    digest,
+                    made.archive_sha256,
+                    key_hash(centre, made.wrong.insurer),
+                )
+                put_laid_package(transaction, item)
 
 
 def lay_one(centre: Centre, wrong: Wrong) -> Laid:
@@ -118,15 +136,16 @@ def lay_one(centre: Centre, wrong: Wrong) -> Laid:
     target = centre.outbox(reception.sender).folder / f"{PREFIX}{name}.tar{PACKAGE}"
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = centre.site.insurer(wrong.insurer).package_key
-    laid = lay(target, [content], about, signer=centre.signer, recipients=[key])
+    package = lay(target, [content], about, signer=centre.signer, recipients=[key])
     centre.observe("correction laid out", step="report")
     signature = centre.outbox(reception.sender).holds(target.name + SIGNED) or ""
     return Laid(
         wrong,
         (
-            (CORRECTION, target.name, laid.sha256),
+            (CORRECTION, target.name, package.sha256),
             (CORRECTION_SIGNATURE, signature_path(target).name, signature),
         ),
+        package.archive_sha256,
     )
 
 
@@ -156,14 +175,27 @@ def lines_of(centre: Centre, reception: Reception, wrong: Wrong, wanted: Ints) -
 
 
 def collect(centre: Centre) -> None:
-    """Packages that lie in their owners' `taken/`, byte for byte as laid out, go altogether."""
+    """Packages that their owners have, by `taken/` or by 受領確認, go altogether.
+
+    In `taken/` they must lie byte for byte as laid out.
+    """
     for sender in centre.site.senders:
-        taken, outbox = centre.taken(sender.name), centre.outbox(sender.name)
+        taken = centre.taken(sender.name)
         names = [path.name for path in taken.folder.glob(f"{PREFIX}*{PACKAGE}")]
         for name, digest in corrections_named(centre.ledger, sender.name, names):
             if taken.holds(name) != digest:
                 continue
-            for folder in (outbox, taken):
-                for one in (name, name + SIGNED):
-                    folder.remove(one)
-            centre.observe("correction collected", step="deliver")
+            with centre.ledger.begin() as transaction:
+                set_collected(transaction, sender.name, name, centre.now())
+            remove(centre, sender.name, name)
+    for item in laid(centre.ledger, CORRECTION):
+        if item.collected_at and centre.outbox(item.sender).holds(item.name) == item.sha256:
+            remove(centre, item.sender, item.name)
+
+
+def remove(centre: Centre, sender: str, name: str) -> None:
+    """A package and its signature, wherever they lie."""
+    for folder in (centre.outbox(sender), centre.taken(sender)):
+        for one in (name, name + SIGNED):
+            folder.remove(one)
+    centre.observe("correction collected", step="deliver")

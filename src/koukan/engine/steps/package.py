@@ -3,8 +3,9 @@
 Flow 3, step 7. For each file of questions with answers that no package has: the result file is
 sealed under the package's own key; what is still open, and the answers that are withheld, under the
 next generation's; then the ledger knows; then the old generation and the original of the questions
-are destroyed; then the package is laid into the outbox. Killed before the ledger knows, all is done
-again; after it, what is missing.
+are destroyed; then the package is laid into the outbox; and again, with the same archive, when its
+insurer has another key while it lies there. Killed before the ledger knows, all is done again;
+after it, what is missing.
 """
 
 from __future__ import annotations
@@ -23,14 +24,17 @@ from koukan.engine import approvals, entrusted, vanishing, withholding
 from koukan.engine.centre import Centre
 from koukan.engine.editing import rendered
 from koukan.engine.packages import PACKAGE, Content, lay
+from koukan.engine.recipients import key_hash, outdated_packages
 from koukan.engine.steps import erase
 from koukan.engine.withholding import Decided, Sorted
+from koukan.errors import IntegrityError
 from koukan.flows import identity
 from koukan.formats.model import Format
 from koukan.ledger import Reception
 from koukan.ledger import identity as asked
 from koukan.ledger import withholding as withheld
 from koukan.ledger.identity import Package, Received
+from koukan.ledger.laid_packages import ANSWERS, LaidPackage, put_laid_package
 from koukan.rules import levels, reconcile
 from koukan.rules.package import About
 from koukan.rules.package import Counts as Told
@@ -322,10 +326,11 @@ def needless(reception: Reception, known: Collection[int]) -> bool:
 
 
 def lay_out(centre: Centre, job: Job) -> None:
-    """Lay out the packages that are built and not laid out yet."""
+    """Lay out the packages that are built and not laid out yet, or lie there for another key."""
     built = asked.packages(centre.ledger, states=["built"])
-    waiting = list(may_be_had(centre, built))
-    if not built:
+    again = outdated_packages(centre)
+    waiting = [*may_be_had(centre, built), *again]
+    if not built and not again:
         return
     received = asked.received(centre.ledger)
     tasks = [Laying(item, received[item.reception]) for item in waiting]
@@ -335,11 +340,28 @@ def lay_out(centre: Centre, job: Job) -> None:
         for lot in centre.workers.map(lay_lot, lots):
             with centre.ledger.begin() as transaction:
                 for laid in filter(None, lot):
-                    values = {"archive_sha256": laid.archive_sha256, "sha256": laid.sha256}
-                    asked.set_package(transaction, laid.package, state="laid_out", **values)
+                    note_laid(centre, transaction, laid)
             done += sum(laid is not None for laid in lot)
             centre.observe("packages laid out", step="package", done=done, total=len(tasks))
-        operation.note(packages=done, waiting=len(built) - done)
+        operation.note(packages=done, waiting=len(built) + len(again) - done)
+
+
+def note_laid(centre: Centre, transaction: Connection, laid: LaidOut) -> None:
+    """The ledger knows what lies in the outbox, and for which key."""
+    package = laid.package
+    hashes = {"archive_sha256": laid.archive_sha256, "sha256": laid.sha256}
+    asked.set_package(transaction, package, state="laid_out", **hashes)
+    item = LaidPackage(
+        package.sender,
+        package.name,
+        ANSWERS,
+        package.reception,
+        package.insurer,
+        laid.sha256,
+        laid.archive_sha256,
+        key_hash(centre, package.insurer),
+    )
+    put_laid_package(transaction, item)
 
 
 def may_be_had(centre: Centre, built: Sequence[Package]) -> Iterator[Package]:
@@ -384,4 +406,6 @@ def lay_one(centre: Centre, item: Laying) -> LaidOut | None:
     except IsADirectoryError:
         return None
     centre.observe("package laid out", step="package")
+    if package.archive_sha256 not in (None, laid.archive_sha256):
+        raise IntegrityError("package.other_archive", file=package.name)
     return LaidOut(package, laid.archive_sha256, laid.sha256)

@@ -1,0 +1,79 @@
+"""What is due to be erased now, and erasing it: the steps that the jobs of the morning have.
+
+Nothing goes before its time, and what goes is what those steps take: see `erase`, `expire`,
+`forget`. A plan touches nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from koukan.engine import vanishing
+from koukan.engine.centre import Centre
+from koukan.engine.run import Ran, run_job
+from koukan.engine.steps import erase, expire
+from koukan.ledger import identity as asked
+from koukan.ledger.withdrawals import open_withdrawals
+from koukan.sites.model import Retention
+
+STEPS = frozenset(("erase", "expire", "forget"))  # jobs of these and no other steps
+
+
+@dataclass(frozen=True)
+class Due:
+    """Something whose time has come.
+
+    Args:
+        what: original, questions, packages, answer, request or members.
+        number: of the reception, or of the request.
+        whose: sender or insurer.
+        rows: lines, questions or members that are concerned.
+        since: when its time came, UTC, ISO.
+    """
+
+    what: str
+    number: int
+    whose: str
+    rows: int
+    since: str
+
+
+def plan(centre: Centre) -> list[Due]:
+    """Everything that `erase_due` would erase, the longest due first."""
+    return sorted(_due(centre), key=lambda item: (item.since, item.what, item.number))
+
+
+def _due(centre: Centre) -> Iterator[Due]:
+    for item in erase.expired(centre):
+        job = centre.jobs.get(item.job)
+        kept = (job.retention if job else Retention()).days(item.outcome)
+        since = _after(item.closed_at or item.received_at, kept)
+        yield Due("original", item.number, item.sender, item.rows, since)
+    kept = centre.site.identity.kept_days
+    for asking in expire.expired(centre):
+        since = _after(asking.asked_at, kept)
+        yield Due("questions", asking.reception, asking.insurer, asking.asked, since)
+    for package in asked.packages(centre.ledger, states=["delivered", "expired"], erased=False):
+        since = package.closed_at or package.built_at
+        yield Due("packages", package.reception, package.insurer, package.rows, since)
+    for request in asked.requests(centre.ledger, states=["over"]):
+        since = request.sent_at or request.created_at
+        yield Due("request", request.number, request.partner, request.rows, since)
+    for answer in vanishing.over(centre):
+        yield Due("answer", answer.number, answer.sender, answer.rows, answer.received_at)
+    for withdrawn in open_withdrawals(centre.ledger):
+        whose = centre.ledger.reception(withdrawn.reception).sender
+        members = withdrawn.members
+        yield Due("members", withdrawn.reception, whose, members, withdrawn.received_at)
+
+
+def _after(moment: str, days: int) -> str:
+    return (datetime.fromisoformat(moment) + timedelta(days=days)).isoformat(timespec="seconds")
+
+
+def erase_due(centre: Centre) -> list[Ran]:
+    """Run the jobs that do nothing but erase, whenever they would be due."""
+    names = [name for name, job in sorted(centre.jobs.items()) if STEPS.issuperset(job.steps)]
+    return [run_job(centre, name) for name in names]
