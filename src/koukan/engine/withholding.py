@@ -93,6 +93,8 @@ def sorted_out(
         before: withheld until now.
         below: the worst level that goes by itself; None for all.
     """
+    if below is None and not before.height:
+        return Sorted(fresh, before, 0)
     weak = levels.worse_than(below)
     if mode == identity.IMMEDIATE:
         going, new = levels.weakened(fresh, weak), fresh.clear()

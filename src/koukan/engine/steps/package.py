@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
+from itertools import accumulate, pairwise
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -167,7 +168,8 @@ def build(centre: Centre, lot: tuple[Building, ...]) -> list[Built]:
     built = []
     for kind in sorted({item.kind for item in lot}):
         own = [item for item in lot if item.kind == kind]
-        answers = [sorted_out(centre, item) for item in own]
+        fresh = levelled(kind, [shares_of(centre, item) for item in own])
+        answers = [sorted_out(centre, item, frame) for item, frame in zip(own, fresh, strict=True)]
         form = centre.catalogue.formats[identity.RESULTS[kind]]
         content = rendered(centre, form, [found.going for found in answers])
         for item, found, lines in zip(own, answers, content, strict=True):
@@ -175,9 +177,15 @@ def build(centre: Centre, lot: tuple[Building, ...]) -> list[Built]:
     return built
 
 
-def sorted_out(centre: Centre, item: Building) -> Sorted:
+def levelled(kind: str, frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Each answer's level, of several files at once: each costs as much as one."""
+    whole = pl.concat(frames).with_columns(levels.level(identity.kind_of(kind)))
+    bounds = accumulate((frame.height for frame in frames), initial=0)
+    return [whole[start:stop] for start, stop in pairwise(bounds)]
+
+
+def sorted_out(centre: Centre, item: Building, fresh: pl.DataFrame) -> Sorted:
     """What of a file's answers goes now, and what is withheld."""
-    fresh = shares_of(centre, item)
     before = fresh.clear()
     if item.withheld:
         before = entrusted.open_withheld(centre, item.reception, item.generation)
@@ -186,15 +194,15 @@ def sorted_out(centre: Centre, item: Building) -> Sorted:
 
 
 def shares_of(centre: Centre, item: Building) -> pl.DataFrame:
-    """All that was answered to a file and is in no package, in line order, each with its level."""
+    """All that was answered to a file and is in no package, in line order."""
     shares = [
         entrusted.open_share(centre, item.reception, item.generation, answer)
         for answer in item.answers
     ]
     if not shares:
-        return entrusted.open_withheld(centre, item.reception, item.generation).clear()
-    kind = identity.kind_of(item.kind)
-    return pl.concat(shares).sort("line_number").with_columns(levels.level(kind))
+        kept = entrusted.open_withheld(centre, item.reception, item.generation)
+        return kept.clear().drop(levels.LEVEL)
+    return pl.concat(shares).sort("line_number")
 
 
 def seal(centre: Centre, form: Format, item: Building, found: Sorted, lines: memoryview) -> Built:
@@ -207,7 +215,7 @@ def seal(centre: Centre, form: Format, item: Building, found: Sorted, lines: mem
     generation = item.generation + 1
     if left:
         questions = entrusted.open_questions(centre, item.reception, item.generation)
-        for answered in (going, staying):
+        for answered in filter(len, (going, staying)):
             questions = questions.join(
                 answered, on=reconcile.NUMBER, how="anti", maintain_order="left"
             )
