@@ -36,11 +36,9 @@ STEPS = (
     *("approve", "answer", "take"),  # acts of others
 )
 RANDOM = 200 if nights.LONG else len(STEPS)
-BY_STEP = (
-    5 * len(STEPS) if nights.LONG else len(STEPS)
-)  # of them within a step, so that each is hit
+BY_STEP = 5 * len(STEPS) if nights.LONG else len(STEPS)  # of them in a step, so that each is hit
 TWICE = 8  # every so many-th random schedule has its second run killed too
-BOUNDARIES = 1 if nights.LONG else 15  # every so many-th boundary
+BOUNDARIES = 1 if nights.LONG else 30  # every so many-th boundary
 IDENTITY_OUTCOMES = {
     "NQ_city-a_000001.csv": ("refused", "F203"),
     "NQ_kenpo-a_000001.csv": ("accepted", None),

@@ -67,8 +67,9 @@ def test_a_night_of_questions(call, tmp_path, language: str) -> None:
     site = asking(tmp_path)
     told = set()
 
-    def look() -> None:
-        for command in (*commands(2), ("approval", "list"), ("package", "list")):
+    def look(*more: tuple[str, ...]) -> None:
+        pages = [("status",), ("show", "1"), ("show", "2"), ("approval", "list")]
+        for command in (*pages, ("package", "list"), *more):
             place = site.seen if command[0] in ("approval", "package") else site.options
             said = call(*command, "--lang", language, *place)
             check(said)
@@ -93,6 +94,7 @@ def test_a_night_of_questions(call, tmp_path, language: str) -> None:
     run("answer_identity")
     site.collected("kenpo-a")
     run("confirm_delivery")
+    look(*commands(2))
     assert len(told) > 6
 
 
