@@ -34,6 +34,7 @@ COMMANDS = {
     "changes": "history",
     "review": "review",
     "waiting": "waiting",
+    "pmh": "pmh",
     "ledger": "ledger",
     "verify": "verify",
     "erase": "erasure",

@@ -76,8 +76,19 @@ def records(form: Format, section: str, frame: pl.DataFrame) -> bytes:
         else pl.lit(item.value or None, pl.String).alias(item.name)
         for item in fields
     ]
-    filled = frame.select(columns).with_columns(record_type_code=pl.lit(record.code))
+    filled = frame.select(columns)
+    if "record_type_code" in filled.columns:
+        filled = filled.with_columns(record_type_code=pl.lit(record.code))
     return _lines(form, fields, filled)
+
+
+def as_given(form: Format, section: str, frame: pl.DataFrame) -> bytes:
+    """Lines of a delimited format whose values go back as a sender gave them, of whatever length.
+
+    The gate has let nothing through that would shift fields.
+    """
+    names = [item.name for item in form.fields(form.section(section))]
+    return encode(_delimited(form, frame.select(names)), form.file.encoding)
 
 
 def _length(item: Field) -> pl.Expr:

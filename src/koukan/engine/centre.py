@@ -72,6 +72,7 @@ STEPS = (
         "expire",
     ),
     *("compact", "forget", "review"),
+    *("issue", "hand_out"),
 )
 SITE = "site.toml"
 FORMATS_WITH_TABLES = registration.FORMAT

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from koukan.engine.centre import SITE, STEPS, format_folders, job_folders
 from koukan.errors import SecretError
-from koukan.flows import identity, registration
+from koukan.flows import identity, pmh, registration
 from koukan.formats import Catalogue, Problem, gaps, load_catalogue
 from koukan.formats.problems import listed, problem
 from koukan.keys.package import recipient
@@ -20,6 +20,7 @@ FLOWS: Mapping[str, tuple[str, ...]] = {
     "ask": tuple(identity.QUESTIONS),
     "split": (identity.ANSWER,),
     "confirm": (identity.RECEIPT,),
+    "issue": (pmh.REQUEST,),
 }
 
 

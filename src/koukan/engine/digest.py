@@ -20,7 +20,7 @@ from koukan.engine.centre import Centre
 from koukan.engine.reading import steady
 from koukan.flows.registration import INCIDENTAL
 from koukan.keys.secret import canonical
-from koukan.ledger import Reception, asking, reviews, withholding
+from koukan.ledger import Reception, asking, pmh, reviews, withholding
 from koukan.ledger import identity as asked
 from koukan.ledger.corrections import corrections
 from koukan.tables import encrypted
@@ -72,6 +72,11 @@ def state_digest(centre: Centre) -> str:
         _add(whole, "reception", told(centre, reception))
     for kind, content in identity_state(centre):
         _add(whole, kind, content)
+    for answer in pmh.answers(centre.ledger):
+        without = ("group_number", "sha256", "built_at", "closed_at")
+        _add(whole, "pmh answer", _without(vars(answer), *without))
+    for number, code, rows in pmh.reasons(centre.ledger):
+        _add(whole, "pmh reason", {"reception": number, "code": code, "rows": rows})
     for correction in corrections(centre.ledger):
         _add(whole, "correction", vars(correction))
     for review in reviews.reviews(centre.ledger):

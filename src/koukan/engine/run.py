@@ -28,6 +28,8 @@ from koukan.engine.steps import (
     expire,
     forget,
     gate,
+    hand_out,
+    issue,
     link,
     package,
     pick_up,
@@ -39,7 +41,7 @@ from koukan.engine.steps import (
     validate,
 )
 from koukan.errors import Exit, IntegrityError, KoukanError, LeaseHeld, UsageError
-from koukan.flows import identity
+from koukan.flows import identity, pmh
 from koukan.ledger import Group, Reception
 from koukan.reports.due import between, due, stamp_of
 from koukan.reports.identity import clock
@@ -63,18 +65,20 @@ FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "compact": compact.run,
     "forget": forget.run,
     "review": review.run,
+    "hand_out": hand_out.run,
 }
 # Steps over groups of receptions: what follows `validate` depends on what the files are.
 CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame]], None]] = {
     **dict.fromkeys(identity.QUESTIONS, ask.run),
     identity.ANSWER: split.run,
     identity.RECEIPT: confirm.run,
+    pmh.REQUEST: issue.run,
 }
 ASKING = frozenset(
     ("request", "request_immediate", "send", "split", "package")
 )  # a job with one waits for answers
 LARGE = 2_000_000  # lines of a group: beyond, freed memory goes back between its steps
-GROUP_STEPS = ("validate", "link", "commit", "ask", "split", "confirm")
+GROUP_STEPS = ("validate", "link", "commit", "ask", "split", "confirm", "issue")
 
 
 class Ran(NamedTuple):

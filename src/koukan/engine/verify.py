@@ -15,12 +15,14 @@ from pathlib import Path
 
 from koukan import oplog
 from koukan.engine import (
+    answering,
     artefacts,
     forgetting,
     mending,
     originals,
     vanishing,
     verify_identity,
+    verify_pmh,
 )
 from koukan.engine.artefacts import Found, Look, Rows
 from koukan.engine.centre import Centre, version_of
@@ -54,7 +56,12 @@ def verify_ledger(centre: Centre) -> list[Problem]:
     """
     with lease(centre.folder("locks"), centre.ledger, "jobs", centre.clock()):
         problems, rows = table_rows(centre)
-        ending = [*expired(centre), *vanishing.over(centre), *package.over(centre)]
+        ending = [
+            *expired(centre),
+            *vanishing.over(centre),
+            *package.over(centre),
+            *answering.over(centre),
+        ]
         under_way = {reception.number for reception in ending}
         receptions = centre.ledger.receptions()
         looks = [Look(item.number, item.number in under_way) for item in receptions]
@@ -69,6 +76,7 @@ def verify_ledger(centre: Centre) -> list[Problem]:
         problems += forgetting.problems(centre)
         problems += mending.problems(centre)
         problems += verify_identity.problems(centre)
+        problems += verify_pmh.problems(centre)
         problems += log_problems(centre)
     return problems
 

@@ -14,6 +14,11 @@ from koukan.tables.definition import TableDefinition
 SYSTEM = "pmh"
 ISSUES = "pmh_issues"
 PMH_DIGITS = 16
+REQUEST, ANSWER = "pmh_request", "pmh_answer"
+REQUEST_SECTION, ANSWER_SECTION = "asked_person", "answer"
+ITEMS = ("my_number", "pmh_id")  # all that an answer has
+ONLY = 1  # ordinal of the one package of a request
+NO_KEY, NOT_ASCII = "F171", "F172"
 
 # A row for each raw link that something was issued for; `group_number` is the group that wrote it.
 COLUMNS: dict[str, pl.DataType] = {

@@ -18,7 +18,7 @@ REACHED = {
     "admitted": ("pick_up", "gate", "admit"),
 }
 # by group, as the job has them
-TOGETHER = ("validate", "link", "commit", "ask", "split", "confirm")
+TOGETHER = ("validate", "link", "commit", "ask", "split", "confirm", "issue")
 
 
 def reception(source: Source, number: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which PMH-ID is a person's, when persons were joined after several had been issued. Pure.
+"""Which PMH-ID is a person's, and why there is none to give. Pure.
 
 Rows of the issue history never change. A person has the PMH-ID of that 紐付番号 which was issued
 first among all of the person's that have one; so numbers that are joined later give one PMH-ID, and
@@ -12,8 +12,34 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
+from koukan.rules.checkdigits import valid_numbers
 from koukan.rules.persons import People
-from koukan.rules.register import NONE, Ints
+from koukan.rules.register import NONE, Ints, Mask
+
+GIVEN = ""
+UNKNOWN, NO_NUMBER, ABSENT = "R701", "R702", "R703"
+
+
+def numbers_of(texts: pl.Series) -> Ints:
+    """個人番号 as whole numbers; `NONE` where it is not twelve digits with a right check digit."""
+    digits = texts.str.contains("^[0-9]{12}$").fill_null(value=False)
+    found = texts.set(~digits, None).cast(pl.Int64).fill_null(NONE).to_numpy()
+    right = digits.to_numpy() & valid_numbers("my_number", np.maximum(found, 0))
+    return np.where(right, found, NONE)
+
+
+def reasons_of(numbers: Ints, persons: Ints, absent: Mask) -> pl.Series:
+    """By line, why nothing can be given, or `GIVEN`.
+
+    Args:
+        numbers: `NONE` where it is no 個人番号.
+        persons: `NONE` where nobody of the vault has the number.
+        absent: of whom nothing is in the history any more.
+    """
+    codes = np.where(absent, 3, 0)
+    codes = np.where(persons == NONE, 1, codes)
+    codes = np.where(numbers == NONE, 2, codes)
+    return pl.Series("reason", [GIVEN, UNKNOWN, NO_NUMBER, ABSENT]).gather(codes)
 
 
 def held(issues: pl.DataFrame, people: People, ranks: Callable[[Ints], Ints]) -> pl.DataFrame:

@@ -4,7 +4,7 @@ One JSON object in its one canonical spelling (sorted keys, ASCII, no blanks), w
 
     layout      "koukan.package.v1"
     package     name of the package
-    insurer     保険者コード of the one for whom it is
+    insurer     保険者コード of the one for whom it is; of a national system its name
     reception   受付番号 of the question file that it answers
     kind        what it holds, e.g. "query_result"
     counts      rows, answered, ambiguous, still_open
@@ -29,7 +29,7 @@ MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.sig"
 LARGEST_MANIFEST = 1 << 20  # bytes; one with a thousand files has some 0.2 MB
 _PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,89}")
-_INSURER = re.compile(r"[0-9]{8}")
+_INSURER = re.compile(r"[0-9]{8}|[a-z][a-z0-9_]{0,31}")
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LARGEST_NUMBER = 2**53 - 1  # what every reader of JSON can hold

@@ -21,9 +21,16 @@ from koukan.samples.file_faults import FILE_FAULTS, QUESTION_FAULTS, FileFault, 
 from koukan.samples.laying import NIGHT_DAY
 from koukan.samples.line_faults import line_faults
 from koukan.samples.population import Population
-from koukan.samples.questions import BULK, IMMEDIATE, KINDS, MOST_IMMEDIATE, question_frames
+from koukan.samples.questions import (
+    BULK,
+    IMMEDIATE,
+    KINDS,
+    MOST_IMMEDIATE,
+    asked_frames,
+    question_frames,
+)
 from koukan.samples.registration import SampleInsurer
-from koukan.samples.scenario import JUKI_NET, SCENARIO, SampleSender, Scenario
+from koukan.samples.scenario import JUKI_NET, PMH, SCENARIO, SampleSender, Scenario
 from koukan.samples.writing import PART
 from koukan.sites import Site
 
@@ -31,13 +38,15 @@ RECEIPT = "package_receipt"
 USUAL = "kenpo-a"  # the sender when none is named and the format is its
 ROWS, LINES_OF_A_PERSON = 300, 3
 MODES = (IMMEDIATE, BULK)
+SYSTEMS = {one.format: one for one in (JUKI_NET, PMH)}  # of national systems
 # 保険者番号 of 国保 has six digits and stands padded in the eight of 保険者コード.
 KOKUHO, SIX_OF_EIGHT = ("municipal_nhi", "nhi_society"), 2
 
 
 def formats_offered() -> list[str]:
     """Names of the formats, sorted."""
-    return sorted({one.format for one in (*SCENARIO.senders, JUKI_NET)} | {*KINDS, RECEIPT})
+    own = {one.format for one in (*SCENARIO.senders, *SYSTEMS.values())}
+    return sorted(own | {*KINDS, RECEIPT})
 
 
 def scenario_of(site: Site) -> Scenario:
@@ -62,8 +71,8 @@ def sender_of(
     Raises:
         UsageError: the named one, or everybody, may not send this format.
     """
-    if format_name == JUKI_NET.format:
-        fitting = [JUKI_NET]
+    if format_name in SYSTEMS:
+        fitting = [SYSTEMS[format_name]]
     else:
         entitled = (_entitled(one, format_name, catalogue, scenario) for one in scenario.senders)
         fitting = [one for one in entitled if one is not None]
@@ -219,8 +228,12 @@ def _control(wished: Wish) -> Mapping[str, str]:
 
 
 def _maker(form: Format, sender: SampleSender, insurer: SampleInsurer | None, wished: Wish) -> Make:
-    """What makes the lines about persons of the seed's population; 住基ネット is no insurer's."""
+    """What makes the lines about persons of the seed's population; systems are no insurer's."""
     population = Population(wished.seed)
+    if form.name == PMH.format:
+        return lambda persons, first: asked_frames(
+            form, population, _numbers(persons), first_record_number=first
+        )
     if insurer is None:
         return lambda persons, first: answer_frames(
             form, population, _numbers(persons), first_record_number=first

@@ -43,6 +43,14 @@ def question_frames(
     return numbered(form, frame, first_record_number, insurer_code=insurer.code)
 
 
+def asked_frames(
+    form: Format, population: Population, persons: Ints, *, first_record_number: int = 1
+) -> dict[str, pl.DataFrame]:
+    """PMH asks for these persons by 個人番号, one line each."""
+    frame = population.numbers(persons).alias("my_number").to_frame()
+    return numbered(form, frame, first_record_number)
+
+
 def _seed(population: Population, insurer: SampleInsurer) -> int:
     """Another insurer, or another population, is written in another way."""
     return population.seed * 10**8 + int(insurer.code)

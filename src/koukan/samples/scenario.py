@@ -131,6 +131,10 @@ JUKI_NET = SampleSender(
 )
 
 
+# Asks for PMH-IDs; a site that it may ask has it as a sender with a key.
+PMH = SampleSender("pmh", "ＰＭＨ（Public Medical Hub）", ("pmh_link",), (), "pmh_request")
+
+
 @dataclass(frozen=True)
 class SamplePerson:
     """Somebody of the staff who may approve; `key` is the one line of an SSH public key."""

@@ -42,6 +42,14 @@ def public_key(value: object) -> PublicKey:
         raise Mistake("definitions.person_key") from None
 
 
+def package_key(text: str) -> str:
+    """The text, if a package can be encrypted to it."""
+    # Without the text in the message: it may be a private key, pasted by mistake.
+    if text and not PACKAGE_KEY.fullmatch(text):
+        raise Mistake("definitions.package_key")
+    return text
+
+
 class Insurer(Definition):
     """An insurer for which somebody may speak. No package is made for one without a key."""
 
@@ -54,10 +62,7 @@ class Insurer(Definition):
     @field_validator("package_key")
     @classmethod
     def _public(cls, text: str) -> str:
-        # Without the text in the message: it may be a private key, pasted by mistake.
-        if text and not PACKAGE_KEY.fullmatch(text):
-            raise Mistake("definitions.package_key")
-        return text
+        return package_key(text)
 
 
 class Sender(Definition):
@@ -71,6 +76,12 @@ class Sender(Definition):
     doors: tuple[Identifier, ...]
     insurers: tuple[InsurerCode, ...] = ()
     system: Identifier | None = None
+    package_key: str = ""  # of a system that gets packages; insurers have their own
+
+    @field_validator("package_key")
+    @classmethod
+    def _public(cls, text: str) -> str:
+        return package_key(text)
 
 
 class Limits(Definition):
@@ -93,6 +104,12 @@ class Identity(Definition):
     uncollected_days: int = Setting(14, ge=1)  # and packages that nobody collected
     # The worst 照合水準 that goes to its insurer by itself; all do when absent.
     release_below: Literal["A", "B", "C"] | None = None
+
+
+class Pmh(Definition):
+    """PMH-ID: how long an answer waits for PMH."""
+
+    kept_days: int = Setting(7, ge=1, le=31)  # then it is erased, whoever has it
 
 
 class Workers(Definition):
@@ -155,6 +172,7 @@ class Site(Definition):
     limits: Limits = Limits()
     workers: Workers = Workers()
     identity: Identity = Identity()
+    pmh: Pmh = Pmh()
     policy: Policy = Policy()  # what differs from the shipped one
     insurers: tuple[Insurer, ...] = Setting(alias="insurer")
     senders: tuple[Sender, ...] = Setting(alias="sender")

@@ -220,3 +220,11 @@ def test_answers_with_more_faults_than_found_persons_are_not_made(call, tmp_path
 
 def test_a_question_file_has_a_fault_of_its_own() -> None:
     assert {fault.code for fault in QUESTION_FAULTS.values()} == {"F206"}
+
+
+@pytest.mark.parametrize("options", [(), ("--rows", "12", "--sequence", "2")])
+def test_a_request_of_pmh_is_one_number_a_line(
+    call, catalogue: Catalogue, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    found = verdict(catalogue, "pmh_request", sample(call, tmp_path, "pmh_request", *options))
+    assert found.code is None and found.rows == (12 if options else 300)

@@ -215,7 +215,10 @@ def test_files_in_inboxes_and_half_written_names_are_counted_not_named(place: Pl
     assert "架空" not in str(page)
 
 
-TEN_MINUTELY = ("register_members", "ask_identity", "answer_identity", "confirm_delivery")
+TEN_MINUTELY = (
+    *("register_members", "ask_identity", "answer_identity", "confirm_delivery"),
+    "issue_pmh_ids",
+)
 
 
 def failed(place: Place, job: str, exit_: int) -> None:

@@ -7,7 +7,16 @@ import polars as pl
 import pytest
 from statements import Row, frame, joined, parted, rank_of
 
-from koukan.rules.issuing import held, raw_links_of
+from koukan.rules.issuing import (
+    ABSENT,
+    GIVEN,
+    NO_NUMBER,
+    UNKNOWN,
+    held,
+    numbers_of,
+    raw_links_of,
+    reasons_of,
+)
 from koukan.rules.persons import People
 from koukan.rules.register import NONE, Ints
 
@@ -49,3 +58,25 @@ def test_parted_numbers_have_their_own_again() -> None:
 def test_every_number_of_a_person_is_looked_under(asked: list[int], found: list[int]) -> None:
     people = People.of(frame([joined(1, 9, 5, 1)]))
     assert raw_links_of(people, np.array(asked, np.int64)).tolist() == found
+
+
+def test_a_number_is_twelve_digits_with_a_right_check_digit() -> None:
+    texts = [
+        "123456789018",
+        "123456789010",
+        "12345678901",
+        "1234567890188",
+        " 23456789018",
+        "x",
+        "",
+    ]
+    found = numbers_of(pl.Series([*texts, None, "１２３４５６７８９０１８"]))
+    assert found.tolist() == [123456789018, *[NONE] * 8]
+    assert numbers_of(pl.Series([], dtype=pl.String)).tolist() == []
+
+
+def test_the_reason_is_the_first_that_tells_why() -> None:
+    numbers = np.array([NONE, 1, 2, 3], np.int64)
+    persons = np.array([NONE, NONE, 20, 30], np.int64)
+    absent = np.array([False, False, True, False])
+    assert reasons_of(numbers, persons, absent).to_list() == [NO_NUMBER, UNKNOWN, ABSENT, GIVEN]

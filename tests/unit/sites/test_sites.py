@@ -62,6 +62,7 @@ STEPS = (
         "expire",
     ),
     *("compact", "forget", "review"),
+    *("issue", "hand_out"),
 )
 
 

@@ -17,7 +17,7 @@ from koukan.codecs.gate import BLOCK, Gate, Verdict
 from koukan.engine import mending, originals
 from koukan.engine.centre import Centre
 from koukan.engine.lots import lots
-from koukan.flows import identity
+from koukan.flows import identity, pmh
 from koukan.ledger import Counts, Ledger, Reception
 from koukan.ledger.corrections import put_correction
 from koukan.rules.remarks import LATE, SHARE_HELD, SUMS, SUMS_HELD, is_late, with_remark
@@ -156,7 +156,10 @@ def forbidden(centre: Centre, reception: Reception, verdict: Verdict) -> tuple[s
     sender = centre.site.sender(reception.sender)
     if not centre.bundle_of(reception).form.names_insurers:
         allowed = centre.catalogue.allowed
-        return allowed(reception.format, sender.system or "", reception.door, control) or "", 0
+        code = allowed(reception.format, sender.system or "", reception.door, control)
+        if code is None and reception.format == pmh.REQUEST and not sender.package_key:
+            code = pmh.NO_KEY
+        return code or "", 0
     found = sorted((line, code) for code, line in verdict.first_lines.items())
     for line, insurer in found:
         if insurer not in sender.insurers:
