@@ -37,6 +37,7 @@ INBOUND = [
     "pmh_request",
 ]
 OUTBOUND = [
+    "online_export",
     "acknowledgement",
     "basic_four_result",
     "juki_net_request",
@@ -434,7 +435,7 @@ KINDS = {  # 特定個人情報保護評価書: the nine kinds of 医療保険�
     "national_mutual", "local_mutual", "private_school", "welfare",
 }  # fmt: skip
 REGISTER = ("member_registration", "member_registration_fixed")
-DOORS = {"dedicated_terminal", "server_link", "nhi_aggregation", "pmh_link", "juki_net"}
+DOORS = {"dedicated_terminal", "server_link", "nhi_aggregation", "pmh_link", "juki_net", "oqs"}
 MAY = {  # who may register qualifications, and through which doors
     "association": {"dedicated_terminal", "server_link"},
     "health_society": {"dedicated_terminal", "server_link"},

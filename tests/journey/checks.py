@@ -11,8 +11,10 @@ from koukan.engine import entrusted
 from koukan.engine.centre import Centre
 from koukan.engine.digest import state_digest
 from koukan.engine.verify import verify_ledger
+from koukan.flows import online
 from koukan.flows.results import is_correction
 from koukan.ledger import identity as asked
+from koukan.ledger.online import all_pushes
 
 
 def names(folder: Path, suffix: str) -> set[str]:
@@ -36,6 +38,12 @@ def leftovers(centre: Centre) -> Iterator[str]:
             for item in asked.packages(centre.ledger, states=["laid_out"])
             if item.sender == sender.name
             for end in ("", ".sig")
+        }
+        laid |= {
+            online.push_name(push.sequence) + end
+            for push in all_pushes(centre.ledger, states=["laid"])
+            if push.partner == sender.name
+            for end in (".age", ".age.sig")
         }
         there = names(centre.outbox(sender.name).folder, "")
         rows = [row for row in centre.ledger.laid_out() if row.sender == sender.name]

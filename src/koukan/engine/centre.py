@@ -10,6 +10,7 @@ Layout below the root (all 0700; nothing in plain but configuration, names and c
     definitions/                      the format definitions that receptions were read by
     originals/  results/              sealed, one of each for a reception, until their time is over
     questions/  requests/  packages/  本人確認: sealed under random keys of their own
+    pushes/                           to オンライン資格確認等システム: until they are laid out
     stages/                           sealed work of groups under way
     tables/<table>/                   encrypted Parquet and its transaction log
     approvals/                        what waits for persons, and their signatures
@@ -54,9 +55,11 @@ from koukan.tables.table import Snapshot, Table, Version
 
 FOLDERS = (
     "exchange keyring ledger definitions originals results questions requests packages stages "
-    "tables approvals log locks temporary"
+    "pushes tables approvals log locks temporary"
 ).split()
 BATCH_PURPOSES = tuple(sorted(PURPOSES))
+# Keys of further batch actors: none opens the vault, an insurer's partition or a sealed original.
+FURTHER_ACTORS = {"online": ("history", "issue", "signing")}
 STEPS = (
     *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),
     *("report", "correct"),
@@ -71,7 +74,7 @@ STEPS = (
         "deliver",
         "expire",
     ),
-    *("compact", "forget", "review"),
+    *("compact", "forget", "review", "export"),
     *("issue", "hand_out"),
 )
 SITE = "site.toml"
@@ -110,7 +113,14 @@ class Centre:
 
     @cached_property
     def log(self) -> OperationLog:
-        return OperationLog(self.folder("log"), self.site.actor, self.clock)
+        return OperationLog(self.folder("log"), self.actor, self.clock)
+
+    @cached_property
+    def actor(self) -> str:
+        """As whom this process acts: told by the key file that it was given."""
+        mine = self.key_file.absolute()
+        others = (one.name for one in self.site.batch_actors if Path(one.key) == mine)
+        return next(others, self.site.actor)
 
     @cached_property
     def policies(self) -> Book:
@@ -308,6 +318,7 @@ def initialise(root: Path, key_file: Path) -> list[str]:
     keyring = Keyring.open(root / "keyring", identity)
     if not keyring.holds("signing"):
         raise SecretError("keys.not_of_site", path=key_file.name)
+    made += further_actors(root, site, keyring)
     ledger = Ledger(root / "ledger" / "koukan.sqlite")
     made += ledger.create()
     centre = Centre(root, key_file, site, catalogue, {}, ledger, keyring)
@@ -320,6 +331,21 @@ def initialise(root: Path, key_file: Path) -> list[str]:
                     ledger.put_table_version(transaction, held_version(name, version))
                 made.append(name)
     centre.close()
+    return made
+
+
+def further_actors(root: Path, site: Site, keyring: Keyring) -> list[str]:
+    """Keys of the site's further batch actors: their files are made, their rights granted."""
+    made = []
+    for actor in site.batch_actors:
+        path = Path(actor.key)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            create_identity(path)
+            made.append(f"key of {actor.name}")
+        recipient = load_identity(path, outside=root).recipient
+        for purpose in FURTHER_ACTORS[actor.name]:
+            keyring.grant(purpose, actor.name, recipient)
     return made
 
 

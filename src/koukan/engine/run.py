@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from koukan.engine import approvals, faults, groups, rewriting
+from koukan.engine import apart, approvals, faults, groups, rewriting
 from koukan.engine.centre import Centre, wipe
 from koukan.engine.groups import Chunk, stage_of
 from koukan.engine.leases import lease
@@ -26,6 +26,7 @@ from koukan.engine.steps import (
     deliver,
     erase,
     expire,
+    export,
     forget,
     gate,
     hand_out,
@@ -66,6 +67,7 @@ FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "forget": forget.run,
     "review": review.run,
     "hand_out": hand_out.run,
+    "export": export.run,
 }
 # Steps over groups of receptions: what follows `validate` depends on what the files are.
 CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame]], None]] = {
@@ -250,6 +252,18 @@ def judge(centre: Centre, told: tuple[int, ...]) -> Exit:
     return max(codes)
 
 
+def run_as_actor(centre: Centre, job: Job, *, between: bool) -> Ran:
+    """Run a job here, or in a process of its own where it has another actor.
+
+    Raises:
+        Exception: see `run_job`; of another process one with its exit code.
+    """
+    other = apart.actor_of(centre, job)
+    if other is None:
+        return run_job(centre, job.name, between=between)
+    return Ran(job.name, (), *apart.run_apart(centre, job, other))
+
+
 def tick(centre: Centre) -> list[Ran]:
     """Run what is due: the only thing that cron or a timer calls. Never waits for a person.
 
@@ -268,7 +282,7 @@ def tick(centre: Centre) -> list[Ran]:
     for job, at in (*due(centre), *between(centre)):
         began = time.monotonic()
         try:
-            ran = run_job(centre, job.name, between=at is None)
+            ran = run_as_actor(centre, job, between=at is None)
         except Exception as error:  # noqa: BLE001 - told, or raised when the others are done
             failure = faults.foreseen(error, centre.root)
             if failure is None:

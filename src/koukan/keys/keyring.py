@@ -50,6 +50,7 @@ SCOPES: Mapping[str, str] = MappingProxyType(
         "question": "identity",
         "request": "identity",
         "package": "identity",
+        "push": "history",
         "vault": "number",
         "qualification_history": "history",
         "person_links": "history",

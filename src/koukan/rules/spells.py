@@ -15,9 +15,12 @@ spell.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
-KEY = ("link_number", "insurer_code", "qualification_date")
+PERSON = ("link_number", "insurer_code")
+KEY = (*PERSON, "qualification_date")
 ORDER = ("group_number", "reception", "line_number")  # in which events were committed
 END = "disqualification_date"
 PROCESS, FORMER = "process_type_code", "former_insurer_code"
@@ -37,9 +40,25 @@ def spells(events: pl.DataFrame) -> pl.DataFrame:
     Returns:
         the columns of `events`, sorted by KEY.
     """
-    counting = _corrected(with_moves(events))
-    last = counting.sort(ORDER).unique(KEY, keep="last", maintain_order=True)
-    return last.filter(~pl.col(PROCESS).is_in([CANCELLATION, WITHDRAWAL])).sort(KEY)
+    return last_words(events, KEY, corrections(events)).sort(KEY)
+
+
+def last_words(
+    events: pl.DataFrame, key: Sequence[str], corrected: pl.DataFrame, *, voids: bool = True
+) -> pl.DataFrame:
+    """Of all lines of one section that name the same, the one that counts.
+
+    Args:
+        events: of the section, by person: PERSON, ORDER, PROCESS, FORMER and `key`; any others.
+        key: by what two lines name the same.
+        corrected: `corrections` of the same persons.
+        voids: whether a line of a 取消 takes away what it names.
+    """
+    counting = _uncorrected(with_moves(events), corrected)
+    last = counting.sort(ORDER).unique(key, keep="last", maintain_order=True)
+    if not voids:
+        return last
+    return last.filter(~pl.col(PROCESS).is_in([CANCELLATION, WITHDRAWAL]))
 
 
 def with_moves(events: pl.DataFrame) -> pl.DataFrame:
@@ -55,23 +74,27 @@ def with_moves(events: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([events, left])
 
 
-def _corrected(events: pl.DataFrame) -> pl.DataFrame:
+def corrections(events: pl.DataFrame) -> pl.DataFrame:
+    """Of each insurer and person the file with the last 訂正: PERSON, its group and reception.
+
+    Args:
+        events: of 加入者資格情報, of which every event has a line.
+    """
+    told = events.filter(pl.col(PROCESS) == CORRECTION)
+    last = told.sort(ORDER).unique(PERSON, keep="last", maintain_order=True)
+    return last.select(*PERSON, corrected_by="group_number", corrected_in="reception")
+
+
+def _uncorrected(events: pl.DataFrame, corrected: pl.DataFrame) -> pl.DataFrame:
     """Without what insurers said of a person before the file with their last 訂正."""
-    corrections = events.filter(pl.col(PROCESS) == CORRECTION)
-    if corrections.is_empty():
+    if corrected.is_empty():
         return events
-    by, place = list(KEY[:2]), ["corrected_by", "corrected_in"]
-    last = (
-        corrections.sort(ORDER)
-        .unique(by, keep="last", maintain_order=True)
-        .select(*by, *(pl.col(one).alias(other) for one, other in zip(ORDER, place, strict=False)))
-    )
-    group, reception = (pl.col(name) for name in place)
+    group, reception = pl.col("corrected_by"), pl.col("corrected_in")
     before = (pl.col("group_number") < group) | (
         (pl.col("group_number") == group) & (pl.col("reception") < reception)
     )
-    found = events.join(last, on=by, how="left")
-    return found.filter(group.is_null() | ~before).drop(place)
+    found = events.join(corrected, on=list(PERSON), how="left")
+    return found.filter(group.is_null() | ~before).drop("corrected_by", "corrected_in")
 
 
 def on_days(found: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:

@@ -68,7 +68,8 @@ class Insurer(Definition):
 class Sender(Definition):
     """Who owns an inbox. It may speak for its insurers only; each door is a folder of its own.
 
-    A national system that answers us is a sender, too: it names its `system` and has no insurers.
+    A national system that answers us is a sender, too: it names its `system` and has no insurers;
+    what is pushed to it is encrypted to its `package_key`.
     """
 
     name: SenderName
@@ -138,6 +139,21 @@ class Person(Definition):
         return self
 
 
+ActorName = Literal["online"]
+
+
+class BatchActor(Definition):
+    """A further actor without a person, for jobs that name it: a process with a key of its own.
+
+    Which keys it has is fixed by its name (`engine.centre.FURTHER_ACTORS`).
+    """
+
+    name: ActorName
+    key: Annotated[
+        str, StringConstraints(pattern=r"^/[^\x00-\x1f\x7f]+$")
+    ]  # file, outside the root
+
+
 class Approvals(Definition):
     """What the approvals of sending and storing need."""
 
@@ -178,6 +194,7 @@ class Site(Definition):
     senders: tuple[Sender, ...] = Setting(alias="sender")
     persons: tuple[Person, ...] = Setting(default=(), alias="person")
     approvals: Approvals = Approvals()
+    batch_actors: tuple[BatchActor, ...] = Setting(default=(), alias="batch_actor")
 
     @model_validator(mode="after")
     def _consistent(self) -> Site:
@@ -192,12 +209,16 @@ class Site(Definition):
             ("[[sender]] name", names),
             ("[[person]] name", persons),
             ("[[person]] key", keys),
+            ("[[batch_actor]] name", [str(one.name) for one in self.batch_actors]),
         ):
             twice = {value for value in values if values.count(value) > 1}
             if twice:
                 raise Mistake("definitions.twice", field=what, known=listed(twice))
-        if self.actor.casefold() in persons:
-            raise Mistake("definitions.person_is_actor", actor=self.actor)
+        for actor in (self.actor, *(one.name for one in self.batch_actors)):
+            if actor.casefold() in persons:
+                raise Mistake("definitions.person_is_actor", actor=actor)
+        if self.actor in [one.name for one in self.batch_actors]:
+            raise Mistake("definitions.twice", field="[[batch_actor]] name", known=self.actor)
         for sender in self.senders:
             unknown = set(sender.insurers) - set(codes)
             if unknown:
@@ -214,6 +235,10 @@ class Site(Definition):
             if sender.name == name:
                 return sender
         raise DefinitionError("sites.no_sender", sender=name)
+
+    def batch_actor(self, name: str | None) -> BatchActor | None:
+        """Who runs a job that names an actor; None: whoever runs all others."""
+        return next((one for one in self.batch_actors if one.name == name), None)
 
     def partner(self, system: str) -> Sender | None:
         """Whom we exchange with for a national system; None where the site has none."""
@@ -262,6 +287,7 @@ class Job(Definition):
     schedule: str  # minute hour day month weekday, in JST
     formats: tuple[Identifier, ...] = ()
     steps: tuple[Identifier, ...]
+    actor: ActorName | None = None  # who runs it, where the site has that one
     every_tick: tuple[Identifier, ...] = ()  # at each tick between: for what waits for nobody
     retention: Retention = Retention()
 

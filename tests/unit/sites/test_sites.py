@@ -61,7 +61,7 @@ STEPS = (
         "deliver",
         "expire",
     ),
-    *("compact", "forget", "review"),
+    *("compact", "forget", "review", "export"),
     *("issue", "hand_out"),
 )
 

@@ -30,6 +30,8 @@ COMPOSED += (
     "approvals.parameter.",
     "reports.erasure.",
     "reports.certificate.",
+    "online.kind.",
+    "online.state.",
 )
 # A word of ours that is no key: names of files and modules.
 NO_KEYS = (".toml", ".py", ".json", ".lock", ".key", ".md")

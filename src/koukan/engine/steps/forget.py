@@ -18,6 +18,7 @@ from koukan.engine import rewriting
 from koukan.engine.centre import Centre
 from koukan.engine.datafiles import in_time, new_name, origin_of, together
 from koukan.engine.issued import issues_under
+from koukan.engine.online import leave_forgotten
 from koukan.engine.rewriting import Replaced
 from koukan.engine.steps import commit
 from koukan.flows.pmh import ISSUES
@@ -100,6 +101,7 @@ def run(centre: Centre, job: Job) -> None:
         links = links_of(centre, members)
         dead = persons_without(people, links, events_under(centre, people, links))
         gone = Gone(members, dead)
+        leave_forgotten(centre, group.number, people.raw_links(links)[1])
         done = [state(centre, group, rows, people, gone)]
         for stripped in centre.workers.map(strip, list(plan(centre, group, gone, links))):
             done.append(stripped)

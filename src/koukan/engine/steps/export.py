@@ -1,0 +1,202 @@
+"""export: what changed in the 資格履歴 since the last push goes to オンライン資格確認等システム.
+
+Flow 1-(2). A push is named, with its span of groups, before anything is written; then it is
+rendered piece by piece under a key of its own, encrypted to the partner's key, signed and laid out;
+then its key and pieces are destroyed. Killed anywhere, the next run does it again under the same
+name: what it says is what the history says by then. Nothing but the items of the format can be in
+it, and nothing comes back but the 処理結果電文.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from koukan import durable
+from koukan.codecs import render
+from koukan.codecs.gate import TOTAL_MODULUS
+from koukan.engine import online as pushing
+from koukan.engine.centre import Centre
+from koukan.engine.leases import lease
+from koukan.engine.online import Written
+from koukan.engine.packages import PACKAGE, signature_path
+from koukan.engine.reading import undisturbed
+from koukan.engine.seen import Seen
+from koukan.errors import DefinitionError, UsageError
+from koukan.flows import online
+from koukan.flows.registration import HISTORY
+from koukan.formats.model import Format
+from koukan.keys.package import NAMESPACE, encrypted, recipient
+from koukan.ledger import online as pushes
+from koukan.ledger.online import Push
+from koukan.sites import Job, Sender
+from koukan.sites.schedule import JST
+
+LAST_PIECE = 99_999
+BY_HAND = "export_online"  # as which job an operator's push stands in the log
+
+
+def run(centre: Centre, job: Job) -> None:
+    """Lay out what a killed run left, then a push of all that is new."""
+    partner = centre.site.partner(online.SYSTEM)
+    if partner is None:
+        return
+    finish(centre, job.name, partner)
+    since, until = pushes.told_until(centre.ledger), pushes.committed_until(centre.ledger)
+    if pushing.anything(centre, since, until):
+        begin(centre, job.name, partner, "delta", (since, until))
+
+
+def finish(centre: Centre, job: str, partner: Sender) -> None:
+    """The rest of what a killed run left."""
+    for push in pushes.all_pushes(centre.ledger):
+        if push.state == pushes.UNDER_WAY:
+            conclude(centre, job, partner, push)
+    pushing.tidy(centre)
+
+
+def begin(centre: Centre, job: str, partner: Sender, kind: str, span: tuple[int, int]) -> Push:
+    """Name a push of the groups in (since, until] and lay it out.
+
+    Raises:
+        SecretError: the partner has no key in site.toml; no push is named.
+        DefinitionError: the format has an item that the 資格履歴 does not have; neither is one.
+    """
+    recipient(partner.package_key, partner.name)
+    require_items(centre)
+    day = centre.clock().astimezone(JST).strftime("%Y%m%d")
+    push = pushes.begin(centre.ledger, kind, span, partner=partner.name, day=day)
+    centre.observe("push named", step="export")
+    return conclude(centre, job, partner, push)
+
+
+def require_items(centre: Centre) -> None:
+    """Only what the 資格履歴 has can be sent: it has no 個人番号, token or 機関別符号."""
+    form = centre.catalogue.formats[online.EXPORT]
+    known = centre.tables[HISTORY].definition.sections
+    for section in online.sections(form):
+        for item in online.items(form, section):
+            if item not in known.get(section, ()):
+                raise DefinitionError("online.item", field=item, format=form.name)
+
+
+def conclude(centre: Centre, job: str, partner: Sender, push: Push) -> Push:
+    """Render, lay out, let the ledger know, destroy."""
+    with centre.log.operation("export", job=job) as operation, undisturbed(centre):
+        pushing.start(centre, push.sequence)
+        persons, gone = pushing.touched(centre, push)
+        form = centre.catalogue.formats[online.EXPORT]
+        pushing.seal_piece(centre, push.sequence, 0, head(form, push))
+        written: list[Written] = []
+        for done in centre.workers.map(pushing.write, pushing.shares(centre, push, persons, gone)):
+            written.append(done)
+            centre.observe("rendered", step="export", done=len(written))
+        pushing.seal_piece(centre, push.sequence, LAST_PIECE, end(form, written))
+        values = lay_out(centre, partner, push)
+        counts = {
+            name: sum(getattr(one, name) for one in written)
+            for name in ("persons", "deleted", "rows")
+        }
+        centre.observe("push laid out", step="export")
+        with centre.ledger.begin() as transaction:
+            told = {**values, **counts, "laid_at": centre.now(), "state": "laid"}
+            pushes.change(transaction, push.sequence, **told)
+        operation.note(rows=counts["rows"])
+    pushing.tidy(centre)
+    centre.observe("push's key destroyed", step="export")
+    return next(one for one in pushes.all_pushes(centre.ledger) if one.sequence == push.sequence)
+
+
+def push_all(centre: Centre) -> Push:
+    """Push everybody, for a receiver that begins with an empty table.
+
+    Raises:
+        UsageError: the site has no such partner.
+        LeaseHeld: a job is running.
+    """
+    with _alone(centre) as partner:
+        until = pushes.committed_until(centre.ledger)
+        return begin(centre, BY_HAND, partner, "full", (0, until))
+
+
+def push_again(centre: Centre, since: int) -> Push:
+    """Push all persons of whom a push or any later one told, as they are now.
+
+    Raises:
+        UsageError: there is no such push, or the site has no such partner.
+        LeaseHeld: a job is running.
+    """
+    with _alone(centre) as partner:
+        again = [one for one in pushes.all_pushes(centre.ledger) if one.sequence >= since]
+        if not again or again[0].sequence != since:
+            raise UsageError("online.unknown")
+        until = pushes.committed_until(centre.ledger)
+        kind = "full" if any(one.kind == "full" for one in again) else "delta"
+        first = min(one.since_group for one in again)
+        return begin(centre, BY_HAND, partner, kind, (first, until))
+
+
+@contextmanager
+def _alone(centre: Centre) -> Iterator[Sender]:
+    """The partner, under the jobs' lease, with nothing of an earlier push under way."""
+    partner = centre.site.partner(online.SYSTEM)
+    if partner is None:
+        raise UsageError("online.no_partner")
+    with lease(centre.folder("locks"), centre.ledger, "jobs", centre.clock()):
+        finish(centre, BY_HAND, partner)
+        yield partner
+
+
+def head(form: Format, push: Push) -> bytes:
+    """The control record."""
+    values = {
+        "file_sequence": f"{push.sequence:06d}",
+        "creation_date": push.day,
+        "export_class": online.FULL if push.kind == "full" else online.DELTA,
+    }
+    return render.control(form, values)
+
+
+def end(form: Format, written: list[Written]) -> bytes:
+    """The end record."""
+    values = {
+        "export_record_count": f"{sum(one.rows for one in written):010d}",
+        "person_count": f"{sum(one.persons for one in written):010d}",
+        "control_total": f"{sum(one.total for one in written) % TOTAL_MODULUS:018d}",
+    }
+    return render.end(form, values)
+
+
+def lay_out(centre: Centre, partner: Sender, push: Push) -> dict[str, object]:
+    """Encrypted to the partner's key into its outbox, with a signature beside it.
+
+    The signature is there before its file is, and a file that is replaced is gone before that.
+    """
+    folder = centre.outbox(partner.name).folder
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    target = folder / (online.push_name(push.sequence) + PACKAGE)
+    temporary = durable.temporary_name(target)
+    plain, digest = Seen(pushing.blocks(centre, push.sequence)), hashlib.sha512()
+    keys = [recipient(partner.package_key, partner.name)]
+    try:
+        with closing(encrypted(plain, keys)) as found:
+            sealed = Seen(found)
+            _write(temporary, sealed, digest)
+        durable.unlink(target)
+        signature = centre.signer.sign_digest(digest.digest(), NAMESPACE)
+        durable.write(signature_path(target), signature, replace=True)
+        durable.publish(temporary, target, length=sealed.length, replace=True)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return {"sha256": plain.sha256, "file_sha256": sealed.sha256}
+
+
+def _write(path: Path, blocks: Iterator[bytes] | Seen, digest: hashlib._Hash) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+        for block in blocks:
+            digest.update(block)
+            file.write(block)

@@ -1,0 +1,49 @@
+"""Flow 1-(2): what of the 資格履歴 goes to オンライン資格確認等システム (OQS), and how it is named.
+
+The items are those of `formats/online_export.toml` and no others: a section's columns are looked up
+by their names in the 資格履歴, which has none for a 個人番号, a token or a 機関別符号.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from koukan.formats.model import Format
+from koukan.rules.restating import MAIN
+
+SYSTEM = "oqs"
+EXPORT, RESPONSE = "online_export", "online_response"
+PERSON = "person"  # section of the line that says what to do with a 紐付番号
+REPLACE, DELETE = "1", "2"  # 登録区分
+DELTA, FULL = "1", "2"  # 連携区分
+PMH_ID = "pmh_id"
+INNER = ("record_number", "record_type_code")
+
+
+def push_name(sequence: int) -> str:
+    """A push by its number."""
+    return f"OQ_koukan_{sequence:06d}.csv"
+
+
+def sections(form: Format) -> list[str]:
+    """Sections of the 資格履歴 that are sent; spells first."""
+    names = [record.section for record in form.records if record.section != PERSON]
+    return sorted(names, key=lambda name: name != MAIN)
+
+
+def items(form: Format, section: str) -> list[str]:
+    """The items of a section that are sent, beside the 紐付番号."""
+    return [field.name for field in form.section(section).own]
+
+
+def shown(frame: pl.DataFrame) -> pl.DataFrame:
+    """Days as eight digits and 紐付番号 as sixteen, as the file has them."""
+    days = [
+        pl.col(name).dt.strftime("%Y%m%d") for name, kind in frame.schema.items() if kind == pl.Date
+    ]
+    digits = [
+        pl.col(name).cast(pl.String).str.zfill(length)
+        for name, length in (("link_number", 16), (PMH_ID, 16), ("record_number", 10))
+        if name in frame.columns
+    ]
+    return frame.with_columns(*days, *digits)

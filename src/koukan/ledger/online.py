@@ -1,0 +1,108 @@
+"""Pushes to オンライン資格確認等システム: of which groups, of how many, and how far each is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Column, Connection, Integer, String, Table, func, insert, select, update
+
+from koukan.ledger import schema as s
+from koukan.ledger.store import Ledger
+
+pushes = Table(
+    "push",
+    s.metadata,
+    Column("sequence", Integer, primary_key=True),  # stands in the file's name and control record
+    Column("kind", String, nullable=False),  # delta full
+    Column("since_group", Integer, nullable=False),  # what later groups brought is in it
+    Column("until_group", Integer, nullable=False),  # up to this one
+    Column("partner", String, nullable=False),
+    Column("day", String, nullable=False),  # YYYYMMDD, JST: stands in the file
+    Column("state", String, nullable=False),  # open laid accepted partly
+    Column("persons", Integer, nullable=False, default=0),  # of them `deleted`
+    Column("deleted", Integer, nullable=False, default=0),
+    Column("rows", Integer, nullable=False, default=0),
+    Column("sha256", String, nullable=False, default=""),  # of the file before it was encrypted
+    Column("file_sha256", String, nullable=False, default=""),  # as it lies in the outbox
+    Column("accepted", Integer, nullable=False, default=0),  # persons, as the receiver said
+    Column("refused", Integer, nullable=False, default=0),
+    Column("laid_at", String),
+    Column("answered_at", String),
+)
+
+UNDER_WAY = "open"
+
+
+@dataclass(frozen=True)
+class Push:
+    """One push; see the table."""
+
+    sequence: int
+    kind: str
+    since_group: int
+    until_group: int
+    partner: str
+    day: str
+    state: str
+    persons: int = 0
+    deleted: int = 0
+    rows: int = 0
+    sha256: str = ""
+    file_sha256: str = ""
+    accepted: int = 0
+    refused: int = 0
+    laid_at: str | None = None
+    answered_at: str | None = None
+
+    @property
+    def unanswered(self) -> int:
+        """Persons of whom the receiver has said nothing."""
+        return self.persons - self.accepted - self.refused
+
+
+def all_pushes(ledger: Ledger, *, states: Collection[str] | None = None) -> list[Push]:
+    """In ascending number."""
+    query = select(pushes).order_by(pushes.c.sequence)
+    if states is not None:
+        query = query.where(pushes.c.state.in_(list(states)))
+    return [Push(**row._mapping) for row in ledger.read(query)]
+
+
+def begin(ledger: Ledger, kind: str, span: tuple[int, int], *, partner: str, day: str) -> Push:
+    """Name the next push, of the groups in (since, until]."""
+    with ledger.begin() as connection:
+        newest = connection.execute(select(func.max(pushes.c.sequence))).scalar()
+        found = Push(int(newest or 0) + 1, kind, *span, partner, day, UNDER_WAY)
+        connection.execute(insert(pushes).values(vars(found)))
+    return found
+
+
+def change(connection: Connection, sequence: int, **values: object) -> None:
+    connection.execute(update(pushes).where(pushes.c.sequence == sequence).values(values))
+
+
+def told_until(ledger: Ledger) -> int:
+    """The last group that any push has told of; 0 before the first one."""
+    return int(ledger.read(select(func.max(pushes.c.until_group)))[0][0] or 0)
+
+
+def committed_until(ledger: Ledger) -> int:
+    """The last committed group before any that is under way."""
+    table = s.groups.c
+    open_ones = select(func.min(table.number)).where(table.state != "committed")
+    first_open = ledger.read(open_ones)[0][0]
+    newest = select(func.max(table.number)).where(table.state == "committed")
+    if first_open is not None:
+        newest = newest.where(table.number < first_open)
+    return int(ledger.read(newest)[0][0] or 0)
+
+
+def brought(ledger: Ledger, formats: Collection[str], since: int, until: int) -> list[int]:
+    """Groups of these formats in the span (`since`, `until`], ascending."""
+    table = s.groups.c
+    inside = (table.number > since) & (table.number <= until) & table.format.in_(list(formats))
+    return [
+        int(row.number)
+        for row in ledger.read(select(table.number).where(inside).order_by(table.number))
+    ]

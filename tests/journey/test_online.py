@@ -1,0 +1,226 @@
+"""Pushes to オンライン資格確認等システム: whoever replays them has the history."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+from centres import Place
+from compacting import many_files
+from course_files import CODES
+from course_trial import Trial
+from histories import KYOKAI
+from journey import checks, nights
+from journey.test_life_courses import people
+from life_courses import Courses
+from pushing import (
+    EXPORT,
+    PARTNER,
+    Refused,
+    Table,
+    content,
+    identity,
+    replay,
+    shown_links,
+    spells_of,
+    with_partner,
+)
+from withdrawals import FORGET, members, withdraw
+
+from koukan.engine.centre import open_centre
+from koukan.engine.run import run_job
+from koukan.engine.steps.export import push_again, push_all
+from koukan.engine.verify import verify_ledger
+from koukan.errors import DefinitionError
+from koukan.flows.registration import HISTORY
+from koukan.keys.package import PackageIdentity
+from koukan.ledger.online import all_pushes
+from koukan.shipped import formats_folder
+
+COURSE = (4_000, 20) if nights.LONG else (40, 5)  # persons, nights
+KILLS = 2  # by default; all boundaries with --long
+
+
+def course(trial: Trial, persons: int, count: int) -> Courses:
+    draw = random.Random(12)
+    arrivals = max(1, persons // (count + 1))
+    return Courses(draw, trial.registry, CODES, people(persons), arrivals=arrivals)
+
+
+@pytest.mark.requirement("R044", "R048")
+def test_replaying_every_push_gives_the_history_without_numbers(tmp_path: Path) -> None:
+    """Persons join and are parted, lines are mended, members are forgotten, files are merged."""
+    trial, key, table = Trial.new(tmp_path, compacts=True), identity(tmp_path), Table()
+    place = with_partner(trial.site.place)
+    persons, count = COURSE
+    courses = course(trial, persons, count)
+    for number in range(count):
+        files = courses.night()
+        trial.night(files)
+        for file in files:
+            for statement in file.statements:
+                courses.learn(statement, trial.answers.get(statement.serial))
+        if number % 3 != 1:  # a night without its push is told with the next one
+            place.run(EXPORT)
+            assert replay(place, table, key) == 1
+    place.run(EXPORT)
+    replay(place, table, key)
+    assert trial.found == []
+    assert spells_of(table) == known(trial)
+    place.run(FORGET)  # who is withdrawn was deleted at the receiver before
+    require_whole(place, table, key)
+
+
+def known(trial: Trial) -> dict[int, list[tuple[str, str, str, str]]]:
+    """Everybody's spells as the slow registry has them, by 紐付番号."""
+    state = trial.states[trial.nights[-1]]
+    links = shown_links(trial.site.place, sorted(state.person))
+    return {
+        links[number]: sorted(
+            (
+                one.insurer,
+                f"{one.begin:%Y%m%d}",
+                f"{one.end:%Y%m%d}" if one.end else "",
+                one.reason or "",
+            )
+            for one in state.spells[number]
+        )
+        for number in state.person
+        if state.spells[number]
+    }
+
+
+def text(day: date | None) -> str:
+    return "" if day is None else f"{day:%Y%m%d}"
+
+
+def require_whole(place: Place, table: Table, key: PackageIdentity) -> None:
+    """Everybody, pushed into an empty table, is what the receiver has already."""
+    with place.opened() as centre:
+        push_all(centre)
+        assert verify_ledger(centre) == []
+        assert any(push.deleted for push in all_pushes(centre.ledger))
+    whole = Table(taken=table.taken)
+    whole.take(content(place, table.taken + 1, key))
+    assert whole.persons == table.persons
+    assert any(line[0] == "05" for lines in table.persons.values() for line in lines)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Three nights, one of them pushed, then members withdrawn. Copy it; do not run it."""
+    folder = tmp_path_factory.mktemp("base")
+    place = with_partner(many_files(Place(folder / "site", folder / "keys" / "batch.key")))
+    place.run(EXPORT)
+    with place.opened() as centre:
+        withdraw(centre, *members(centre, KYOKAI)[:5])
+    return place
+
+
+def copied(base: Place, folder: Path) -> Place:
+    shutil.copytree(base.root, folder / "site")
+    return Place(folder / "site", base.key, base.now)
+
+
+JOBS = (FORGET, EXPORT)
+
+
+def killed(place: Place, at: int) -> int:
+    program = Path(__file__).with_name("killed_job.py")
+    arguments = [str(place.root), str(place.key), place.now.isoformat(), str(at), *JOBS]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(nights.PATHS)}
+    command = [sys.executable, str(program), *arguments]
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
+def end_of(place: Place, key_folder: Path) -> dict[str, object]:
+    """What the receiver has at the end, and that nothing is left lying."""
+    table = Table()
+    replay(place, table, identity(key_folder))
+    with place.opened() as centre:
+        told = {"table": table.persons, "taken": table.taken, "problems": checks.problems(centre)}
+        return told | {"left": sorted(path.name for path in centre.folder("pushes").iterdir())}
+
+
+def test_a_push_killed_anywhere_is_made_again(base: Place, tmp_path: Path) -> None:
+    """Also that of members who are erased before it comes to tell of them."""
+    told: list[str] = []
+    alone = copied(base, tmp_path / "alone")
+    centre = open_centre(
+        alone.root,
+        alone.key,
+        clock=lambda: alone.now,
+        observe=lambda event, **_: told.append(event),
+    )
+    for job in JOBS:
+        run_job(centre, job)
+    centre.close()
+    wanted = end_of(alone, tmp_path)
+    assert (wanted["taken"], wanted["problems"], wanted["left"]) == (2, [], [])
+    before = Table()
+    before.take(content(base, 1, identity(tmp_path)))
+    assert len(before.persons) > len(wanted["table"])  # type: ignore[arg-type]
+    places = range(1, len(told) + 1)
+    for at in places if nights.LONG else random.Random(31).sample(places, KILLS):
+        place = copied(base, tmp_path / f"{at}")
+        assert killed(place, at) == -signal.SIGKILL
+        for job in JOBS:
+            place.run(job)
+        assert end_of(place, tmp_path) == wanted, at
+        shutil.rmtree(place.root)
+
+
+def test_a_lost_push_is_told_again_and_without_news_there_is_none(
+    base: Place, tmp_path: Path
+) -> None:
+    place, key = copied(base, tmp_path), identity(tmp_path)
+    place.run(EXPORT)
+    place.run(EXPORT)
+    with place.opened() as centre:
+        assert [push.sequence for push in all_pushes(centre.ledger)] == [1, 2]
+        again = push_again(centre, 1)
+        assert (again.sequence, again.kind) == (3, "delta")
+    whole, late = Table(), Table()
+    replay(place, whole, key)
+    late.take(content(place, 3, key), skipped=True)
+    assert late.persons == whole.persons
+    with pytest.raises(Refused, match="turn"):
+        late.take(content(place, 2, key), skipped=True)
+
+
+@pytest.mark.requirement("R046")
+def test_nothing_lies_in_the_partners_outbox_in_plain(base: Place, tmp_path: Path) -> None:
+    place = copied(base, tmp_path)
+    lying = sorted(path.name for path in place.outbox(PARTNER).iterdir())
+    assert lying == ["OQ_koukan_000001.csv.age", "OQ_koukan_000001.csv.age.sig"]
+    assert not list(place.root.glob("pushes/*"))
+    assert not list(place.root.glob("keyring/random/push/*"))
+
+
+@pytest.mark.requirement("R045")
+def test_an_item_that_the_history_does_not_have_cannot_be_sent(base: Place, tmp_path: Path) -> None:
+    """Whatever a site's layout asks for: no number, nor what stands for it, is in the table."""
+    place = copied(base, tmp_path)
+    with place.opened() as centre:
+        columns = {
+            name
+            for section in centre.tables[HISTORY].definition.sections.values()
+            for name in section
+        }
+    assert not [name for name in columns if "my_number" in name or "token" in name]
+    shipped = (formats_folder() / "online_export.toml").read_text("utf-8")
+    number = '[[records.own]]\nname = "my_number"\nlabel = "個人番号"\ntype = "digits"'
+    changed = shipped.replace("# --- end record", f"{number}\nlength = 12\n\n# --- end record")
+    (place.root / "formats").mkdir()
+    (place.root / "formats" / "online_export.toml").write_text(changed, "utf-8")
+    with place.opened() as centre, pytest.raises(DefinitionError, match=r"online\.item"):
+        push_all(centre)
+    with place.opened() as centre:
+        assert len(all_pushes(centre.ledger)) == 1

@@ -1,0 +1,211 @@
+"""Restating: replayed over many nights, it is what a slow reading of every line says."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from lives import INSURERS, day
+from statements import Twin, frame, joined, parted, rank_of, withdrawn
+
+from koukan.rules.persons import People
+from koukan.rules.restating import MAIN, affected, named, restated
+
+LONG = os.environ.get("KOUKAN_TEST_LONG") == "1"
+NIGHTS, COURSES = 200, 20 if LONG else 1
+LINKS, MEMBERS = tuple(range(101, 113)), 8  # raw links; members of each insurer
+KEYS = {"basic": (), MAIN: ("qualification_date",), "certificate": ("card",), "ticket": ("ticket",)}
+OWN = {MAIN: "qualification_date", "certificate": "card", "ticket": "ticket"}
+SCHEMA: dict[str, Any] = {
+    "link_number": pl.Int64,
+    "insurer_code": pl.String,
+    "member_id": pl.Int64,
+    "group_number": pl.Int64,
+    "reception": pl.Int64,
+    "line_number": pl.Int64,
+    "process_type_code": pl.String,
+    "former_insurer_code": pl.String,
+    "word": pl.Int64,
+}
+Row = dict[str, Any]
+Told = dict[str, list[Row]]
+
+
+class Life:
+    """What some insurers say of some persons, a few lines a night."""
+
+    def __init__(self, seed: int) -> None:
+        self.draw = random.Random(seed)
+        self.told: Told = {section: [] for section in KEYS}
+        self.statements: list[Row] = []
+        self.words = 0
+        self.home: dict[tuple[str, int], int] = {}  # raw link under which a member is told
+
+    def night(self, group: int) -> None:
+        for reception in range(self.draw.randint(1, 3)):
+            for _ in range(self.draw.randint(1, 2)):
+                self.event(group, 10 * group + reception)
+        if self.draw.random() < 0.5:
+            self.state(group)
+
+    def event(self, group: int, reception: int) -> None:
+        insurer, member = self.draw.choice(INSURERS), self.draw.randrange(MEMBERS)
+        link = self.home.setdefault((insurer, member), self.draw.choice(LINKS))
+        process = self.draw.choice("1234567" if self.draw.random() < 0.5 else "34")
+        former = self.draw.choice([one for one in INSURERS if one != insurer])
+        moved = former if process == "3" and self.draw.random() < 0.3 else None
+        for section, rows in self.told.items():
+            for _ in range(1 if section in {"basic", MAIN} else self.draw.randint(0, 2)):
+                self.words += 1
+                row = {
+                    "link_number": link,
+                    "insurer_code": insurer,
+                    "member_id": member,
+                    "group_number": group,
+                    "reception": reception,
+                    "line_number": self.words,
+                    "process_type_code": process,
+                    "former_insurer_code": moved,
+                    "word": self.words,
+                }
+                if section == MAIN:
+                    begin = self.draw.randrange(0, 40, 8)
+                    row |= {"qualification_date": day(begin), "disqualification_date": None}
+                elif section in OWN:
+                    row[OWN[section]] = self.draw.randint(1, 3)
+                rows.append(row)
+
+    def state(self, group: int) -> None:
+        (insurer, member), link = self.draw.choice(sorted(self.home.items()))
+        other = self.draw.choice([one for one in LINKS if one != link])
+        act = self.draw.choice((joined, joined, parted, withdrawn))
+        where = {"insurer": int(insurer)}
+        if act is withdrawn:
+            self.statements.append(withdrawn(member, group, **where))
+            # What says so is an event, too.
+            rows = self.told[MAIN]
+            last = [
+                row for row in rows if (row["insurer_code"], row["member_id"]) == (insurer, member)
+            ]
+            rows += [{**last[-1], "group_number": group, "process_type_code": "7"}] if last else []
+            return
+        older, newer = sorted((link, other), key=rank_of)
+        survivor = older if act is joined else other
+        named_link = newer if act is joined else link
+        self.statements.append(act(member, named_link, survivor, group, **where))
+
+    def frames(self) -> dict[str, pl.DataFrame]:
+        found = {}
+        for section, rows in self.told.items():
+            schema = dict(SCHEMA)
+            if section == MAIN:
+                schema |= {"qualification_date": pl.Date, "disqualification_date": pl.Date}
+            elif section in OWN:
+                schema[OWN[section]] = pl.Int64
+            found[section] = pl.DataFrame(rows, schema=schema)
+        return found
+
+    def people(self, until: int) -> People:
+        return People.of(frame(row for row in self.statements if row["group_number"] <= until))
+
+
+def slow(life: Life) -> dict[int, list[tuple[str, int]]]:
+    """Every person's lines by section and word, line after line."""
+    twin = Twin(life.statements)
+    of_person: dict[int, Told] = defaultdict(lambda: {section: [] for section in KEYS})
+    for section, rows in life.told.items():
+        for row in rows:
+            who = row["insurer_code"], row["member_id"]
+            owner = twin.owner(who, row["link_number"])
+            if owner is not None:
+                of_person[owner][section].append(row)
+    found = {}
+    for link, told in of_person.items():
+        corrected = {
+            row["insurer_code"]: max(place(one) for one in told[MAIN] if corrects(one, row))
+            for row in told[MAIN]
+            if row["process_type_code"] == "5"
+        }
+        spells = last_of(told[MAIN], MAIN, corrected)
+        lines = [(MAIN, row["word"]) for row in spells.values()]
+        insurers = {key[0] for key in spells}
+        for section in KEYS.keys() - {MAIN}:
+            last = last_of(told[section], section, corrected)
+            lines += [(section, row["word"]) for key, row in last.items() if key[0] in insurers]
+        if spells:
+            found[link] = sorted(lines)
+    return found
+
+
+def place(row: Row) -> tuple[int, int]:
+    return row["group_number"], row["reception"]
+
+
+def corrects(one: Row, row: Row) -> bool:
+    return one["process_type_code"] == "5" and one["insurer_code"] == row["insurer_code"]
+
+
+def last_of(
+    rows: list[Row], section: str, corrected: dict[str, tuple[int, int]]
+) -> dict[tuple[str, object], Row]:
+    """By insurer and key: the line that counts."""
+    found: dict[tuple[str, object], tuple[Row, bool]] = {}
+    for row in sorted(rows, key=lambda one: (*place(one), one["line_number"])):
+        own = row[OWN[section]] if section in OWN else None
+        voids = section in OWN and row["process_type_code"] in "67"
+        former = row["former_insurer_code"]
+        for insurer, gone in ((row["insurer_code"], voids), (former, section in OWN)):
+            if insurer is not None and place(row) >= corrected.get(insurer, (0, 0)):
+                found[insurer, own] = row, gone
+    return {key: row for key, (row, gone) in found.items() if not gone}
+
+
+def told_of(found: dict[str, pl.DataFrame]) -> dict[int, list[tuple[str, int]]]:
+    lines: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for section, rows in found.items():
+        for link, word in rows.select("link_number", "word").iter_rows():
+            lines[link].append((section, word))
+    return {link: sorted(own) for link, own in lines.items()}
+
+
+@pytest.mark.requirement("R044")
+@pytest.mark.parametrize("seed", range(COURSES))
+def test_replaying_every_night_gives_what_every_line_says(seed: int) -> None:
+    life, table, before = Life(seed), {}, 0
+    deleted = 0
+    for group in range(1, NIGHTS + 1):
+        life.night(group)
+        if life.draw.random() < 0.2 and group < NIGHTS:
+            continue  # no push tonight
+        told, people, was = life.frames(), life.people(group), life.people(before)
+        groups = range(before + 1, group + 1)
+        events = told[MAIN].filter(pl.col("group_number").is_in(list(groups)))
+        touched = np.concatenate(
+            [events["link_number"].to_numpy(), named(frame(life.statements), groups)]
+        )
+        every = affected(touched, was, people)
+        shown = every[people.canonical(every) == every]
+        raw = np.unique(np.concatenate([shown, people.raw_links(shown)[1]]))
+        under = {
+            section: rows.filter(pl.col("link_number").is_in(raw.tolist()))
+            for section, rows in told.items()
+        }
+        new = told_of(restated(under, KEYS, people, shown))
+        for link in every.tolist():
+            deleted += link in table and link not in new
+            table.pop(link, None)
+        table |= new
+        before = group
+    assert table == slow(life)
+    assert deleted > NIGHTS / 20
+
+
+def test_nobody_is_told_of_without_news() -> None:
+    nobody = People.of(frame([]))
+    assert affected(np.array([-1], np.int64), nobody, nobody).tolist() == []
+    assert affected(np.array([7, 7, 3]), nobody, nobody).tolist() == [3, 7]
