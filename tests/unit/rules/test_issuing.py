@@ -60,6 +60,11 @@ def test_every_number_of_a_person_is_looked_under(asked: list[int], found: list[
     assert raw_links_of(people, np.array(asked, np.int64)).tolist() == found
 
 
+def test_without_statements_a_person_is_its_number() -> None:
+    people = People.of(frame([]))
+    assert raw_links_of(people, np.array([7, NONE, 3, 7], np.int64)).tolist() == [3, 7]
+
+
 def test_a_number_is_twelve_digits_with_a_right_check_digit() -> None:
     texts = [
         "123456789018",
