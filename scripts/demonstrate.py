@@ -1,4 +1,4 @@
-"""The demonstration: an earlier night, then one night with everything that goes wrong in it.
+"""The demonstration: an earlier night, one with everything that goes wrong, one with every event.
 
 Everything runs through the commands that an operator uses, each in a process of its own; what is
 shown comes from their JSON. The input is synthetic and seeded, and the generator knows what must
@@ -19,10 +19,13 @@ from typing import Any
 from demonstration import people
 from demonstration.commands import Commands
 from demonstration.identity import IdentityNight
+from demonstration.morning import Morning
 from demonstration.sizes import least
 from demonstration.wanted import differing
 from demonstration.words import WORDS
 
+from koukan.samples.events import lay_events, lay_registrations
+from koukan.samples.expected import ExpectedFile
 from koukan.samples.identity import lay_questions, write_population
 from koukan.samples.night import lay_earlier_night, lay_night
 
@@ -59,23 +62,30 @@ class Demonstration:
             self.commands.show("status", "--insurers")
         identity = IdentityNight(self.commands, self.beside, arguments.seed, self.say)
         receptions = identity.run()
+        told, numbers = self.second_night(known)
+        morning = Morning(self.commands)
+        self.say("morning")
+        morning.run()
         self.say("verify")
+        laid = [*planned.files, *asking.files, *told]
         problems = self.commands.ask("ledger", "verify")["problems"]
         digest = self.commands.ask("ledger", "digest")["digest"]
-        numbers = [*night["jobs"][0]["receptions"], *receptions]
+        numbers += [*night["jobs"][0]["receptions"], *receptions]
         found = [
-            *differing(root, self.beside.batch_key, [*planned.files, *asking.files], numbers),
+            *differing(root, self.beside.batch_key, laid, numbers),
             *identity.differing(),
         ]
         balanced = bool(night["summary"]["ledger_balanced"]) and not problems
         seconds = float(night["jobs"][0]["seconds"]) + identity.seconds
         self.tell(night["summary"], identity, found, balanced=balanced, seconds=seconds)
+        self.say("reports", **morning.found)
         self.say("digest", digest=digest)
         if arguments.json:
             result = {
                 **{name: night["summary"][name] for name in ("receptions", "records", "insurers")},
                 "questions": identity.questions,
                 "packages": identity.packages,
+                "morning": morning.found,
                 "ledger_balanced": balanced,
                 "as_planned": not found,
                 "digest": digest,
@@ -86,6 +96,17 @@ class Demonstration:
         else:
             self.farewell()
         return 0 if balanced and not found else 50
+
+    def second_night(self, first_person: int) -> tuple[list[ExpectedFile], list[int]]:
+        """Every event; the files, and their receptions."""
+        files: list[ExpectedFile] = []
+        numbers: list[int] = []
+        self.say("events")
+        for lay in (lay_registrations, lay_events):
+            files += lay(self.commands.root, self.arguments.seed, first_person).files
+            (done,) = self.commands.ask("run", REGISTER)["jobs"]
+            numbers += [int(number) for number in done["receptions"]]
+        return files, numbers
 
     def prepare(self) -> None:
         """The centre and its earlier night."""

@@ -21,7 +21,13 @@ WORDS = {
         "高橋が行ごとに、引き渡すかどうかを決めます（本人の項目は見えません）",
         "open": "   保険者がパッケージを開く：{file}",
         "lines_of_result": "   結果の最初の行：\n  {lines}",
-        "verify": "8. 台帳を、原本・結果・表・消去記録から計算し直して確かめる",
+        "events": "8. 次の晩：訂正、取消、管理終了、個人番号誤り訂正、統合、転出など、"
+        "すべての処理種別を一人ずつ届け出る",
+        "morning": "9. 翌朝のジョブ：誤り一覧、資格期間の点検、管理終了者の消去、表の整理",
+        "reports": "翌朝　　：誤り一覧 {lists}、訂正用ファイル {corrections}、資格の重なり "
+        "同一保険者 {same} 人・他の保険者 {other} 人、消去 {erased} 人、"
+        "届出待ち {waiting} 人（架空第一健保）、表のファイル {files_before} → {files}",
+        "verify": "10. 台帳を、原本・結果・表・消去記録から計算し直して確かめる",
         "files": "ファイル：受付 {accepted}、受付不可 {refused}、重複 {duplicate}、保留 {held}",
         "lines": "行　　　：受信 {received:,} ＝ 登録 {accepted:,} ＋ エラー {rejected:,} ＋ 重複 "
         "{duplicate:,} ＋ 保留 {held:,}",
@@ -52,7 +58,14 @@ WORDS = {
         "takahashi decides line by line whether they are handed over, and sees no item of anybody",
         "open": "   An insurer opens a package: {file}",
         "lines_of_result": "   The first lines of the result:\n  {lines}",
-        "verify": "8. Work the ledger out again from originals, results, tables and records",
+        "events": "8. The next night: every event an insurer can tell, one person for each: "
+        "corrections, cancellations, withdrawals, partings, joins, moves",
+        "morning": "9. The morning's jobs: lists of errors, review of qualifications, erasures, "
+        "merging",
+        "reports": "morning: {lists} lists of errors, {corrections} correction files, overlaps "
+        "with the same insurer {same}, with another {other}, members erased {erased}, waiting "
+        "{waiting} (kenpo-a), data files {files_before} -> {files}",
+        "verify": "10. Work the ledger out again from originals, results, tables and records",
         "files": "files: accepted {accepted}, refused {refused}, duplicate {duplicate}, "
         "held {held}",
         "lines": "lines: received {received:,} = accepted {accepted:,} + rejected {rejected:,}"

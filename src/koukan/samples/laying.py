@@ -162,6 +162,22 @@ def registered(
     return found
 
 
+def results_of(
+    root: Path, formats: Mapping[str, Format], sender: SampleSender, sequence: int
+) -> list[tuple[int, str]]:
+    """Record number and member id of everybody whom a sender's file registered.
+
+    Raises:
+        UsageError: its result file is missing.
+    """
+    stem = Path(file_name(formats[sender.format], sender.name, sequence)).stem
+    results = sorted((root / "exchange" / sender.name / "outbox").glob(f"RR_{stem}_*.csv"))
+    if not results:
+        raise UsageError("samples.no_results", sender=sender.name, file=f"RR_{stem}")
+    members = _member_ids(results[-1], formats["registration_result"])
+    return [(int(number), str(member)) for number, member in members.iter_rows()]
+
+
 def _member_ids(path: Path, form: Format) -> pl.DataFrame:
     """record_number, member_id of the accepted lines of a result file."""
     record = form.section("line_result")
