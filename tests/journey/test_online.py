@@ -11,6 +11,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
+import polars as pl
 import pytest
 from centres import Place
 from compacting import many_files
@@ -32,6 +33,7 @@ from pushing import (
     spells_of,
     with_partner,
 )
+from statements import put
 from withdrawals import FORGET, members, withdraw
 
 from koukan.engine.centre import open_centre
@@ -39,13 +41,16 @@ from koukan.engine.run import run_job
 from koukan.engine.steps.export import push_again, push_all
 from koukan.engine.verify import verify_ledger
 from koukan.errors import DefinitionError
+from koukan.flows import pmh
 from koukan.flows.registration import HISTORY
 from koukan.keys.package import PackageIdentity
+from koukan.ledger import Ledger
 from koukan.ledger.online import all_pushes
 from koukan.shipped import formats_folder
+from koukan.tables.definition import bucket_label, bucket_of_link
 
-COURSE = (4_000, 20) if nights.LONG else (40, 5)  # persons, nights
-KILLS = 2  # by default; all boundaries with --long
+COURSE = (4_000, 20) if nights.LONG else (40, 3)  # persons, nights
+KILLS = 1  # by default; all boundaries with --long
 
 
 def course(trial: Trial, persons: int, count: int) -> Courses:
@@ -224,3 +229,26 @@ def test_an_item_that_the_history_does_not_have_cannot_be_sent(base: Place, tmp_
         push_all(centre)
     with place.opened() as centre:
         assert len(all_pushes(centre.ledger)) == 1
+
+
+@pytest.mark.requirement("R047", "R151")
+def test_a_pmh_id_that_was_issued_goes_with_its_person(base: Place, tmp_path: Path) -> None:
+    place, key, table = copied(base, tmp_path), identity(tmp_path), Table()
+    replay(place, table, key)
+    link, pmh_id = max(table.persons), 4_711
+    with place.opened() as centre:
+        buckets = centre.site.buckets
+        bucket = bucket_label(bucket_of_link(int(link), buckets), buckets)
+        group = centre.ledger.form_group("pmh_request", [], centre.now())
+        row = {"link_number": int(link), "pmh_id": pmh_id, "group_number": group}
+        rows = pl.DataFrame([row], schema=pmh.COLUMNS)
+        put(centre, pmh.ISSUES, [({"bucket": bucket}, rows)], group=group)
+        with centre.ledger.begin() as transaction:
+            Ledger.set_group(transaction, group, "committed")
+    place.run(EXPORT)
+    replay(place, table, key)
+    with_ids = {
+        who: [line[3] for line in lines if line[0] == "65" and line[3]]
+        for who, lines in table.persons.items()
+    }
+    assert {who: ids for who, ids in with_ids.items() if ids} == {link: [f"{pmh_id:016d}"]}

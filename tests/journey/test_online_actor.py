@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +26,21 @@ ACTOR = "online"
 NUMBERS = ("number", "partition", "identity", "original", "stage")
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A site whose pushes have an actor of their own; three nights, no push as yet."""
-    found = with_partner(many_files(Place(tmp_path / "site", tmp_path / "keys" / "batch.key")))
+    folder = tmp_path_factory.mktemp("base")
+    found = with_partner(many_files(Place(folder / "site", folder / "keys" / "batch.key")))
     text = (found.root / "site.toml").read_text("utf-8")
     found.write_site(f'{text}\n[[batch_actor]]\nname = "{ACTOR}"\nkey = "{key_of(found)}"\n')
     initialise(found.root, found.key)
     return found
+
+
+@pytest.fixture
+def place(base: Place, tmp_path: Path) -> Place:
+    shutil.copytree(base.root, tmp_path / "site")
+    return Place(tmp_path / "site", base.key, base.now)
 
 
 def key_of(place: Place) -> Path:
@@ -85,7 +93,9 @@ def test_a_tick_has_them_made_by_a_process_of_their_own(place: Place) -> None:
 
 
 def test_what_stops_that_process_leaves_its_job_due(place: Place) -> None:
-    key_of(place).unlink()
+    site = place.root / "site.toml"
+    nowhere = str(key_of(place).with_name("nobodys.key"))
+    site.write_text(site.read_text("utf-8").replace(str(key_of(place)), nowhere), "utf-8")
     for _ in range(2):
         with place.opened() as centre:
             ran = {one.job: one.exit for one in tick(centre)}
