@@ -93,11 +93,13 @@ def publish(
     sync_folder(final.parent)
 
 
-def write(final: Path, content: bytes, *, replace: bool = False) -> None:
-    """Write a small file whole and durably, mode 0600."""
+def write(final: Path, content: bytes, *, replace: bool = False, mode: int = 0o600) -> None:
+    """Write a small file whole and durably; its mode is exactly this one."""
     temporary = temporary_name(final)
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
+        if mode != 0o600:
+            os.fchmod(handle, mode)
         file.write(content)
     publish(temporary, final, length=len(content), replace=replace)
 

@@ -51,7 +51,7 @@ def leftovers(centre: Centre) -> Iterator[str]:
         for file in sorted(there ^ laid - gone):
             yield f"outbox of {sender.name}: {file}"
         for door in sender.doors:
-            for arrival in centre.inbox(sender.name, door).look()[0]:
+            for arrival in centre.inbox(sender.name, door).look().arrivals:
                 yield f"inbox of {sender.name}: {arrival.name}"
     for group in centre.ledger.open_groups():
         yield f"open group {group.number}"

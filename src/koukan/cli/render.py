@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from koukan import words
-from koukan.cli import output, render_identity
+from koukan.cli import output, render_identity, render_inboxes
 from koukan.cli.render_approvals import approvals, used
 from koukan.cli.render_run import causes, named, reason
 from koukan.cli.settings import Settings
@@ -204,8 +204,7 @@ def _waiting(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[R
             yield settings.text("reports.in_inbox", sender=item["sender"], count=item["files"])
         if item["unreadable"]:
             yield settings.text("reports.inbox_unreadable", sender=item["sender"])
-        if item["partial"]:
-            yield settings.text("reports.partial", sender=item["sender"], count=item["partial"])
+        yield from render_inboxes.aside(settings, item)
     if found["unfinished"]:
         yield settings.text("reports.unfinished", count=found["unfinished"])
     yield from _withdrawals(settings, found["withdrawals"])

@@ -78,6 +78,7 @@ STEPS = (
     *("issue", "hand_out"),
 )
 SITE = "site.toml"
+ACCOUNT = {"uid"}
 FORMATS_WITH_TABLES = registration.FORMAT
 
 
@@ -184,7 +185,8 @@ class Centre:
         return Signer(self.keyring.purpose_key("signing"))
 
     def inbox(self, sender: str, door: str) -> Inbox:
-        return Inbox(self.folder("exchange", sender, "inbox", door))
+        owner = self.site.sender(sender).uid
+        return Inbox(self.folder("exchange", sender, "inbox", door), owner)
 
     def outbox(self, sender: str) -> Outbox:
         return Outbox(self.folder("exchange", sender, "outbox"))
@@ -254,7 +256,8 @@ class Centre:
                 for right in self.catalogue.rights
                 if form in right.formats
             ],
-            "sender": self.site.sender(sender).model_dump(mode="json"),
+            # How it logs in is nothing that it may say.
+            "sender": self.site.sender(sender).model_dump(mode="json", exclude=ACCOUNT),
             "insurers": {
                 insurer.code: insurer.model_dump(mode="json") for insurer in self.site.insurers
             },

@@ -24,6 +24,7 @@ from koukan.engine.steps import acknowledge
 from koukan.engine.steps.admit import uncounted
 from koukan.engine.steps.gate import close
 from koukan.errors import UsageError
+from koukan.exchange import AT_DOOR
 from koukan.flows import identity
 from koukan.ledger import Ledger, Reception
 from koukan.oplog import OperationLog
@@ -132,8 +133,9 @@ def plan_rerun(centre: Centre, number: int) -> Plan:
             return Plan(number, AGAIN, "operate.plan_finished")
         if reception.code == BY_OPERATOR:
             return Plan(number, AGAIN, "operate.plan_decided")
-        if reception.code == NAME_REFUSED:
-            return Plan(number, AGAIN, "operate.plan_name")
+        if reception.code in AT_DOOR:
+            named = reception.code == NAME_REFUSED
+            return Plan(number, AGAIN, "operate.plan_name" if named else "operate.plan_marker")
         return Plan(number, steps_from(job, "gate"), "operate.plan_refused")
     if reception.outcome == "held":
         return Plan(number, AGAIN, "operate.plan_held")

@@ -46,6 +46,7 @@ from koukan.flows import identity, pmh
 from koukan.ledger import Group, Reception
 from koukan.reports.due import between, due, stamp_of
 from koukan.reports.identity import clock
+from koukan.reports.inboxes import closed_inboxes
 from koukan.reports.work import Work, moved, since, tally
 from koukan.sites import Job
 
@@ -249,6 +250,8 @@ def judge(centre: Centre, told: tuple[int, ...]) -> Exit:
         codes.append(Exit.REJECTS)
     if centre.ledger.receptions(outcome="held"):
         codes.append(Exit.HELD)
+    if closed_inboxes(centre):
+        codes.append(Exit.CONFIGURATION)
     return max(codes)
 
 

@@ -32,6 +32,7 @@ from koukan.engine.problems import Problem, differing, parsed, problem
 from koukan.engine.steps import package
 from koukan.engine.steps.erase import expired, recorded
 from koukan.errors import IntegrityError, SecretError, TableRefused
+from koukan.exchange import AT_DOOR
 from koukan.flows import registration
 from koukan.flows.registration import HISTORY, PARTITION, ROSTER
 from koukan.flows.results import ACKNOWLEDGEMENT, REPORTS, is_correction, line_result
@@ -183,8 +184,8 @@ def verdict(reception: Reception, counts: list[Counts], found: Found) -> Iterato
     """What the gate says today of the original, against what it said."""
     if found.verdict is None or reception.state == "picked_up":
         return
-    if reception.code == "F101":
-        return  # refused for its name: what is in it never counted
+    if reception.code in AT_DOOR:
+        return  # refused for its name or marker: what is in it never counted
     where = {"reception": reception.number, "file": reception.file_name}
     code, line, rows, insurers = found.verdict
     if code in SUMS and {reception.code, *reception.remarks} & {SUMS_HELD, SUMS_PASSED}:

@@ -10,17 +10,23 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, islice
 from pathlib import Path
 
 from koukan import durable
 from koukan.errors import IntegrityError, TransientError
-from koukan.keys.secret import open_regular
+from koukan.exchange.marker import LARGEST, SUFFIX, Marker, parse
+from koukan.keys.secret import open_regular, read_small
 
 PARTIAL = ".part"  # a name that still grows
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+TEMPORARY = "."
+LONGEST = 100  # bytes of a name
+MOST = 100_000  # names that one look takes in; the next look takes the others
 BLOCK = 2 * 1024 * 1024
+FOR_COLLECTING = 0o640  # an outbox's group is its owner's, where insurers have accounts
 
 
 def safe_name(name: str) -> str:
@@ -30,49 +36,123 @@ def safe_name(name: str) -> str:
     return "x" + re.sub(r"[^A-Za-z0-9._-]", "_", name)[:99]
 
 
+def fit(name: str) -> bool:
+    """Whether a name may be taken at all: short, one printable line, no dot or dash before it.
+
+    A name that is fit and no format's is taken and refused, so that its sender hears of it.
+    """
+    if SAFE.fullmatch(name):
+        return True
+    # What the file system holds in no proper encoding comes as surrogates, which do not print.
+    return name.isprintable() and name[0] not in ".-" and len(name.encode()) <= LONGEST
+
+
+def within(sizes: Sequence[int], files: int, size: int) -> int:
+    """How many of the first files are taken at once; one at least, so that nothing lies for ever.
+
+    Args:
+        sizes: of all of them, in bytes.
+        files, size: bounds of their number and of their bytes together.
+    """
+    together = accumulate(sizes[:files])
+    return max(sum(1 for total in together if total <= size), min(1, len(sizes)))
+
+
 @dataclass(frozen=True, order=True)
 class Arrival:
-    """One look at a file in an inbox."""
+    """One look at a file in an inbox.
+
+    Args:
+        changed: when anything of it changed, in nanoseconds; its owner cannot set it.
+        marked: a marker lies beside it, so that it is whole.
+    """
 
     name: str
     size: int
     changed: int
     inode: int
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class Look:
+    """What lies in an inbox.
+
+    Args:
+        arrivals: files that can be taken, by name.
+        aside: why others cannot (partial, special, linked, foreign, unnamed, unreadable, orphaned:
+            a marker without its file), each with when it last changed, in nanoseconds.
+        orphans: names of which there is a marker only.
+        readable: False where the folder itself cannot be looked into.
+    """
+
+    arrivals: list[Arrival]
+    aside: list[tuple[str, int]]
+    orphans: list[str]
+    readable: bool = True
 
 
 @dataclass(frozen=True)
 class Inbox:
-    """One door of one sender."""
+    """One door of one sender.
+
+    Args:
+        owner: uid to whom all files have to belong; None where the site names none.
+    """
 
     folder: Path
+    owner: int | None = None
 
-    def look(self) -> tuple[list[Arrival], int]:
-        """Regular files by name, and the number of names that still grow (`.part`) or are no files.
-
-        A folder that is not there is an empty inbox.
-        """
-        found, others = [], 0
+    def look(self) -> Look:
+        """What can be taken and what cannot. A folder that is not there is an empty inbox."""
+        aside: list[tuple[str, int]] = []
+        files: dict[str, os.stat_result] = {}
+        markers: dict[str, int] = {}
+        ours = {os.getegid(), *os.getgroups()}
         try:
-            entries = sorted(os.scandir(self.folder), key=lambda entry: entry.name)
+            entries = list(islice(os.scandir(self.folder), MOST))
         except FileNotFoundError:
-            return [], 0
+            return Look([], [], [])
+        except PermissionError:
+            return Look([], [], [], readable=False)
         for entry in entries:
             try:
                 state = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue  # its owner took it back while we looked
-            if stat.S_ISREG(state.st_mode) and not self._grows(entry.name):
-                found.append(Arrival(entry.name, state.st_size, state.st_mtime_ns, state.st_ino))
+            except PermissionError:
+                return Look([], [], [], readable=False)  # names can be read, nothing behind them
+            reason = self._why_not(entry.name, state, ours)
+            if reason is not None:
+                aside.append((reason, state.st_ctime_ns))
+            elif entry.name.endswith(SUFFIX):
+                markers[entry.name.removesuffix(SUFFIX)] = state.st_ctime_ns
             else:
-                others += 1
-        return found, others
+                files[entry.name] = state
+        orphans = sorted(markers.keys() - files.keys())
+        aside += [("orphaned", markers[name]) for name in orphans]
+        found = [
+            Arrival(name, state.st_size, state.st_ctime_ns, state.st_ino, name in markers)
+            for name, state in sorted(files.items())
+        ]
+        return Look(found, aside, orphans)
 
-    @staticmethod
-    def _grows(name: str) -> bool:
-        return name.endswith(PARTIAL) or name.startswith(".")
+    def _why_not(self, name: str, state: os.stat_result, ours: Collection[int]) -> str | None:
+        """Why a name is not taken; None for a file that can be."""
+        if name.endswith(PARTIAL) or name.startswith(TEMPORARY):
+            return "partial"
+        if not stat.S_ISREG(state.st_mode):
+            return "special"
+        if not fit(name):
+            return "unnamed"
+        if state.st_nlink != 1:
+            return "linked"
+        if self.owner not in (None, state.st_uid):
+            return "foreign"
+        return None if _readable(state, ours) else "unreadable"
 
-    def read(self, arrival: Arrival) -> Iterator[bytes]:
-        """The content in blocks.
+    def read(self, arrival: Arrival, limit: int | None = None) -> Iterator[bytes]:
+        """The content in blocks, of more than `limit` bytes no more than tells so.
 
         Raises:
             TransientError: the file is no longer the one that was looked at.
@@ -82,26 +162,53 @@ class Inbox:
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             raise TransientError("exchange.changed", file=safe_name(arrival.name)) from None
+        left = arrival.size if limit is None else min(arrival.size, limit + 1)
         with os.fdopen(handle, "rb", buffering=0) as file:
             self._same(os.fstat(file.fileno()), arrival)
-            while block := file.read(BLOCK):
+            while left and (block := file.read(min(left, BLOCK))):
+                left -= len(block)
                 yield block
             self._same(os.fstat(file.fileno()), arrival)
 
+    def marker(self, arrival: Arrival) -> Marker | None:
+        """What the marker beside a file says; None for one that cannot be read as such."""
+        try:
+            return parse(read_small(self.folder / (arrival.name + SUFFIX), LARGEST))
+        except OSError:
+            return None
+
     def remove(self, arrival: Arrival) -> None:
-        """Take the file out of the inbox, if it is still the one that was read."""
+        """Take the file out of the inbox, if it is still the one that was read, then its marker."""
         path = self.folder / arrival.name
         try:
             self._same(os.lstat(path), arrival)
         except FileNotFoundError:
             return
         durable.unlink(path)
+        if arrival.marked:
+            self.remove_marker(arrival.name)
 
-    @staticmethod
-    def _same(state: os.stat_result, arrival: Arrival) -> None:
-        now = (state.st_size, state.st_mtime_ns, state.st_ino)
-        if now != (arrival.size, arrival.changed, arrival.inode) or not stat.S_ISREG(state.st_mode):
+    def remove_marker(self, name: str) -> None:
+        """Take away a marker whose file is gone."""
+        path = self.folder / (name + SUFFIX)
+        if not path.is_dir():
+            durable.unlink(path)
+
+    def _same(self, state: os.stat_result, arrival: Arrival) -> None:
+        now = (state.st_size, state.st_ctime_ns, state.st_ino)
+        regular = stat.S_ISREG(state.st_mode) and state.st_nlink == 1
+        owned = self.owner in (None, state.st_uid)
+        if now != (arrival.size, arrival.changed, arrival.inode) or not (regular and owned):
             raise TransientError("exchange.changed", file=safe_name(arrival.name))
+
+
+def _readable(state: os.stat_result, ours: Collection[int]) -> bool:
+    """Whether its mode lets us read a file (of which we ask no more, for speed)."""
+    user = os.geteuid()
+    if user in (0, state.st_uid):
+        return user == 0 or bool(state.st_mode & stat.S_IRUSR)
+    wanted = stat.S_IRGRP if state.st_gid in ours else stat.S_IROTH
+    return bool(state.st_mode & wanted)
 
 
 @dataclass(frozen=True)
@@ -114,7 +221,7 @@ class Outbox:
         """Lay a file out, whole or not at all; the same content (SHA-256) again changes nothing."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.holds(name) != digest:
-            durable.write(self.folder / name, content, replace=True)
+            durable.write(self.folder / name, content, replace=True, mode=FOR_COLLECTING)
 
     def stream(self, name: str, blocks: Iterable[bytes], digest: str) -> None:
         """The same for what is not to be in memory as a whole.
@@ -130,6 +237,7 @@ class Outbox:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(handle, "wb") as file:
+                os.fchmod(handle, FOR_COLLECTING)
                 found, length = hashlib.sha256(), 0
                 for block in blocks:
                     found.update(block)

@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import func, select
 
 from koukan.errors import Exit
-from koukan.exchange import Inbox
 from koukan.ledger import schema as s
 from koukan.ledger.failures import Failure, failures
 from koukan.ledger.withdrawals import open_withdrawals
 from koukan.reports.approvals import pending, unsigned
 from koukan.reports.due import due_jobs, next_run
 from koukan.reports.identity import clock, identity
+from koukan.reports.inboxes import closed_inboxes, inboxes
 from koukan.reports.source import Selection, Source, age, local, rows
 from koukan.reports.summary import balanced, summary
 from koukan.sites.schedule import night_of
@@ -68,6 +68,8 @@ def standing(source: Source) -> Exit:
     held = select(table.c.number).where(table.c.outcome == "held").limit(1)
     if rows(source, held):
         codes.append(Exit.HELD)
+    if closed_inboxes(source):
+        codes.append(Exit.CONFIGURATION)
     if not balanced(source, Selection.of(night=night_of(source.clock()))):
         codes.append(Exit.INTEGRITY)
     return max(codes)
@@ -82,6 +84,7 @@ def verdict(
 ) -> dict[str, Any]:
     """One word for all of it, with the exit code that it calls for."""
     count = needs["held_total"] + len(needs["failed_jobs"]) + (not needs["ledger_balanced"])
+    count += sum(item["unreadable"] + item["stuck"] for item in waits["inboxes"])
     count += asked["overdue"] + len(needs["approvals"]) + asked["withheld"]["undecided"]
     count += len(asked["uncollected_long"])
     count += 0 if runs is not None else asked["undelivered_total"]  # a run lays them out yet
@@ -200,26 +203,6 @@ def withdrawals(source: Source) -> dict[str, Any]:
         "age_seconds": oldest and age(source, oldest),
         "next_run": next_run(source, FORGETS) if found else None,
     }
-
-
-def inboxes(source: Source) -> list[dict[str, Any]]:
-    """Senders in whose inboxes something lies; no name is shown before it was checked."""
-    found = []
-    for sender in source.site.senders:
-        files = partial = unreadable = 0
-        for door in sender.doors:
-            inbox = Inbox(source.root / "exchange" / sender.name / "inbox" / door)
-            try:
-                arrivals, others = inbox.look()
-            except PermissionError:
-                unreadable += 1  # told here: the page must be there when a run fails for it
-                continue
-            files += len(arrivals)
-            partial += others
-        if files or partial or unreadable:
-            counts = {"files": files, "partial": partial, "unreadable": unreadable}
-            found.append({"sender": sender.name, **counts})
-    return found
 
 
 def missing(source: Source) -> list[dict[str, Any]]:

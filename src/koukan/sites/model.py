@@ -77,6 +77,7 @@ class Sender(Definition):
     doors: tuple[Identifier, ...]
     insurers: tuple[InsurerCode, ...] = ()
     system: Identifier | None = None
+    uid: int | None = Setting(None, ge=1, le=2**31 - 1)  # of its account: its files must be its own
     package_key: str = ""  # of a system that gets packages; insurers have their own
 
     @field_validator("package_key")
@@ -89,6 +90,9 @@ class Limits(Definition):
     """Bounds of a run."""
 
     settle_seconds: float = Setting(2.0, ge=0)  # between the two looks at an inbox
+    inbox_files: int = Setting(20_000, ge=1)  # of one sender, taken in by one run of a job
+    inbox_bytes: int = Setting(64 * 1024**3, ge=1)
+    aside_hours: int = Setting(24, ge=1)  # what cannot be taken for longer is reported
     group_bytes: int = Setting(512 * 1024**2, gt=0)  # receptions handled together
     group_files: int = Setting(500, gt=0)
     piece_rows: int = Setting(400_000, gt=0)  # rows of a section in memory at once, by worker
@@ -210,6 +214,7 @@ class Site(Definition):
             ("[[person]] name", persons),
             ("[[person]] key", keys),
             ("[[batch_actor]] name", [str(one.name) for one in self.batch_actors]),
+            ("[[sender]] uid", [str(item.uid) for item in self.senders if item.uid is not None]),
         ):
             twice = {value for value in values if values.count(value) > 1}
             if twice:

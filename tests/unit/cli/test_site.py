@@ -113,7 +113,15 @@ def test_status_as_json_has_the_same_numbers(call, night) -> None:
     assert page["tonight"]["receptions"]["accepted"] == 12 + night.earlier
     assert len(page["tonight"]["insurers"]) == 11
     assert page["waiting"]["inboxes"] == [
-        {"sender": "kenpo-b", "files": 0, "partial": 1, "unreadable": 0}
+        {
+            "sender": "kenpo-b",
+            "files": 0,
+            "partial": 1,
+            "unreadable": 0,
+            "aside": {"partial": 1},
+            "stuck": 0,
+            "over": 0,
+        }
     ]
     other = call("status", "--night", "2020-01-01", "--json", *night.place.options).document
     assert other["tonight"]["receptions"]["accepted"] == 0

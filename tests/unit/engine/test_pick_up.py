@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -73,3 +75,87 @@ def test_a_copy_that_is_not_of_the_last_lot_is_left_alone(waiting: Place) -> Non
             pick_up.run(centre, centre.jobs[JOB])
         assert error.value.key == "engine.ledger_older"
         assert copies(centre) == before
+
+
+def marked(path: Path, **other: object) -> None:
+    """A marker beside a file, right but for `other`."""
+    content = path.read_bytes()
+    said = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    said |= {"records": content.count(b"\n"), **other}
+    path.with_name(path.name + ".done").write_text(json.dumps(said))
+
+
+def outcomes(place: Place) -> list[tuple[str | None, str | None]]:
+    with place.opened() as centre:
+        return [(item.outcome, item.code) for item in centre.ledger.receptions()]
+
+
+def test_a_file_with_its_marker_waits_for_no_second_look(
+    waiting: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = sorted(waiting.root.glob("exchange/*/inbox/*/*"))
+    for path in paths:
+        marked(path)
+    monkeypatch.setattr(pick_up.time, "sleep", None)  # it would be an error to wait
+    waiting.run()
+    assert outcomes(waiting) == [("accepted", None)] * 3
+    assert not list(waiting.root.glob("exchange/*/inbox/*/*"))
+
+
+def test_a_file_that_is_not_what_its_marker_says_is_refused_and_may_be_sent_again(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path / "site", tmp_path / "keys" / "batch.key").initialised()
+    path = lay(place, "kenpo-a", 1, persons=5)
+    whole = path.read_bytes()
+    for wrong in ({"sha256": "0" * 64}, {"size": 1}, {"records": 1}, {"size": "1"}):
+        path.write_bytes(whole)
+        marked(path, **wrong)
+        place.run()
+    path.write_bytes(whole)
+    marked(path)
+    place.run()
+    codes = ["F130", "F131", "F132"]
+    assert outcomes(place) == [*(("refused", code) for code in codes), ("accepted", None)]
+    answer = sorted(place.outbox("kenpo-a").glob("AK_*"))
+    assert len(answer) == 4
+    assert b"F131" in answer[1].read_bytes()
+    with place.opened() as centre:
+        from koukan.engine.operate import plan_rerun
+        from koukan.engine.verify import verify_ledger
+
+        assert plan_rerun(centre, 1).reason == "operate.plan_marker"
+        assert not verify_ledger(centre)
+
+
+def test_the_marker_of_a_file_that_a_killed_run_took_goes(waiting: Place) -> None:
+    path = min(waiting.root.glob("exchange/kenpo-a/inbox/*/*"))
+    waiting.run()
+    left = path.with_name(path.name + ".done")
+    left.write_text("as a kill leaves it")
+    early = path.with_name("MR_kenpo-a_000009.csv.done")
+    early.write_text("before its file")
+    waiting.run()
+    assert (left.exists(), early.exists()) == (False, True)
+
+
+def test_one_run_takes_no_more_from_a_sender_than_the_site_allows(waiting: Place) -> None:
+    site = waiting.root / "site.toml"
+    site.write_text(site.read_text() + "inbox_files = 1\n")
+    waiting.run()
+    with waiting.opened() as centre:
+        assert [item.sender for item in centre.ledger.receptions()] == ["kenpo-a", "kouki-rengo"]
+    waiting.run()
+    assert outcomes(waiting) == [("accepted", None)] * 3
+
+
+def test_of_a_file_that_is_too_long_no_more_is_copied_than_tells_so(tmp_path: Path) -> None:
+    place = Place(tmp_path / "site", tmp_path / "keys" / "batch.key").initialised()
+    path = place.inbox("kenpo-a") / "PR_kenpo-a_000001.csv"
+    with path.open("wb") as file:
+        file.truncate(2**40)  # a hole of a tebibyte
+    place.run("confirm_delivery")
+    assert [outcome for outcome, _ in outcomes(place)] == ["refused"]
+    with place.opened() as centre:
+        assert centre.ledger.receptions()[0].length == 16777216 + 1
+    assert not path.exists()

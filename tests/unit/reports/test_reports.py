@@ -209,7 +209,15 @@ def test_files_in_inboxes_and_half_written_names_are_counted_not_named(place: Pl
     page = reports.status(place)
 
     assert page["waiting"]["inboxes"] == [
-        {"sender": "kenpo-a", "files": 2, "partial": 1, "unreadable": 0}
+        {
+            "sender": "kenpo-a",
+            "files": 2,
+            "partial": 1,
+            "unreadable": 0,
+            "aside": {"partial": 1},
+            "stuck": 0,
+            "over": 0,
+        }
     ]
     assert page["verdict"]["state"] == "waiting"
     assert "架空" not in str(page)

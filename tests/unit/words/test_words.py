@@ -20,7 +20,15 @@ PACKAGE = Path(koukan.__file__).parent
 AREAS = {key.partition(".")[0] for key in words.catalogue()}
 KEY = re.compile(r"[a-z]+(\.[a-z_0-9]+)+")
 # Areas whose keys are put together from a name that the program has (`f"exit.{code}"`).
-COMPOSED = ("cli.policy.", "exit.", "help.", "reports.outcome.", "reports.count.", "reports.step.")
+COMPOSED = (
+    "reports.inbox.",
+    "cli.policy.",
+    "exit.",
+    "help.",
+    "reports.outcome.",
+    "reports.count.",
+    "reports.step.",
+)
 COMPOSED += ("reports.kind.", "reports.verdict.", "approvals.operation.", "approvals.subject.")
 COMPOSED += ("reports.identity.request.", "reports.identity.state.")
 COMPOSED += ("reports.identity.request_state.", "reports.identity.reason.", "reports.work.")

@@ -17,6 +17,7 @@ from koukan.codecs.gate import BLOCK, Gate, Verdict
 from koukan.engine import mending, originals
 from koukan.engine.centre import Centre
 from koukan.engine.lots import lots
+from koukan.exchange import AT_DOOR
 from koukan.flows import identity, pmh
 from koukan.ledger import Counts, Ledger, Reception
 from koukan.ledger.corrections import put_correction
@@ -108,8 +109,8 @@ def settle(centre: Centre, reception: Reception, verdict: Verdict) -> None:
     """Write a verdict and what follows from it into the ledger."""
     policy = centre.policy_of(reception, verdict.insurers)
     holding = verdict.code in SUMS and policy.end_mismatch == "hold"
-    if reception.code == "F101":  # refused for its name already: only the content was looked at
-        code, line = "F101", 0
+    if reception.code in AT_DOOR:  # refused for its name or marker: what is in it does not count
+        code, line = reception.code, 0
     elif verdict.code is not None and not holding:
         code, line = verdict.code, verdict.line
     else:

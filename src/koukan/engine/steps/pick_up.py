@@ -1,9 +1,10 @@
 """pick up: files leave the inboxes for good only when our own sealed copy is durable.
 
-Two equal looks, then lot by lot in (sender, sequence, name) order: copy and hash each file in one
-pass into a sealed original, then a reception for each in the ledger, its first receipt into its
-sender's outbox, and only then out of the inbox. Killed in between, the next run finds the same
-names with the same bytes and makes no second reception.
+Two equal looks, or one at a file whose marker says that it is whole. Then lot by lot in (sender,
+sequence, name) order: copy and hash each file in one pass into a sealed original, then a reception
+for each in the ledger, its first receipt into its sender's outbox, and only then out of the inbox.
+Killed in between, the next run finds the same names with the same bytes and makes no second
+reception.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from koukan.engine.lots import lots
 from koukan.engine.receipts import Laid, first_receipt, note_laid
 from koukan.errors import IntegrityError, TransientError
 from koukan.exchange import Arrival, Inbox, Outbox
-from koukan.exchange.folder import safe_name
+from koukan.exchange.folder import safe_name, within
+from koukan.exchange.marker import CODES, WRONG_MARKER
 from koukan.ledger import Ledger, Reception
 from koukan.sites import Job, Sender
 
@@ -54,18 +56,31 @@ class Copy(NamedTuple):
     name: str
     sha256: str
     length: int
+    complaint: str | None
 
 
 def look(centre: Centre, job: Job) -> list[Candidate]:
-    """Every regular file in the inboxes that is not another job's."""
+    """Every file in the inboxes that can be taken, is not another job's, and within the bounds.
+
+    An inbox that cannot be looked into stands in nobody else's way: `koukan status` tells it.
+    """
     found = []
     for sender in centre.site.senders:
+        own = []
         for door in sender.doors:
             inbox = centre.inbox(sender.name, door)
-            for arrival in inbox.look()[0]:
+            seen = inbox.look()
+            for name in seen.orphans:
+                if left_behind(centre, sender, door, name):
+                    inbox.remove_marker(name)
+            for arrival in seen.arrivals:
                 form, sequence = recognise(centre, arrival.name)
                 if form in job.formats or form is None:
-                    found.append(Candidate(sender, sequence, arrival, door, form, inbox))
+                    own.append(Candidate(sender, sequence, arrival, door, form, inbox))
+        own.sort(key=lambda candidate: candidate.order)
+        limits = centre.site.limits
+        sizes = [candidate.arrival.size for candidate in own]
+        found += own[: within(sizes, limits.inbox_files, limits.inbox_bytes)]
     return sorted(found, key=lambda candidate: candidate.order)
 
 
@@ -88,8 +103,10 @@ def run(centre: Centre, job: Job) -> None:
     first = look(centre, job)
     if not first:
         return
-    time.sleep(centre.site.limits.settle_seconds)
-    still = set(look(centre, job)) & set(first)
+    still = set(first)
+    if not all(candidate.arrival.marked for candidate in first):
+        time.sleep(centre.site.limits.settle_seconds)
+        still &= set(look(centre, job))
     ordered = sorted(still, key=lambda item: item.order)
     with centre.log.operation("pick_up", job=job.name) as operation, Threads(2) as helpers:
         taken = 0
@@ -107,7 +124,7 @@ def take(centre: Centre, job: Job, candidates: Sequence[Candidate], helpers: Exe
     with durable.together():
         for place, candidate in enumerate(candidates):
             try:
-                copies.append(copy(centre, candidate, originals.name_in(lot, place), helpers))
+                copies.append(copy(centre, job, candidate, originals.name_in(lot, place), helpers))
             except TransientError:
                 continue  # its owner changed it under our eyes: the next run takes it
             centre.observe("sealed", step="pick_up")
@@ -131,15 +148,17 @@ def take(centre: Centre, job: Job, candidates: Sequence[Candidate], helpers: Exe
     return taken
 
 
-def copy(centre: Centre, candidate: Candidate, name: str, helpers: Executor) -> Copy:
+def copy(centre: Centre, job: Job, candidate: Candidate, name: str, helpers: Executor) -> Copy:
     """A file's sealed original, hashed on the way; and through the gate, if its format is known."""
     digest = hashlib.sha256()
-    length = 0
+    length = records = 0
+    arrival = candidate.arrival
 
     def hashed(blocks: Iterator[bytes]) -> Iterator[bytes]:
-        nonlocal length
+        nonlocal length, records
         for block in blocks:
             length += len(block)
+            records += block.count(b"\n") if arrival.marked else 0
             if len(block) < originals.BLOCK:
                 digest.update(block)
                 yield block
@@ -149,18 +168,25 @@ def copy(centre: Centre, candidate: Candidate, name: str, helpers: Executor) -> 
             hashing.result()
 
     try:
-        blocks = hashed(candidate.inbox.read(candidate.arrival))
+        # What is longer than its format allows is copied until that shows, and refused for it.
+        limit = centre.bundle(candidate.form or job.formats[0]).form.file.max_bytes
+        blocks = hashed(candidate.inbox.read(arrival, limit))
         if candidate.form is None:
             originals.seal_original(centre, name, blocks)
         else:
             bundle = centre.bundle(candidate.form)
-            passing = Passing(bundle.form, candidate.arrival.size, helpers)
+            passing = Passing(bundle.form, min(arrival.size, limit), helpers)
             originals.seal_original(centre, name, passing.seen(blocks))
             centre.foreseen.note(name, bundle, passing.verdict())
     except TransientError:
         centre.keyring.destroy("original", name)
         raise
-    return Copy(candidate, name, digest.hexdigest(), length)
+    complaint = None
+    if arrival.marked and arrival.size == length:
+        marker = candidate.inbox.marker(arrival)
+        found = digest.hexdigest(), length, records
+        complaint = WRONG_MARKER if marker is None else marker.complaint(*found)
+    return Copy(candidate, name, digest.hexdigest(), length, complaint)
 
 
 def receive(centre: Centre, job: Job, copy: Copy) -> list[tuple[Outbox, Laid]]:
@@ -171,13 +197,14 @@ def receive(centre: Centre, job: Job, copy: Copy) -> list[tuple[Outbox, Laid]]:
     """
     candidate = copy.candidate
     form = candidate.form or job.formats[0]
-    again = same_file(centre, candidate, form, copy.sha256)
+    again = same_file(centre, candidate, form, copy)
     if again is not None:
         originals.destroy(centre, copy.name)
         with centre.ledger.begin() as transaction:
             Ledger.set(transaction, again.number, told=None)  # lay the old receipt out again
         return []
-    unknown = {} if candidate.form else {"outcome": "refused", "code": "F101"}
+    code = copy.complaint if candidate.form else "F101"
+    refused = {} if code is None else {"outcome": "refused", "code": code}
     now = centre.now()
     number = centre.ledger.add_reception(
         {
@@ -196,7 +223,7 @@ def receive(centre: Centre, job: Job, copy: Copy) -> list[tuple[Outbox, Laid]]:
             "received_at": now,
             "told": "picked_up",
             "told_at": now,
-            **unknown,
+            **refused,
         }
     )
     reception = centre.ledger.reception(number)
@@ -206,18 +233,20 @@ def receive(centre: Centre, job: Job, copy: Copy) -> list[tuple[Outbox, Laid]]:
     return [(centre.outbox(reception.sender), laid)]
 
 
-def same_file(centre: Centre, candidate: Candidate, form: str, digest: str) -> Reception | None:
+def same_file(centre: Centre, candidate: Candidate, form: str, copy: Copy) -> Reception | None:
     """An earlier reception of the same name and bytes, unless it could end otherwise today."""
     earlier = centre.ledger.earlier(
         sender=candidate.sender.name,
         door=candidate.door,
         format=form,
         file_name=safe_name(candidate.arrival.name),
-        sha256=digest,
+        sha256=copy.sha256,
     )
     if not earlier:
         return None
     last = earlier[-1]
+    if copy.complaint != (last.code if last.code in CODES else None):
+        return None  # its marker says something else than the one before
     today = (
         centre.bundle(form).digest,
         centre.rights_digest(candidate.sender.name, form),
@@ -225,6 +254,12 @@ def same_file(centre: Centre, candidate: Candidate, form: str, digest: str) -> R
     )
     changed = (last.definition, last.rights, last.policy) != today
     return None if last.outcome == "refused" and changed else last
+
+
+def left_behind(centre: Centre, sender: Sender, door: str, name: str) -> bool:
+    """Whether a marker without its file is one of a file that a killed run had taken."""
+    found = centre.ledger.earlier(sender=sender.name, door=door, file_name=safe_name(name))
+    return bool(found)
 
 
 def recover(centre: Centre) -> None:
