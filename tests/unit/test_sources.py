@@ -18,11 +18,16 @@ NETWORK = frozenset(
     "ssl telnetlib urllib urllib3 webbrowser xmlrpc paramiko distributed".split()
 )
 OF_SOCKET = {"gethostname"}  # says which machine holds the lease
+# The one way out: to the partners' hosts that the site names, whose files come by an inbox, too.
+SFTP = Path("exchange", "sftp.py")
 KEPT = ("originals", "results", "questions", "requests", "packages", "stages")
 
 
 def modules() -> list[ast.Module]:
-    paths = Path(koukan.__file__).parent.rglob("*.py")
+    """All but the one that goes to partners' hosts."""
+    top = Path(koukan.__file__).parent
+    paths = [path for path in top.rglob("*.py") if path != top / SFTP]
+    assert (top / SFTP).is_file()
     return [ast.parse(path.read_text(encoding="utf-8")) for path in paths]
 
 
@@ -38,7 +43,7 @@ def imported() -> set[str]:
 
 
 @pytest.mark.requirement("R017")
-def test_no_module_can_reach_another_system() -> None:
+def test_no_module_but_that_for_partners_hosts_can_reach_another_system() -> None:
     assert imported() & NETWORK == set()
     used = {
         node.attr

@@ -150,6 +150,7 @@ def _needs(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[Ren
     if not needs["ledger_balanced"]:
         yield settings.text("reports.not_balanced")
     yield from _failed(settings, needs["failed_jobs"])
+    yield from _hosts(settings, needs["hosts"])
     if page["identity"]["overdue"]:
         yield settings.text("reports.identity.overdue", count=page["identity"]["overdue"])
     yield from render_identity.withheld(settings, page["identity"])
@@ -187,6 +188,13 @@ def _failed(settings: Settings, jobs: Sequence[Page]) -> Iterator[str]:
         yield from reason(settings, cause)
         if cause["exit"] < Exit.INTEGRITY:
             yield f"  {settings.text('reports.failed_retry', job=cause['job'])}"
+
+
+def _hosts(settings: Settings, faults: Sequence[Page]) -> Iterator[str]:
+    """Which partner's host cannot be served, since when, why, and what next."""
+    for fault in faults:
+        yield settings.text("reports.host_fault", sender=fault["sender"], at=fault["since"])
+        yield from reason(settings, fault)
 
 
 def _waiting(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[RenderableType]:

@@ -1,4 +1,4 @@
-"""What every command knows before it begins: language, form of output, root, key file."""
+"""What every command knows before it begins: language, form of output, root, key files."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from koukan.formats import Catalogue
 
 CREDENTIAL = "koukan-batch-key"  # name of the systemd credential
+SFTP_CREDENTIAL = "koukan-sftp-key"  # of the one for partners' hosts
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Settings:
     json: bool = False
     root: Path | None = None
     key: Path | None = None
+    sftp_key: Path | None = None
 
     @classmethod
     def early(cls, arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -39,12 +41,14 @@ class Settings:
             _given(arguments, "--lang"), environment.get("KOUKAN_LANG"), _of_site(root)
         )
         key = environment.get("KOUKAN_KEY_FILE")
+        sftp_key = environment.get("KOUKAN_SFTP_KEY_FILE")
         return cls(
             environment,
             language,
             "--json" in arguments,
             Path(root) if root else None,
-            Path(key) if key else _credential(environment),
+            Path(key) if key else _credential(environment, CREDENTIAL),
+            Path(sftp_key) if sftp_key else _credential(environment, SFTP_CREDENTIAL),
         )
 
     def text(self, key: str, /, **where: object) -> str:
@@ -70,7 +74,7 @@ class Settings:
         process.spill_into(root.resolve() / "temporary")
         from koukan.engine.centre import ignore, open_centre
 
-        found = open_centre(root, key, observe=observe or ignore)
+        found = open_centre(root, key, observe=observe or ignore, sftp_key=self.sftp_key)
         try:
             yield found
         finally:
@@ -123,7 +127,7 @@ def _of_site(root: str | None) -> str | None:
     return language if isinstance(language, str) else None
 
 
-def _credential(environment: Mapping[str, str]) -> Path | None:
+def _credential(environment: Mapping[str, str], name: str) -> Path | None:
     folder = environment.get("CREDENTIALS_DIRECTORY")
-    path = Path(folder) / CREDENTIAL if folder else None
+    path = Path(folder) / name if folder else None
     return path if path is not None and path.is_file() else None

@@ -76,6 +76,7 @@ STEPS = (
     ),
     *("compact", "forget", "review", "export"),
     *("issue", "hand_out"),
+    *("fetch", "hand_over"),
 )
 SITE = "site.toml"
 ACCOUNT = {"uid"}
@@ -103,6 +104,7 @@ class Centre:
     keyring: Keyring
     clock: Callable[[], datetime] = utc_now
     observe: Callable[..., None] = ignore
+    sftp_key: Path | None = None  # our private key for partners' hosts
     people: dict[tuple[TableVersion | None, frozenset[int] | None], People] = field(
         default_factory=dict
     )
@@ -358,6 +360,7 @@ def open_centre(
     *,
     clock: Callable[[], datetime] = utc_now,
     observe: Callable[..., None] = ignore,
+    sftp_key: Path | None = None,
 ) -> Centre:
     """Open a site that was initialised.
 
@@ -370,7 +373,7 @@ def open_centre(
     keyring = Keyring.open(root / "keyring", identity)
     ledger = whole_ledger(root)
     set_aside()
-    return Centre(root, key_file, site, catalogue, jobs, ledger, keyring, clock, observe)
+    return Centre(root, key_file, site, catalogue, jobs, ledger, keyring, clock, observe, sftp_key)
 
 
 def whole_ledger(root: Path) -> Ledger:

@@ -4,7 +4,8 @@ Two centres with the same keyring that took the same files in the same order hav
 whether in one run or in many, killed in between or not. So nothing goes in that tells only how: no
 time, nonce, key, group, attempt, or name that was drawn. What goes in are the rows of every table,
 every reception with its numbers and counts, files of questions, requests and packages with the
-hashes of their archives, and the names that lie in the outboxes.
+hashes of their archives, what was handed over to partners' hosts, and the names that lie in the
+outboxes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from koukan.engine.centre import Centre
 from koukan.engine.reading import steady
 from koukan.flows.registration import INCIDENTAL
 from koukan.keys.secret import canonical
-from koukan.ledger import Reception, asking, pmh, reviews, withholding
+from koukan.ledger import Reception, asking, hosts, pmh, reviews, withholding
 from koukan.ledger import identity as asked
 from koukan.ledger.corrections import corrections
 from koukan.tables import encrypted
@@ -84,6 +85,9 @@ def state_digest(centre: Centre) -> str:
     for notice in reviews.notices(centre.ledger):
         # Its hash covers the day on which it was written.
         _add(whole, "notice", _without(vars(notice), "sha256"))
+    for handed in hosts.handovers_of(centre.ledger):
+        # Its hash covers days and what was encrypted.
+        _add(whole, "handover", _without(vars(handed), "sha256", "at"))
     for sender in sorted(sender.name for sender in centre.site.senders):
         _add(whole, "outbox", {"sender": sender, "names": list(outbox_names(centre, sender))})
     return whole.hexdigest()

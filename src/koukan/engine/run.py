@@ -27,9 +27,11 @@ from koukan.engine.steps import (
     erase,
     expire,
     export,
+    fetch,
     forget,
     gate,
     hand_out,
+    hand_over,
     issue,
     link,
     package,
@@ -45,6 +47,7 @@ from koukan.errors import Exit, IntegrityError, KoukanError, LeaseHeld, UsageErr
 from koukan.flows import identity, pmh
 from koukan.ledger import Group, Reception
 from koukan.reports.due import between, due, stamp_of
+from koukan.reports.hosts import standing_hosts
 from koukan.reports.identity import clock
 from koukan.reports.inboxes import closed_inboxes
 from koukan.reports.work import Work, moved, since, tally
@@ -69,6 +72,8 @@ FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "review": review.run,
     "hand_out": hand_out.run,
     "export": export.run,
+    "fetch": fetch.run,
+    "hand_over": hand_over.run,
 }
 # Steps over groups of receptions: what follows `validate` depends on what the files are.
 CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame]], None]] = {
@@ -80,6 +85,7 @@ CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame
 ASKING = frozenset(
     ("request", "request_immediate", "send", "split", "package")
 )  # a job with one waits for answers
+GOING = frozenset(("fetch", "hand_over"))  # a job with one goes to partners' hosts
 LARGE = 2_000_000  # lines of a group: beyond, freed memory goes back between its steps
 GROUP_STEPS = ("validate", "link", "commit", "ask", "split", "confirm", "issue")
 
@@ -145,6 +151,8 @@ def run_whole(centre: Centre, job: Job) -> Ran:
     found = judge(centre, own)
     if ASKING.intersection(job.steps):
         found = max(found, clock(centre))
+    if GOING.intersection(job.steps):
+        found = max(found, standing_hosts(centre))
     return Ran(job.name, own, 0.0, found, since(done, tally(centre), job))
 
 

@@ -15,6 +15,7 @@ from koukan.ledger.failures import Failure, failures
 from koukan.ledger.withdrawals import open_withdrawals
 from koukan.reports.approvals import pending, unsigned
 from koukan.reports.due import due_jobs, next_run
+from koukan.reports.hosts import hosts, standing_hosts
 from koukan.reports.identity import clock, identity
 from koukan.reports.inboxes import closed_inboxes, inboxes
 from koukan.reports.source import Selection, Source, age, local, rows
@@ -64,6 +65,7 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
 def standing(source: Source) -> Exit:
     """The exit code that all that is known calls for, whatever ran last."""
     codes = [clock(source), *(Exit(item.exit) for item in standing_failures(source))]
+    codes.append(standing_hosts(source))
     table = s.receptions
     held = select(table.c.number).where(table.c.outcome == "held").limit(1)
     if rows(source, held):
@@ -86,7 +88,7 @@ def verdict(
     count = needs["held_total"] + len(needs["failed_jobs"]) + (not needs["ledger_balanced"])
     count += sum(item["unreadable"] + item["stuck"] for item in waits["inboxes"])
     count += asked["overdue"] + len(needs["approvals"]) + asked["withheld"]["undecided"]
-    count += len(asked["uncollected_long"])
+    count += len(asked["uncollected_long"]) + len(needs["hosts"])
     count += 0 if runs is not None else asked["undelivered_total"]  # a run lays them out yet
     next_run = any(waits[name] for name in NEXT_RUN) or any(
         item["files"] for item in waits["inboxes"]
@@ -106,7 +108,7 @@ def verdict(
 
 
 def needs_you(source: Source) -> dict[str, Any]:
-    """Held receptions with their age, and jobs whose last run failed."""
+    """Held receptions with their age, jobs whose last run failed, hosts that cannot be served."""
     table = s.receptions.c
     held = table.outcome == "held"
     total = rows(source, select(func.count()).select_from(s.receptions).where(held))[0][0]
@@ -126,6 +128,7 @@ def needs_you(source: Source) -> dict[str, Any]:
             for row in rows(source, oldest)
         ],
         "failed_jobs": failed_jobs(source),
+        "hosts": hosts(source),
     }
 
 

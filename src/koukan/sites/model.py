@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
 from datetime import date
@@ -13,7 +14,7 @@ from pydantic import Field as Setting
 from koukan.errors import DefinitionError
 from koukan.formats.model import Definition, Identifier, Policy
 from koukan.formats.problems import Mistake, listed
-from koukan.sites.publickey import PublicKey
+from koukan.sites.publickey import PublicKey, taken
 from koukan.sites.schedule import Schedule
 
 Duration = Annotated[str, StringConstraints(pattern=r"^P[0-9]{1,4}D$")]
@@ -65,6 +66,42 @@ class Insurer(Definition):
         return package_key(text)
 
 
+HOST_KEY = re.compile(
+    r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]{60,3000}={0,2}( .*)?"
+)
+
+
+class Host(Definition):
+    """A partner's SFTP host, to which we go for what it has for us and with what we have for it.
+
+    Our private key is nobody's but ours and stands in no file of the site: see README.
+    """
+
+    address: str = Setting(min_length=1)
+    port: int = Setting(22, ge=1, le=65535)
+    user: str = Setting(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")
+    host_keys: tuple[str, ...] = Setting(min_length=1)  # lines of .pub files; one of them it has
+    fetch_from: str = Setting(min_length=1)  # its folder with files for us
+    hand_to: str = Setting(min_length=1)  # its folder for files of ours
+    door: Identifier | None = None  # the inbox that fetched files go to; absent: the only one
+    markers: bool = False  # each file is followed by one with `.done` behind its name
+    seconds: float = Setting(30.0, gt=0, le=600)  # without an answer for so long, we give up
+    max_bytes: int = Setting(2 * 1024**3, gt=0)  # of a file that is fetched
+
+    @field_validator("host_keys")
+    @classmethod
+    def _public(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
+        for line in lines:
+            kind, blob = (*line.split(), "", "")[:2]
+            try:
+                inside, _ = taken(base64.b64decode(blob, validate=True))
+            except ValueError:
+                inside = b""
+            if not HOST_KEY.fullmatch(line) or inside != kind.encode():
+                raise Mistake("definitions.host_key")
+        return lines
+
+
 class Sender(Definition):
     """Who owns an inbox. It may speak for its insurers only; each door is a folder of its own.
 
@@ -79,11 +116,27 @@ class Sender(Definition):
     system: Identifier | None = None
     uid: int | None = Setting(None, ge=1, le=2**31 - 1)  # of its account: its files must be its own
     package_key: str = ""  # of a system that gets packages; insurers have their own
+    host: Host | None = None  # of a system to which we go; without one it comes to our folders
 
     @field_validator("package_key")
     @classmethod
     def _public(cls, text: str) -> str:
         return package_key(text)
+
+    @model_validator(mode="after")
+    def _with_host(self) -> Sender:
+        if self.host is None:
+            return self
+        door = self.host.door
+        fits = len(self.doors) == 1 if door is None else door in self.doors
+        if self.system is None or not fits:
+            raise Mistake("definitions.host_of_whom", sender=self.name)
+        return self
+
+    @property
+    def fetched_to(self) -> str:
+        """The door to which fetched files go; only of a sender with a host."""
+        return (self.host and self.host.door) or self.doors[0]
 
 
 class Limits(Definition):

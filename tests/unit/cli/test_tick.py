@@ -17,9 +17,10 @@ from koukan.errors import Exit
 JOBS = {"erase_expired", "answer_identity", "ask_identity", "confirm_delivery", "register_members"}
 JOBS |= {"report_errors", "forget_persons", "compact_tables", "review_spells", "issue_pmh_ids"}
 JOBS |= {"report_errors", "forget_persons", "compact_tables", "review_spells", "export_online"}
+JOBS |= {"exchange_partners"}
 # which need no original when there is nothing to do
 IDLE = {"erase_expired", "report_errors", "forget_persons", "compact_tables", "review_spells"}
-IDLE |= {"export_online"}
+IDLE |= {"export_online", "exchange_partners"}
 # Rights of folders bind root, too, without these.
 UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
 needs_setpriv = pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv here")

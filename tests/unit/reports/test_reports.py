@@ -223,10 +223,8 @@ def test_files_in_inboxes_and_half_written_names_are_counted_not_named(place: Pl
     assert "架空" not in str(page)
 
 
-TEN_MINUTELY = (
-    *("register_members", "ask_identity", "answer_identity", "confirm_delivery"),
-    "issue_pmh_ids",
-)
+OFTEN = ("register_members", "ask_identity", "answer_identity", "confirm_delivery")
+OFTEN += ("issue_pmh_ids", "exchange_partners")
 
 
 def failed(place: Place, job: str, exit_: int) -> None:
@@ -254,7 +252,7 @@ def test_a_job_that_failed_and_one_that_never_ran_are_told(place: Place) -> None
     assert page["verdict"]["code"] == 40
     due = {job["job"]: job["due"] for job in page["waiting"]["due_jobs"]}
     assert due == {
-        **dict.fromkeys(TEN_MINUTELY, "2026-04-01 23:00"),
+        **dict.fromkeys(OFTEN, "2026-04-01 23:00"),
         "erase_expired": "2026-04-01 08:30",
         "report_errors": "2026-04-01 08:00",
         "review_spells": "2026-04-01 08:20",
@@ -270,7 +268,7 @@ def test_a_time_before_the_site_was_there_is_not_missed(place: Place) -> None:
     missed = {job["job"]: job["missed"] for job in reports.status(place)["waiting"]["due_jobs"]}
 
     assert missed == {
-        **dict.fromkeys(TEN_MINUTELY, True),
+        **dict.fromkeys(OFTEN, True),
         "erase_expired": False,
         "report_errors": False,
         "review_spells": False,
@@ -294,7 +292,7 @@ def test_when_all_ran_and_nothing_waits_it_is_quiet(place: Place) -> None:
 
 
 def all_ran(place: Place) -> None:
-    for job in TEN_MINUTELY:
+    for job in OFTEN:
         place.ledger.put_job_run(job, "2026-04-01T14:00+00:00", "2026-04-01T14:00:00+00:00", 1.0, 0)
     daily = {
         "report_errors": "2026-03-31T23:00+00:00",

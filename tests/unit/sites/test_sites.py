@@ -63,6 +63,7 @@ STEPS = (
     ),
     *("compact", "forget", "review", "export"),
     *("issue", "hand_out"),
+    *("fetch", "hand_over"),
 )
 
 
@@ -416,6 +417,57 @@ def test_the_shipped_jobs_take_every_format_once(catalogue: Catalogue) -> None:
 )
 def test_refused_originals_are_kept_for_a_shorter_time(outcome: str | None, days: int) -> None:
     assert Retention().days(outcome) == days
+
+
+# --- partners' hosts
+
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDRA6mOteo5Cu5Yktl2ct0qjRgGRShaTT2N056IeKxcF host"
+PARTNER = f"""
+[[sender]]
+name = "juki-net"
+title = "住民基本台帳ネットワークシステム"
+doors = ["juki_net"]
+system = "juki_net"
+
+[sender.host]
+address = "sftp.juki-net.example"
+user = "koukan"
+host_keys = ["{HOST_KEY}"]
+fetch_from = "out"
+hand_to = "in"
+"""
+
+
+def test_a_partner_may_have_a_host(tmp_path: Path, catalogue: Catalogue) -> None:
+    site, problems = site_of(tmp_path, SITE + PARTNER, catalogue)
+    assert problems == []
+    assert site is not None
+    sender = site.sender("juki-net")
+    assert sender.host is not None
+    assert (sender.host.port, sender.host.markers, sender.fetched_to) == (22, False, "juki_net")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (HOST_KEY, "ssh-ed25519 AAAA", "A line of host_keys is not a right public host key."),
+        (HOST_KEY, HOST_KEY.replace("-ed25519", "-rsa", 1), "A line of host_keys is not a right"),
+        (HOST_KEY, f"127.0.0.1 {HOST_KEY}", "A line of host_keys is not a right"),
+        (f'["{HOST_KEY}"]', "[]", "host.host_keys: "),
+        ('user = "koukan"', 'user = "-oProxyCommand=x"', "host.user: "),
+        ('hand_to = "in"', 'hand_to = "in"\ndoor = "server_link"', "cannot have this `host`"),
+        ('doors = ["juki_net"]', 'doors = ["juki_net", "server_link"]', "cannot have this `host`"),
+        ('system = "juki_net"', 'insurers = ["06990014"]', "cannot have this `host`"),
+        ('hand_to = "in"', 'hand_to = "in"\nkey_file = "x"', "There is no entry of this name"),
+    ],
+)
+def test_what_is_wrong_with_a_host_is_told(
+    tmp_path: Path, catalogue: Catalogue, old: str, new: str, told: str
+) -> None:
+    assert old in PARTNER
+    site, problems = site_of(tmp_path, SITE + PARTNER.replace(old, new, 1), catalogue)
+    assert site is None
+    assert any(told in line for line in said(problems)), said(problems)
 
 
 # --- staff and their operators

@@ -1,0 +1,128 @@
+"""hand_over: what lies in a partner's outbox goes to the partner's host.
+
+It is uploaded under a growing name and read back; the ledger says that it is ready; then it gets
+its own name, and the marker behind it where the partner wants one; the ledger says that it was
+handed over; then our copy goes. So a file is there whole or not at all, and once: a run killed
+after `ready` finds the file under one of its names, or knows that the partner has taken it already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from pathlib import Path
+
+from koukan import durable
+from koukan.engine import hosts
+from koukan.engine.centre import Centre
+from koukan.engine.hosts import Visit
+from koukan.exchange.folder import PARTIAL, safe_name
+from koukan.exchange.markers import DONE, Marker
+from koukan.keys.secret import open_regular
+from koukan.ledger.hosts import (
+    Handover,
+    forget_handover,
+    handover,
+    put_handover,
+    ready_handovers,
+)
+from koukan.sites import Job, Sender
+
+READY, HANDED = "ready", "handed"
+
+
+def run(centre: Centre, job: Job) -> None:
+    """Hand over whatever lies there, to every partner to whom we go."""
+    for sender, host in hosts.partners(centre):
+        files = waiting(centre.outbox(sender.name).folder)
+        if not (files or withdrawn(centre, sender, files)) or hosts.left_alone(centre, sender):
+            continue
+        hosts.serve(centre, "hand_over", sender, host, lambda visit: hand_all(visit, job))
+
+
+def hand_all(visit: Visit, job: Job) -> None:
+    """Everything in its outbox, one file after another."""
+    centre, sender = visit.centre, visit.sender
+    files = waiting(centre.outbox(sender.name).folder)
+    with centre.log.operation("hand_over", job=job.name, sender=sender.name) as operation:
+        take_back(visit, withdrawn(centre, sender, files))
+        size = 0
+        for number, path in enumerate(files):
+            size += hand_file(visit, path)
+            operation.note(files=number + 1, bytes=size)
+
+
+def waiting(folder: Path) -> list[Path]:
+    """Whole files in an outbox, by name."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if safe_name(path.name) == path.name and path.is_file() and not path.is_symlink()
+    )
+
+
+def withdrawn(centre: Centre, sender: Sender, files: list[Path]) -> list[Handover]:
+    """What a killed run had uploaded, and was erased here before it got its name there."""
+    names = {path.name for path in files}
+    return [item for item in ready_handovers(centre.ledger, sender.name) if item.name not in names]
+
+
+def take_back(visit: Visit, items: list[Handover]) -> None:
+    """Its growing name goes; what the partner has under its own name by now is the partner's."""
+    centre = visit.centre
+    for item in items:
+        visit.remote.remove(visit.host.hand_to, item.name + PARTIAL)
+        with centre.ledger.begin() as transaction:
+            forget_handover(transaction, item)
+        centre.observe("taken back", step="hand_over")
+
+
+def hand_file(visit: Visit, path: Path) -> int:
+    """One file, whole and once; its length."""
+    centre, sender = visit.centre, visit.sender
+    try:
+        handle = open_regular(path)
+    except FileNotFoundError:
+        handle = None  # a person took it
+    if handle is None:
+        return 0
+    with os.fdopen(handle, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        length = file.tell()
+        known = handover(centre.ledger, sender.name, path.name)
+        if known is None or known.sha256 != digest:
+            file.seek(0)
+            visit.remote.upload(visit.host.hand_to, path.name, file, length, digest)
+            centre.observe("uploaded", step="hand_over")
+            known = Handover(sender.name, path.name, digest, length, centre.now(), READY)
+            with centre.ledger.begin() as transaction:
+                put_handover(transaction, known)
+            centre.observe("ready", step="hand_over")
+    if known.state == READY:
+        publish(visit, known)
+    durable.unlink(path)
+    centre.observe("handed over", step="hand_over")
+    return length
+
+
+def publish(visit: Visit, item: Handover) -> None:
+    """Its own name, its marker, and the ledger knows. What has neither name was taken already."""
+    centre, remote, host = visit.centre, visit.remote, visit.host
+    if remote.stat(host.hand_to, item.name + PARTIAL) is not None:
+        remote.publish(host.hand_to, item.name)
+    centre.observe("published", step="hand_over")
+    if host.markers and remote.stat(host.hand_to, item.name) is not None:
+        content = Marker(item.sha256, item.length).written()
+        digest = hashlib.sha256(content).hexdigest()
+        name = item.name + DONE
+        remote.upload(host.hand_to, name, io.BytesIO(content), len(content), digest)
+        remote.publish(host.hand_to, name)
+        centre.observe("marked", step="hand_over")
+    where = {"sender": item.sender, "file": item.name}
+    with centre.log.operation("handed_over", **where) as operation:
+        operation.note(bytes=item.length, sha256=item.sha256)
+        with centre.ledger.begin() as transaction:
+            put_handover(transaction, Handover(**{**vars(item), "state": HANDED}))
