@@ -97,7 +97,7 @@ def sorted_out(
         return Sorted(fresh, before, 0)
     weak = levels.worse_than(below)
     if mode == identity.IMMEDIATE:
-        going, new = levels.weakened(fresh, weak), fresh.clear()
+        going, new = levels.weakened(fresh, levels.too_weak_at_once(below)), fresh.clear()
     else:
         going, new = fresh.filter(~weak), fresh.filter(weak)
     line = pl.col("line_number")

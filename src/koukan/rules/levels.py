@@ -21,7 +21,7 @@ from typing import Literal
 import polars as pl
 
 from koukan.rules.compare import DIFFERENT, NOT_ASKED, NOT_RETURNED, SAME, Kind
-from koukan.rules.reconcile import QUESTION, RESULT_WEAK
+from koukan.rules.reconcile import QUESTION, RESULT_FOUND, RESULT_WEAK
 
 Level = Literal["A", "B", "C", "D"]
 LEVELS: tuple[Level, ...] = ("A", "B", "C", "D")  # the best first
@@ -72,6 +72,18 @@ def worse_than(below: str | None) -> pl.Expr:
     if below is None:
         return pl.lit(value=False)
     return (pl.col(LEVEL) > below).fill_null(value=False)  # A to D ascend
+
+
+def too_weak_at_once(below: str | None) -> pl.Expr:
+    """Rows that an immediate answer tells as 照合不足: those worse than a site's level.
+
+    Where the site has none, D of 該当あり: somebody who differs, and the register does not say why.
+    Who moved, or has another number, is told as such.
+    """
+    if below is not None:
+        return worse_than(below)
+    unexplained = pl.col("query_result_class") == RESULT_FOUND
+    return ((pl.col(LEVEL) == "D") & unexplained).fill_null(value=False)
 
 
 def weakened(answered: pl.DataFrame, which: pl.Expr) -> pl.DataFrame:

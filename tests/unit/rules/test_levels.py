@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from koukan.rules.compare import LADDERS, evidence
-from koukan.rules.levels import LEVEL, LEVELS, level
+from koukan.rules.levels import LEVEL, LEVELS, level, too_weak_at_once
 
 CODES = "0123456789"
 ITEMS = ("resident_name", "resident_name_kana", "birth_date", "sex", "address")
@@ -76,3 +76,18 @@ def test_what_insurers_write_comes_to_the_level_that_the_definition_names(
     )
     found = evidence("my_number", asked, pl.DataFrame([WRITTEN]), {})
     assert found.select(level("my_number"))[LEVEL].to_list() == [expected]
+
+
+def test_at_once_it_is_weak_by_default_only_if_the_register_does_not_say_why() -> None:
+    rows = pl.DataFrame(
+        {
+            "query_result_class": ["1", "1", "6", "5", "2"],
+            "match_level": ["D", "C", "D", "D", None],
+        }
+    )
+    found = {
+        below: rows.select(too_weak_at_once(below).alias("weak"))["weak"].to_list()
+        for below in (None, "B")
+    }
+    assert found[None] == [True, False, False, False, False]
+    assert found["B"] == [True, True, True, True, False]
