@@ -163,6 +163,24 @@ def test_questions_go_to_the_host_and_answers_come_from_it(site: Site, people: O
     }
 
 
+def test_a_package_that_was_handed_over_is_where_its_owner_would_have_put_it(site: Site) -> None:
+    """Only so do the steps that erase at delivery know that the partner has it."""
+    names = ("PA_pmh_0000000001.tar.age", "PA_pmh_0000000001.tar.age.sig", "AK_1.csv")
+    for name in names:
+        (site.outbox() / name).write_bytes(name.encode())
+    site.run(GO)
+    assert {name: site.host.has()[name] for name in names} == {
+        name: name.encode() for name in names
+    }
+    taken = site.outbox().parent / "taken"
+    assert {path.name: path.read_bytes() for path in taken.iterdir()} == {
+        name: name.encode() for name in names[:2]
+    }
+    assert list(site.outbox().iterdir()) == []
+    site.run(GO)
+    assert len(list(taken.iterdir())) == 2
+
+
 def test_an_urgent_question_leaves_at_the_next_tick(site: Site) -> None:
     assert [ran.job for ran in site.tick(GO)] == [GO]
     site.minutes = 1

@@ -91,7 +91,6 @@ def test_what_nobody_collected_goes_when_its_time_is_over_and_not_before(call, s
     assert call("erase", "--due", "--json", *site.options).document["records"] == 0
 
 
-@pytest.mark.requirement("R165", "R205")
 def test_a_certificate_of_what_went_can_be_checked_by_anybody(call, site, tmp_path: Path) -> None:
     site.collected("kenpo-a")
     call("run", DELIVER, *site.options)

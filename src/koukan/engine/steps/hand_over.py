@@ -2,8 +2,9 @@
 
 It is uploaded under a growing name and read back; the ledger says that it is ready; then it gets
 its own name, and the marker behind it where the partner wants one; the ledger says that it was
-handed over; then our copy goes. So a file is there whole or not at all, and once: a run killed
-after `ready` finds the file under one of its names, or knows that the partner has taken it already.
+handed over; then our copy goes, that of a package into `taken/`, where what is delivered is looked
+for. So a file is there whole or not at all, and once: a run killed after `ready` finds the file
+under one of its names, or knows that the partner has taken it already.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from koukan import durable
 from koukan.engine import hosts
 from koukan.engine.centre import Centre
 from koukan.engine.hosts import Visit
+from koukan.engine.packages import PACKAGE, SIGNED
 from koukan.exchange.folder import PARTIAL, safe_name
 from koukan.exchange.markers import DONE, Marker
 from koukan.keys.secret import open_regular
@@ -103,9 +105,21 @@ def hand_file(visit: Visit, path: Path) -> int:
             centre.observe("ready", step="hand_over")
     if known.state == READY:
         publish(visit, known)
-    durable.unlink(path)
+    put_away(visit, path)
     centre.observe("handed over", step="hand_over")
     return length
+
+
+def put_away(visit: Visit, path: Path) -> None:
+    """Our copy goes; a package's goes to where its owner would have put it, for it has it now."""
+    if not path.name.endswith((PACKAGE, PACKAGE + SIGNED)):
+        durable.unlink(path)
+        return
+    taken = visit.centre.taken(visit.sender.name).folder
+    taken.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.replace(taken / path.name)
+    for folder in (taken, path.parent):
+        durable.sync_folder(folder)
 
 
 def publish(visit: Visit, item: Handover) -> None:
