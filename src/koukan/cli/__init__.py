@@ -41,6 +41,7 @@ COMMANDS = {
     "erase": "erasure",
     "erasure": "erasure",
     "check": "check",
+    "sftp": "sftp",
     "docs": "docs",
     "sample": "sample",
     "explain": "explain",

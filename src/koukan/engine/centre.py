@@ -49,7 +49,7 @@ from koukan.keys.tokens import Tokeniser
 from koukan.ledger import Ledger, Reception, TableVersion
 from koukan.oplog import OperationLog
 from koukan.rules.persons import People
-from koukan.sites import Job, Site, load_jobs, require_site
+from koukan.sites import Job, Sender, Site, load_jobs, require_site
 from koukan.sites.schedule import JST
 from koukan.tables.table import Snapshot, Table, Version
 
@@ -79,7 +79,7 @@ STEPS = (
     *("fetch", "hand_over"),
 )
 SITE = "site.toml"
-ACCOUNT = {"uid"}
+ACCOUNT = {"uid", "ssh_keys"}
 FORMATS_WITH_TABLES = registration.FORMAT
 
 
@@ -310,8 +310,7 @@ def initialise(root: Path, key_file: Path) -> list[str]:
             (root / name).mkdir(mode=0o700)
             made.append(name)
     for sender in site.senders:
-        for folder in [f"inbox/{door}" for door in sender.doors] + ["outbox", "taken"]:
-            (root / "exchange" / sender.name / folder).mkdir(parents=True, exist_ok=True)
+        make_folders(root / "exchange", sender)
     if not key_file.exists() and (root / "ledger" / "koukan.sqlite").is_file():
         raise SecretError("keys.not_of_site", path=key_file.name)
     if not key_file.exists():
@@ -352,6 +351,19 @@ def further_actors(root: Path, site: Site, keyring: Keyring) -> list[str]:
         for purpose in FURTHER_ACTORS[actor.name]:
             keyring.grant(purpose, actor.name, recipient)
     return made
+
+
+def make_folders(exchange: Path, sender: Sender) -> None:
+    """A sender's folders, where they are not there.
+
+    Raises:
+        EnvironmentRefused: the administrator has to, since they are not ours to make.
+    """
+    for name in (*(f"inbox/{door}" for door in sender.doors), "outbox", "taken"):
+        try:
+            (exchange / sender.name / name).mkdir(parents=True, exist_ok=True)
+        except PermissionError:
+            raise EnvironmentRefused("sftp.not_made", sender=sender.name) from None
 
 
 def open_centre(

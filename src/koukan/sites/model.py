@@ -21,6 +21,8 @@ Duration = Annotated[str, StringConstraints(pattern=r"^P[0-9]{1,4}D$")]
 InsurerCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{8}$")]
 SenderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,31}$")]
 PersonName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
+AccountName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+Place = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]+)+$")]
 Day = Annotated[date, Strict()]  # a TOML date, in JST; never a number or a moment
 Operation = Literal["send", "store", "release"]  # what waits for a person's approval
 # "look" is one of its own, allowing none of these; the last two allow looks at persons.
@@ -114,7 +116,9 @@ class Sender(Definition):
     doors: tuple[Identifier, ...]
     insurers: tuple[InsurerCode, ...] = ()
     system: Identifier | None = None
-    uid: int | None = Setting(None, ge=1, le=2**31 - 1)  # of its account: its files must be its own
+    # Its account with our SFTP server, `koukan sftp config`; its files must belong to this uid.
+    uid: int | None = Setting(None, ge=1, le=2**31 - 1)
+    ssh_keys: tuple[Annotated[PublicKey, BeforeValidator(public_key)], ...] = ()
     package_key: str = ""  # of a system that gets packages; insurers have their own
     host: Host | None = None  # of a system to which we go; without one it comes to our folders
 
@@ -137,6 +141,15 @@ class Sender(Definition):
     def fetched_to(self) -> str:
         """The door to which fetched files go; only of a sender with a host."""
         return (self.host and self.host.door) or self.doors[0]
+
+
+class SftpServer(Definition):
+    """Where the SFTP server of the operating system lets senders in, and as whom koukan runs."""
+
+    folder: Place = "/srv/koukan-sftp"  # exchange/, at a path that is root's alone
+    keys: Place = "/etc/ssh/koukan-keys"
+    user: AccountName = "koukan"  # as whom koukan runs; its group of that name takes from inboxes
+    group: AccountName = "koukan-sftp"  # of all accounts that are let in
 
 
 class Limits(Definition):
@@ -252,6 +265,7 @@ class Site(Definition):
     persons: tuple[Person, ...] = Setting(default=(), alias="person")
     approvals: Approvals = Approvals()
     batch_actors: tuple[BatchActor, ...] = Setting(default=(), alias="batch_actor")
+    sftp: SftpServer = SftpServer()
 
     @model_validator(mode="after")
     def _consistent(self) -> Site:
@@ -267,6 +281,10 @@ class Site(Definition):
             ("[[person]] name", persons),
             ("[[person]] key", keys),
             ("[[batch_actor]] name", [str(one.name) for one in self.batch_actors]),
+            (
+                "[[sender]] ssh_keys",
+                [key.fingerprint for sender in self.senders for key in sender.ssh_keys],
+            ),
             ("[[sender]] uid", [str(item.uid) for item in self.senders if item.uid is not None]),
         ):
             twice = {value for value in values if values.count(value) > 1}
@@ -283,6 +301,8 @@ class Site(Definition):
                 raise Mistake(
                     "definitions.sender_insurer", sender=sender.name, insurer=listed(unknown)
                 )
+            if sender.ssh_keys and sender.uid is None:
+                raise Mistake("definitions.sender_uid", sender=sender.name)
             if bool(sender.insurers) == (sender.system is not None):
                 raise Mistake("definitions.sender_speaks", sender=sender.name)
         return self
