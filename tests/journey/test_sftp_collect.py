@@ -17,7 +17,7 @@ SENDER, DOOR = "kenpo-a", "inbox/server_link"
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sftp_site.Night]:
     key = create_identity(tmp_path_factory.mktemp("insurer") / "key")
-    with sftp_site.night(SENDER, package_keys={INSURERS[SENDER][0]: key}) as found:
+    with sftp_site.night(SENDER, package_keys={INSURERS[SENDER][0].code: key}) as found:
         yield found
 
 

@@ -25,6 +25,7 @@ from koukan import durable
 from koukan.codecs.archive import Member, pack, unpack
 from koukan.engine.seen import Seen
 from koukan.errors import IntegrityError, SealBroken, SignatureRefused, UsageError
+from koukan.exchange.folder import FOR_COLLECTING
 from koukan.keys import sshsig
 from koukan.keys.package import NAMESPACE, PackageIdentity, encrypted, recipient
 from koukan.keys.secret import open_regular, read_small
@@ -116,9 +117,10 @@ def lay(
         with closing(encrypted(archive, keys)) as blocks:
             sealed = Seen(blocks)
             _write(temporary, _through(sealed, digest))
+        temporary.chmod(FOR_COLLECTING)
         signature = signer.sign_digest(digest.digest(), NAMESPACE)
         durable.unlink(target)
-        durable.write(signature_path(target), signature, replace=True)
+        durable.write(signature_path(target), signature, replace=True, mode=FOR_COLLECTING)
         durable.publish(temporary, target, length=sealed.length, replace=True)
     finally:
         temporary.unlink(missing_ok=True)

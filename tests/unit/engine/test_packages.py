@@ -98,7 +98,7 @@ def test_what_was_laid_is_described(folder: Path) -> None:
     expected = (hashlib.sha256(archive).hexdigest(), len(archive))
     assert (made.archive_sha256, made.archive_length) == expected
     assert names(folder) == [NAME, f"{NAME}.sig"]
-    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o640}
 
 
 def test_again_it_is_the_same_archive_in_another_sealing(folder: Path) -> None:
