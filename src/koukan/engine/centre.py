@@ -38,7 +38,7 @@ from koukan.engine.stages import Kept
 from koukan.engine.workers import Workers
 from koukan.errors import EnvironmentRefused, SecretError
 from koukan.exchange import Inbox, Outbox
-from koukan.flows import identity, pmh, registration
+from koukan.flows import codes, identity, pmh, registration
 from koukan.formats import Bundle, Catalogue, Policy, bundle, require_catalogue, thaw
 from koukan.formats.problems import places
 from koukan.keys.identity import create_identity, load_identity
@@ -148,6 +148,7 @@ class Centre:
         form = self.catalogue.formats[FORMATS_WITH_TABLES]
         found = registration.definitions(form, self.site.buckets)
         found[pmh.ISSUES] = pmh.definition(self.site.buckets)
+        found[codes.CODES] = codes.definition(self.site.buckets)
         return {
             name: Table(
                 self.folder("tables", name),

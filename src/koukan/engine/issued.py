@@ -1,4 +1,4 @@
-"""The issue history of PMH-IDs, read by 紐付番号: bucket by bucket, file by file."""
+"""What was issued for persons, read by 紐付番号: bucket by bucket, file by file."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import numpy as np
 import polars as pl
 
 from koukan.engine.centre import Centre
+from koukan.flows.codes import CODES, COLUMNS
 from koukan.flows.pmh import ISSUES
 from koukan.rules.issuing import held, raw_links_of
+from koukan.rules.linkage import of_persons
 from koukan.rules.persons import People
 from koukan.rules.register import Ints
 from koukan.tables import encrypted
@@ -49,17 +51,45 @@ def all_pmh_ids(centre: Centre, people: People) -> pl.DataFrame:
 
 def issues_under(centre: Centre, links: Ints) -> pl.DataFrame:
     """ISSUED under these raw links (ascending, each once); only their buckets are looked into."""
-    table, buckets = centre.snapshot(ISSUES), centre.site.buckets
+    return rows_under(centre, ISSUES, ISSUED, links)
+
+
+def code_events_under(centre: Centre, links: Ints) -> pl.DataFrame:
+    """What `linkage_codes` has under these raw links (ascending, each once)."""
+    return rows_under(centre, CODES, pl.Schema(COLUMNS), links)
+
+
+def rows_under(centre: Centre, name: str, columns: pl.Schema, links: Ints) -> pl.DataFrame:
+    """These columns of a table's rows under raw links, in no order."""
+    table, buckets = centre.snapshot(name), centre.site.buckets
     places = bucket_of_link(links, buckets)
-    found = [ISSUED.to_frame()]
+    found = [columns.to_frame()]
     for bucket in np.unique(places).tolist():
         files = table.files(bucket=bucket_label(bucket, buckets))
         if not files:
             continue
         asked = pl.DataFrame({"link_number": links[places == bucket]}).lazy()
         rows = [
-            table.scan(file).select(ISSUED.names()).join(asked, on="link_number", how="semi")
+            table.scan(file).select(columns.names()).join(asked, on="link_number", how="semi")
             for file in files
         ]
-        found += encrypted.collect_all(rows, path=centre.tables[ISSUES].folder)
+        found += encrypted.collect_all(rows, path=centre.tables[name].folder)
     return pl.concat(found)
+
+
+def codes_of(centre: Centre, people: People, persons: Ints) -> pl.DataFrame:
+    """The 機関別符号 of persons, and where none is set, what became of asking for it.
+
+    Args:
+        persons: 紐付番号 by which they are shown, in any order, with repetitions; `NONE` is nobody.
+
+    Returns:
+        `link_number` (as shown), `linkage_code`, `state` (`rules.linkage`), of those for whom a
+        code was ever wanted, each once. The codes are as sensitive as numbers.
+
+    Raises:
+        TableRefused: a file is not what the ledger says.
+    """
+    events = code_events_under(centre, raw_links_of(people, persons))
+    found = of_persons(events, people, centre.link_issuer.counters)
+    return found.filter(pl.col("link_number").is_in(pl.Series(np.unique(persons)).implode()))

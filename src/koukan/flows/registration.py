@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from koukan.flows.codes import CODES
 from koukan.flows.pmh import ISSUES
 from koukan.formats.model import Field, Format
 from koukan.rules.register import NONE
@@ -196,6 +197,8 @@ def sorted_by(table: str, section: str) -> tuple[str, ...]:
         return "link_number", "reception", "line_number"
     if table == ISSUES:
         return ("link_number",)
+    if table == CODES:
+        return "link_number", "group_number"
     if section == ROSTER:
         return "link_number", "reception"
     return ("group_number", "reception") + (("line_number",) if table == PARTITION else ())

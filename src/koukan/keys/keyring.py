@@ -41,7 +41,7 @@ from koukan.keys.secret import (
 __all__ = ["PURPOSES", "SCOPES", "Keyring", "derive"]
 
 PURPOSES = frozenset(
-    {"number", "history", "partition", "stage", "original", "identity", "issue", "signing"}
+    {"number", "history", "partition", "code", "stage", "original", "identity", "issue", "signing"}
 )
 SCOPES: Mapping[str, str] = MappingProxyType(
     {  # what a random key is for -> the purpose key that it is wrapped under
@@ -55,6 +55,7 @@ SCOPES: Mapping[str, str] = MappingProxyType(
         "qualification_history": "history",
         "person_links": "history",
         "pmh_issues": "history",
+        "linkage_codes": "code",
         "entrusted_partition": "partition",
     }
 )

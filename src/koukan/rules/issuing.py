@@ -52,7 +52,19 @@ def held(issues: pl.DataFrame, people: People, ranks: Callable[[Ints], Ints]) ->
     Returns:
         `link_number` (the one that a person is shown by), `pmh_id`, each person once.
     """
-    rows = issues.select("link_number", "pmh_id")
+    return first_issued(issues.select("link_number", "pmh_id"), people, ranks)
+
+
+def first_issued(rows: pl.DataFrame, people: People, ranks: Callable[[Ints], Ints]) -> pl.DataFrame:
+    """Of each person the row of the raw link that was issued first among those that have one.
+
+    Args:
+        rows: `link_number` (raw links, each at most once); any others.
+        ranks: see `held`.
+
+    Returns:
+        the same columns, `link_number` the one that a person is shown by; each person once.
+    """
     joined = rows["link_number"].is_in(pl.Series(people.links).implode())
     if not joined.any():
         return rows

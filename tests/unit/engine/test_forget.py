@@ -9,8 +9,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from centres import Place, lay
+from codes_support import failed, made, put, wanted
 from compacting import COMPACT
 from histories import KENPO, KYOKAI, NIGHTS, three_nights
 from sqlalchemy import delete, update
@@ -20,13 +22,17 @@ from koukan.engine import history
 from koukan.engine.centre import Centre, open_centre
 from koukan.engine.changes import changes
 from koukan.engine.digest import state_digest
+from koukan.engine.issued import codes_of
+from koukan.engine.people import people_of
 from koukan.engine.run import run_job
 from koukan.engine.verify import verify_ledger, verify_tables
 from koukan.errors import IntegrityError, SecretError, UsageError
+from koukan.flows.codes import CODES
 from koukan.flows.pmh import ISSUES
 from koukan.flows.registration import HISTORY, PARTITION, PERSON_LINKS, VAULT
 from koukan.keys.keyring import derive
 from koukan.ledger import schema
+from koukan.rules.register import NONE
 from koukan.tables import encrypted
 from koukan.tables.definition import bucket_label, bucket_of_link, partition_name
 from koukan.tables.table import DataFile
@@ -34,6 +40,7 @@ from koukan.tables.table import DataFile
 LONG = os.environ.get("KOUKAN_TEST_LONG") == "1"
 STOPS = None if LONG else 4  # events at which a run is stopped; None: all
 BUCKETS = 4
+CODE = "ABCDEFGHIJKLMNOPQRSTU"
 
 
 class Stopped(BaseException):
@@ -60,6 +67,9 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Place:
     three_nights(place)
     with place.opened() as centre:
         cast = Cast(centre)
+        put(centre, wanted(cast.alone.link), wanted(cast.both.link), wanted(cast.kept.link))
+        put(centre, made(cast.alone.link, CODE), made(cast.both.link, CODE[::-1]))
+        put(centre, failed(cast.kept.link))
         withdraw(centre, cast.alone, cast.both)
     return place
 
@@ -143,6 +153,52 @@ def test_a_number_goes_with_the_last_insurer_that_has_the_person(after: Place, c
         assert numbers_of(centre, cast.alone.link) == 0
         assert numbers_of(centre, cast.both.link) == 1
         assert centre.snapshot(VAULT).rows() == 40 - 1
+
+
+def test_a_code_goes_with_the_last_insurer_that_has_the_person(
+    before: Place, after: Place, cast: Cast
+) -> None:
+    links = np.array([cast.alone.link, cast.both.link, cast.kept.link, cast.both.link, NONE])
+    own = {cast.both.link: (CODE[::-1], "set"), cast.kept.link: (None, "failed")}
+    for place, wanted_to_be in (
+        (before, {cast.alone.link: (CODE, "set"), **own}),
+        (after, own),
+    ):
+        with place.opened() as centre:
+            found = codes_of(centre, people_of(centre), links)
+            assert {link: (code, state) for link, code, state in found.rows()} == wanted_to_be
+            assert codes_of(centre, people_of(centre), links[:0]).is_empty()
+
+
+def test_only_who_has_the_right_opens_the_codes(before: Place, tmp_path: Path) -> None:
+    """They are under a purpose key of their own: the history's does not open them."""
+    place = copied(before, tmp_path)
+    shutil.rmtree(place.root / "keyring" / "purposes" / "code")
+    with place.opened() as centre:
+        for name in (HISTORY, VAULT):
+            snapshot = centre.snapshot(name)
+            file = snapshot.files()[0]
+            assert snapshot.scan(file).collect().height == file.rows
+        codes = centre.snapshot(CODES)
+        with pytest.raises(SecretError):
+            codes.read(codes.files())
+
+
+def test_merged_codes_are_the_same(before: Place, cast: Cast, tmp_path: Path) -> None:
+    place = copied(before, tmp_path)
+    with place.opened() as centre:
+        for code in "KLMNOPQR":
+            put(centre, made(cast.alone.link, code))
+        asked = np.array([cast.alone.link, cast.both.link])
+        found, digest = codes_of(centre, people_of(centre), asked), state_digest(centre)
+        files = len(centre.snapshot(CODES).files(bucket=bucket(cast.alone.link)))
+    place.run(COMPACT)
+    with place.opened() as centre:
+        assert len(centre.snapshot(CODES).files(bucket=bucket(cast.alone.link))) < files
+        again = codes_of(centre, people_of(centre), asked)
+        assert again.sort("link_number").equals(found.sort("link_number"))
+        assert state_digest(centre) == digest
+        assert verify_ledger(centre) + verify_tables(centre) == []
 
 
 def test_a_second_run_changes_nothing(after: Place, tmp_path: Path) -> None:
@@ -229,17 +285,19 @@ def test_the_record_counts_what_went_and_names_nobody(
         assert centre.signer.verify(record)
         assert verify_ledger(centre) == []
         text = json.dumps(record)
+    assert CODE not in text
     for member in (cast.alone, cast.both):
         assert f"{member.member_id}" not in text
         assert f"{member.link}" not in text
     counts = record["counts"]
-    assert set(counts) == {PARTITION, HISTORY, VAULT, PERSON_LINKS, "roster"}
+    assert set(counts) == {PARTITION, HISTORY, VAULT, PERSON_LINKS, CODES, "roster"}
     assert counts["roster"] == {"1": {KYOKAI: 2}}
     assert counts[PARTITION] == counts[HISTORY]
     assert counts[PARTITION]["1"] == {KYOKAI: 2 * 3}
     assert counts[PERSON_LINKS] == {"1": {KYOKAI: 2}}
     assert counts[VAULT] == {"1": {"": 1}}
-    assert set(record["removed"]) == {PARTITION, HISTORY, VAULT, PERSON_LINKS}
+    assert counts[CODES] == {"1": {"": 2}}  # both events of the one whom nobody has any more
+    assert set(record["removed"]) == {PARTITION, HISTORY, VAULT, PERSON_LINKS, CODES}
 
 
 def test_without_its_record_nothing_balances(after: Place, tmp_path: Path) -> None:

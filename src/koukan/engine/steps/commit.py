@@ -23,6 +23,7 @@ from koukan.engine.steps.gate import close, turn_away
 from koukan.engine.steps.link import HOME, Outcome
 from koukan.engine.steps.validate import ROW
 from koukan.flows import registration
+from koukan.flows.codes import CODES
 from koukan.flows.pmh import ISSUES
 from koukan.flows.registration import FORMER, HISTORY, PARTITION, PERSON_LINKS, ROSTER, VAULT
 from koukan.ledger import Counts, Group, Ledger, Reception
@@ -34,7 +35,7 @@ from koukan.rules.remarks import SHARE_PASSED, with_remark
 from koukan.rules.validate import KEPT
 from koukan.tables.table import DataFile
 
-ORDER = (VAULT, PARTITION, HISTORY, PERSON_LINKS, ISSUES)
+ORDER = (VAULT, PARTITION, HISTORY, PERSON_LINKS, ISSUES, CODES)
 EVENT_OF_LINE = ("link_number", "member_id", "reception", "line_number")
 OUTCOME = (*EVENT_OF_LINE, "insurer")  # stored of a line
 

@@ -1,9 +1,10 @@
 """forget: members whom their insurer no longer needs (管理終了) leave the tables for good.
 
 Rows cannot be erased inside a file, and a file's key belongs to its partition: every file of a
-partition concerned (the insurer's 委託区画; buckets of 資格履歴; buckets of vault and PMH-IDs for
-persons whom nobody has any more; what was stated of persons) is written anew without them, under a
-new key. Then the old keys are destroyed, the old files unlinked, and a record is signed.
+partition concerned (the insurer's 委託区画; buckets of 資格履歴; buckets of vault, PMH-IDs and
+機関別符号 for persons whom nobody has any more; what was stated of persons) is written anew without
+them, under a new key. Then the old keys are destroyed, the old files unlinked, and a record is
+signed.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import polars as pl
 from koukan.engine import rewriting
 from koukan.engine.centre import Centre
 from koukan.engine.datafiles import in_time, new_name, origin_of, together
-from koukan.engine.issued import issues_under
+from koukan.engine.issued import code_events_under, issues_under
 from koukan.engine.online import leave_forgotten
 from koukan.engine.rewriting import Replaced
 from koukan.engine.steps import commit
+from koukan.flows.codes import CODES
 from koukan.flows.pmh import ISSUES
 from koukan.flows.registration import (
     HISTORY,
@@ -183,7 +185,9 @@ def plan(centre: Centre, group: Group, gone: Gone, links: Ints) -> Iterator[Stri
     chosen = [(PARTITION, partition.files(insurer=f"{insurer:08d}")) for insurer in insurers]
     chosen += [(HISTORY, files) for files in by_bucket(centre, links).values()]
     chosen += [(VAULT, files) for files in vault_buckets(centre, gone.links)]
-    chosen += [(ISSUES, files) for files in issue_buckets(centre, gone.links)]
+    for name, rows in ((ISSUES, issues_under), (CODES, code_events_under)):
+        under = rows(centre, gone.links)["link_number"].to_numpy()
+        chosen += [(name, files) for files in buckets_of(centre, name, under)]
     number = 1  # 0 is the file of what was stated
     for name, files in chosen:
         if files:
@@ -210,12 +214,11 @@ def vault_buckets(centre: Centre, links: Ints) -> Iterator[list[DataFile]]:
             yield list(item.files)
 
 
-def issue_buckets(centre: Centre, links: Ints) -> Iterator[list[DataFile]]:
-    """Files of the buckets in which a PMH-ID was issued for any of these links."""
-    issues, buckets = centre.snapshot(ISSUES), centre.site.buckets
-    under = issues_under(centre, links)["link_number"].to_numpy()
-    for bucket in np.unique(bucket_of_link(under, buckets)).tolist():
-        yield issues.files(bucket=bucket_label(bucket, buckets))
+def buckets_of(centre: Centre, name: str, links: Ints) -> Iterator[list[DataFile]]:
+    """Files of the buckets of a table in which these links lie."""
+    table, buckets = centre.snapshot(name), centre.site.buckets
+    for bucket in np.unique(bucket_of_link(links, buckets)).tolist():
+        yield table.files(bucket=bucket_label(bucket, buckets))
 
 
 def look_for_tokens(centre: Centre, item: Look) -> bool:
@@ -230,7 +233,7 @@ def look_for_tokens(centre: Centre, item: Look) -> bool:
 
 def mine(name: str, file: DataFile, gone: Gone) -> pl.Expr:
     """Which rows of a file go."""
-    if name in (VAULT, ISSUES):
+    if name in (VAULT, ISSUES, CODES):
         return pl.col("link_number").is_in(pl.Series(gone.links).implode())
     insurer = pl.lit(file.partition["insurer"]) if name == PARTITION else pl.col("insurer_code")
     return is_forgotten(insurer, gone.members)

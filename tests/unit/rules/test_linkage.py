@@ -1,0 +1,88 @@
+"""Whose 機関別符号 is whose, when persons are joined and parted and codes are given up."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from codes_support import Row, failed, frame, made, wanted
+from statements import Row as Statement
+from statements import frame as statements
+from statements import joined, parted, rank_of
+
+from koukan.rules.linkage import ALL, FAILED, SELF_DISCLOSURE, SET, WANTED, of_persons, purposes
+from koukan.rules.persons import People
+from koukan.rules.register import Ints
+
+Told = dict[int, tuple[str | None, str]]
+
+
+def ranks(links: Ints) -> Ints:
+    """Here a larger number was issued earlier."""
+    return np.array([rank_of(link) for link in links.tolist()], np.int64)
+
+
+def told(events: list[Row], *said: Statement) -> Told:
+    found = of_persons(frame(events), People.of(statements(said)), ranks)
+    rows = list(found.iter_rows())
+    assert len({link for link, _, _ in rows}) == len(rows)
+    return {link: (code, state) for link, code, state in rows}
+
+
+def test_without_an_event_nobody_has_anything() -> None:
+    assert told([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("events", "wanted_to_be"),
+    [
+        ([wanted(5, 1)], (None, WANTED)),
+        ([wanted(5, 1), failed(5, 2)], (None, FAILED)),
+        ([wanted(5, 1), failed(5, 2), wanted(5, 3)], (None, WANTED)),
+        ([wanted(5, 1), made(5, "A", 2)], ("A", SET)),
+        ([made(5, "A", 2), wanted(5, 1)], ("A", SET)),  # order is that of the groups
+    ],
+)
+def test_the_state_is_what_came_last(events: list[Row], wanted_to_be: object) -> None:
+    assert told(events) == {5: wanted_to_be}
+
+
+@pytest.mark.requirement("R058")
+def test_a_second_code_is_never_taken() -> None:
+    assert told([wanted(5, 1), made(5, "A", 2), made(5, "B", 3)]) == {5: ("A", SET)}
+    assert told([wanted(5, 1), made(5, "A", 2), wanted(5, 3), failed(5, 4)]) == {5: ("A", SET)}
+
+
+def test_a_code_that_was_given_up_is_never_used_again() -> None:
+    old = [wanted(5, 1), made(5, "A", 2)]
+    given_up = [*old, wanted(5, 3, reissue=True)]
+    assert told(given_up) == {5: (None, WANTED)}
+    assert told([*given_up, failed(5, 4)]) == {5: (None, FAILED)}
+    assert told([*given_up, made(5, "B", 4)]) == {5: ("B", SET)}
+    assert told([*given_up, made(5, "B", 4), made(7, "C", 4)]) == {5: ("B", SET), 7: ("C", SET)}
+
+
+@pytest.mark.requirement("R057")
+def test_joined_numbers_have_the_code_of_the_one_issued_first() -> None:
+    both = [made(5, "A", 1), made(9, "B", 2), wanted(3, 1)]
+    assert told(both, joined(1, 5, 9, 1)) == {3: (None, WANTED), 9: ("B", SET)}
+
+
+def test_a_code_counts_before_whatever_became_of_the_others() -> None:
+    """The number issued first has none."""
+    assert told([failed(9, 1), made(5, "A", 1)], joined(1, 5, 9, 1)) == {9: ("A", SET)}
+    assert told([failed(9, 1), wanted(5, 2)], joined(1, 5, 9, 1)) == {9: (None, FAILED)}
+
+
+def test_parted_numbers_have_their_own_again() -> None:
+    again = (joined(1, 5, 9, 1), parted(1, 5, 5, 2))
+    assert told([made(9, "B", 1)], *again) == {9: ("B", SET)}  # the other wants one
+    assert told([made(5, "A", 1), made(9, "B", 1)], *again) == {5: ("A", SET), 9: ("B", SET)}
+
+
+def test_a_code_of_those_alone_who_only_prepare_serves_the_self_disclosure_link() -> None:
+    rows = [(1, "X"), (1, "M"), (2, "M"), (2, "W"), (3, "W"), (4, "X"), (4, "X")]
+    qualified = pl.DataFrame(rows, schema=["link_number", "insurer_code"], orient="row")
+    found = dict(purposes(qualified, ("M", "W")).iter_rows())
+    assert found == {1: ALL, 2: SELF_DISCLOSURE, 3: SELF_DISCLOSURE, 4: ALL}
+    assert set(dict(purposes(qualified, ()).iter_rows()).values()) == {ALL}
