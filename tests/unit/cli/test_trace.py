@@ -282,7 +282,9 @@ def test_a_table_whose_key_is_not_held_is_named_as_closed(call, later: Place, tm
     readable = {row["table"]: row["readable"] for row in found["tables"]}
     assert readable == {
         "entrusted_partition": True,
+        "linkage_codes": False,
         "person_links": False,
+        "pmh_issues": False,
         "qualification_history": False,
         "vault": False,
     }

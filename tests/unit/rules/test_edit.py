@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from koukan.rules.edit import GETA, result_lines
+from koukan.rules.edit import GETA, result_lines, unwritable
 
 
 def test_numbers_are_digits_and_evidence_has_its_fields_names() -> None:
@@ -74,3 +74,8 @@ def test_a_character_that_the_file_cannot_hold_is_a_mark_and_the_line_says_so() 
     assert wide["resident_name"].to_list() == ["𠮷田　太郎"]
     nobody = result_lines(answered(resident_name=None, address=None), encoding="cp932")
     assert nobody["external_character"].to_list() == [None]
+
+
+def test_characters_are_looked_for_in_the_texts_that_are_there() -> None:
+    assert unwritable(pl.DataFrame({"resident_name": ["架空　𠮟", "見本"]}), "cp932") == ["𠮟"]
+    assert unwritable(pl.DataFrame({"sex": ["1"]}), "cp932") == []

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from koukan.rules.compare import LADDERS, evidence
-from koukan.rules.levels import LEVEL, LEVELS, level, too_weak_at_once
+from koukan.rules.levels import LEVEL, LEVELS, level, too_weak_at_once, worse_than
 
 CODES = "0123456789"
 ITEMS = ("resident_name", "resident_name_kana", "birth_date", "sex", "address")
@@ -91,3 +91,8 @@ def test_at_once_it_is_weak_by_default_only_if_the_register_does_not_say_why() -
     }
     assert found[None] == [True, False, False, False, False]
     assert found["B"] == [True, True, True, True, False]
+
+
+def test_without_a_level_nothing_is_worse_than_it() -> None:
+    rows = pl.DataFrame({"match_level": ["A", "D", None]})
+    assert rows.select(rows["match_level"], weak=worse_than(None))["weak"].to_list() == [False] * 3
