@@ -16,6 +16,7 @@ from koukan.engine.centre import Centre
 from koukan.engine.run import run_job
 
 REGISTER, REPORT, ERASE = "register_members", "report_errors", "erase_expired"
+GO = "exchange_partners"
 ASK, ANSWER, DELIVER = "ask_identity", "answer_identity", "confirm_delivery"
 
 

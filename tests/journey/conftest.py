@@ -8,15 +8,18 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import partner_host
 import pytest
 from journey import nights
 from journey.acts import Outside
 from journey.after_night import Done, Open
 from journey.forks import ForkServer
-from journey.outside import Keys
+from journey.outside import PARTNER, Keys
+from journey.partner_site import Site
 from journey.stops import stopping
 from journey.tampering import Base, next_file
 from journey.whole import KENPO_B, whole_night
+from partner_host import PartnerHost
 
 from koukan.engine.centre import Centre
 from koukan.engine.digest import state_digest
@@ -79,6 +82,37 @@ def night(whole: nights.Prepared, tmp_path: Path, opened: Open) -> tuple[Centre,
     root = whole.copy(tmp_path / "root")
     centre = opened(whole, root)
     return centre, Outside(root, Keys(whole.people), tmp_path / "outside", whole.now, KENPO_B)
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PartnerHost]:
+    """Its two folders lie as the partner of `outside` has them."""
+    folder = tmp_path_factory.mktemp("partner")
+    there = folder / "exchange" / PARTNER
+    ways = {"for_us": there / "inbox" / "juki_net", "from_us": there / "outbox"}
+    with partner_host.partner_host(folder, **ways) as host:
+        yield host
+
+
+@pytest.fixture
+def host(running: PartnerHost) -> PartnerHost:
+    """A partner's host with nothing in its folders."""
+    return partner_host.emptied(running)
+
+
+@pytest.fixture
+def site(whole: nights.Prepared, host: PartnerHost, tmp_path: Path) -> Site:
+    """A copy of the whole night whose partner has a host; opened anew for each run."""
+    found = Site(whole.copy(tmp_path / "root"), whole, host)
+    found.at_host()
+    return found
+
+
+@pytest.fixture
+def people(site: Site, tmp_path: Path) -> Outside:
+    return Outside(
+        site.root, Keys(site.prepared.people), tmp_path / "outside", site.prepared.now, KENPO_B
+    )
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,8 @@ One schedule in, one report out, each a line of JSON on standard input and outpu
     {"deaths": [{"status", "events"}, …], "missed", "end": {"status", "events"}, "result": {…}}
 
 `base` is copied to `work`; for each kill a child plays the night there and is killed; then one more
-child plays it to the end and says what it found. A kill is {"event": k}: the child kills itself at
+child plays it to the end and says what it found. With {"host", "for_us", "sftp_key"} it is no night
+but a visit to a partner's host (`visits.py`). A kill is {"event": k}: the child kills itself at
 its k-th boundary; or {"after": seconds, "from": k}: this process kills it so long after its k-th
 boundary (0: its start), wherever it is by then. `events` tells what a child had reported when it
 ended, each with its time since the fork.
@@ -36,12 +37,12 @@ os.environ["POLARS_MAX_THREADS"] = (
 
 import deltalake  # noqa: F401 - imported here, so that no child has to
 import pandera.polars  # noqa: F401
-from journey import checks
+from journey import checks, visits
 from journey.acts import Outside
 from journey.acts import play as night
 from journey.outside import Keys
 
-from koukan.engine.centre import open_centre
+from koukan.engine.centre import Centre, open_centre
 
 LONGEST = 120.0  # seconds; a child that takes longer hangs
 MOST_MISSES, EARLIER = 8, 0.7
@@ -69,19 +70,30 @@ def play(schedule: dict[str, Any], pipe: int, kill_at: int | None, *, judge: boo
         if passed == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    sftp_key = Path(schedule["sftp_key"]) if "host" in schedule else None
     centre = open_centre(
-        Path(schedule["work"]), Path(schedule["key_file"]), clock=lambda: now, observe=observe
+        Path(schedule["work"]),
+        Path(schedule["key_file"]),
+        clock=lambda: now,
+        observe=observe,
+        sftp_key=sftp_key,
     )
-    people = Path(schedule["key_file"]).parent / "people"
-    state = Path(schedule["work"] + "-outside")
-    outside = Outside(centre.root, Keys(people), state, now, schedule["confirming"])
-    exits = night(centre, outside)
+    exits = visits.play(centre, schedule) if "host" in schedule else whole(centre, schedule, now)
     if judge:
         centre.observe = lambda _event, **_: None
-        told = checks.told(centre)
-        result = {"exits": exits, "told": told, "problems": checks.problems(centre)}
+        result: dict[str, Any] = {"exits": exits}
+        if "host" in schedule:
+            result["told"] = visits.told(centre, schedule)
+        else:
+            result |= {"told": checks.told(centre), "problems": checks.problems(centre)}
         os.write(pipe, f"result|{json.dumps(result)}\n".encode())
     centre.close()
+
+
+def whole(centre: Centre, schedule: dict[str, Any], now: datetime) -> list[int]:
+    people = Path(schedule["key_file"]).parent / "people"
+    state = Path(schedule["work"] + "-outside")
+    return night(centre, Outside(centre.root, Keys(people), state, now, schedule["confirming"]))
 
 
 def child(schedule: dict[str, Any], pipe: int, kill_at: int | None, *, judge: bool) -> NoReturn:
@@ -179,6 +191,8 @@ def perform(schedule: dict[str, Any]) -> dict[str, Any]:
     work = Path(schedule["work"])
     while True:
         shutil.copytree(schedule["base"], work, symlinks=True)
+        if "host" in schedule:
+            visits.reset(schedule)
         try:
             deaths = [victim(schedule, kill) for kill in kills]
             if not deaths or fired(kills[0], deaths[0]) or missed == MOST_MISSES:

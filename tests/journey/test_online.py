@@ -77,6 +77,8 @@ def test_replaying_every_push_gives_the_history_without_numbers(tmp_path: Path) 
             assert replay(place, table, key) == 1
     place.run(EXPORT)
     replay(place, table, key)
+    # For its owner's group, as everything that lies in an outbox.
+    assert {path.stat().st_mode & 0o777 for path in place.outbox(PARTNER).iterdir()} == {0o640}
     assert trial.found == []
     assert spells_of(table) == known(trial)
     place.run(FORGET)  # who is withdrawn was deleted at the receiver before

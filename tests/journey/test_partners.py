@@ -7,130 +7,26 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+import threading
+import time
 from pathlib import Path
 
 import partner_host
 import pytest
 import sftp_support
-from journey import checks, nights, outside
-from journey.acts import ANSWER, ASK, DELIVER, ERASE, REGISTER, Outside, approve, take
+from journey import outside
+from journey.acts import ANSWER, ASK, DELIVER, ERASE, GO, REGISTER, Outside, approve, take
+from journey.partner_site import Site, answer, problems
 from journey.stops import Stopped
-from journey.whole import KENPO_B
-from partner_host import PartnerHost
 
-from koukan.engine.centre import Centre, open_centre
-from koukan.engine.run import Ran, run_job, tick
+from koukan.engine.centre import open_centre
+from koukan.engine.run import run_job
 from koukan.errors import Exit
-from koukan.exchange.markers import Marker, read_marker
+from koukan.exchange.marker import Marker
 from koukan.ledger import identity as asked
 from koukan.ledger.hosts import handovers_of
-from koukan.reports import status
 
-GO = "exchange_partners"
-JUKI = "juki-net"
-STRIDE = 4  # of the boundaries, one in so many unless there is time for all
 ANSWER_FILE = "JA_juki-net_000001.dat"
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PartnerHost]:
-    """Its two folders lie as the partner of `outside` has them."""
-    folder = tmp_path_factory.mktemp("partner")
-    there = folder / "exchange" / JUKI
-    ways = {"for_us": there / "inbox" / "juki_net", "from_us": there / "outbox"}
-    with partner_host.partner_host(folder, **ways) as host:
-        yield host
-
-
-class Site:
-    """A site whose 住基ネット has a host. Opened anew for each run, as by cron."""
-
-    def __init__(self, root: Path, prepared: nights.Prepared, host: PartnerHost) -> None:
-        self.root, self.prepared, self.host = root, prepared, host
-        self.minutes = 0
-        self.written = (root / "site.toml").read_text(encoding="utf-8")
-
-    def at_host(self, **more: object) -> None:
-        """Say in site.toml where the host is."""
-        line = 'system = "juki_net"'
-        text = self.written.replace(line, f"{line}\n{self.host.toml(**more)}")
-        (self.root / "site.toml").write_text(text, encoding="utf-8")
-
-    def opened(self, observe: Callable[..., None] | None = None) -> Centre:
-        now = self.prepared.now + timedelta(minutes=self.minutes)
-        more = {} if observe is None else {"observe": observe}
-        key_file = self.prepared.key_file
-        return open_centre(self.root, key_file, clock=lambda: now, sftp_key=self.host.key, **more)
-
-    def run(self, *jobs: str, observe: Callable[..., None] | None = None) -> list[Exit]:
-        centre = self.opened(observe)
-        try:
-            return [run_job(centre, job).exit for job in jobs]
-        finally:
-            centre.close()
-
-    def tick(self, *jobs: str) -> list[Ran]:
-        """With these jobs alone."""
-        centre = self.opened()
-        centre.jobs = {name: job for name, job in centre.jobs.items() if name in jobs}
-        try:
-            return tick(centre)
-        finally:
-            centre.close()
-
-    def page(self) -> dict[str, object]:
-        centre = self.opened()
-        try:
-            return status(centre)
-        finally:
-            centre.close()
-
-    def failing(self) -> list[tuple[str, str, int]]:
-        return [(it["step"], it["key"], it["exit"]) for it in self.page()["needs_you"]["hosts"]]
-
-    def inbox(self) -> Path:
-        return self.root / "exchange" / JUKI / "inbox" / "juki_net"
-
-    def outbox(self) -> Path:
-        return self.root / "exchange" / JUKI / "outbox"
-
-
-@pytest.fixture
-def host(running: PartnerHost) -> PartnerHost:
-    return partner_host.emptied(running)
-
-
-@pytest.fixture
-def site(whole: nights.Prepared, host: PartnerHost, tmp_path: Path) -> Site:
-    found = Site(whole.copy(tmp_path / "root"), whole, host)
-    found.at_host()
-    return found
-
-
-@pytest.fixture
-def people(site: Site, tmp_path: Path) -> Outside:
-    keys = outside.Keys(site.prepared.people)
-    return Outside(site.root, keys, tmp_path / "outside", site.prepared.now, KENPO_B)
-
-
-def answer(site: Site, people: Outside) -> None:
-    """住基ネット does, in the folders of its own host."""
-    outside.JukiNet(site.host.folder, people.state).answer()
-    for path in site.host.for_us.iterdir():
-        os.chown(path, partner_host.UID, partner_host.UID)
-
-
-def problems(site: Site) -> list[str]:
-    """But for what the ledger laid out for the partner, which took it by its host."""
-    centre = site.opened()
-    try:
-        found = checks.problems(centre)
-    finally:
-        centre.close()
-    return [item for item in found if not item.startswith(f"outbox of {JUKI}: AK_")]
 
 
 @pytest.mark.requirement("R207", "R208")
@@ -192,79 +88,6 @@ def test_an_urgent_question_leaves_at_the_next_tick(site: Site) -> None:
     assert not list(site.inbox().iterdir())  # fetched at the job's own times
 
 
-def everything(site: Site) -> None:
-    """Two files for the partner, and two from it, with markers."""
-    site.at_host(markers=True)
-    for number in (1, 2):
-        (site.outbox() / f"JQ_koukan_00000{number}.dat").write_bytes(b"request %d" % number)
-        content = b"answer %d" % number
-        name = f"JA_juki-net_00000{number}.dat"
-        site.host.put(name, content)
-        marker = Marker(hashlib.sha256(content).hexdigest(), len(content)).written()
-        site.host.put(f"{name}.done", marker)
-
-
-def exchanged(site: Site) -> tuple[dict[str, bytes], ...]:
-    """What lies where in the end: at the partner's, and in its inbox and outbox here."""
-    here = [{p.name: p.read_bytes() for p in f.iterdir()} for f in (site.inbox(), site.outbox())]
-    waiting = {path.name: path.read_bytes() for path in site.host.for_us.iterdir()}
-    return site.host.has(), waiting, *here
-
-
-def test_killed_at_any_boundary_and_repeated_nothing_is_lost_or_twice(site: Site) -> None:
-    everything(site)
-    expected = None
-    boundary = 0
-    stopped = True
-    while stopped:
-        boundary += 1 if nights.LONG or boundary < 1 else STRIDE
-        partner_host.emptied(site.host)
-        for folder in (site.inbox(), site.outbox()):
-            shutil.rmtree(folder)
-            folder.mkdir()
-        root = site.root
-        site.root = root.with_name(f"root-{boundary}")
-        shutil.copytree(root, site.root)
-        everything(site)
-        left, taken = boundary, dict[str, bytes]()
-
-        def observe(event: str, **_: object) -> None:
-            nonlocal left
-            left -= event != "entered"
-            if left == 0:
-                raise Stopped
-
-        stopped = False
-        try:
-            site.run(GO, observe=observe)
-        except Stopped:
-            stopped = True
-        # The partner takes what has its own name and its marker, once and for all.
-        for name, content in site.host.has().items():
-            if f"{name}.done" in site.host.has():
-                assert read_marker(site.host.has()[f"{name}.done"]) == Marker(
-                    hashlib.sha256(content).hexdigest(), len(content)
-                )
-                taken[name] = content
-                for gone in (name, f"{name}.done"):
-                    (site.host.from_us / gone).unlink()
-        site.run(GO)
-        again = site.host.has()
-        assert not taken.keys() & again.keys()  # no double delivery
-        taken |= {name: content for name, content in again.items() if not name.endswith(".done")}
-        found = (taken, *exchanged(site)[1:])
-        expected = expected or found
-        assert found == expected, f"stopped at boundary {boundary}"
-        assert site.failing() == []
-        shutil.rmtree(site.root)
-        site.root = root
-    assert boundary > 15
-    assert expected is not None
-    assert sorted(expected[0]) == ["JQ_koukan_000001.dat", "JQ_koukan_000002.dat"]
-    assert expected[1] == expected[3] == {}
-    assert sorted(expected[2]) == ["JA_juki-net_000001.dat", "JA_juki-net_000002.dat"]
-
-
 def test_what_grows_or_is_hidden_is_left(site: Site) -> None:
     for name in ("JA_juki-net_000001.dat.part", ".hidden"):
         site.host.put(name, b"x")
@@ -279,7 +102,7 @@ def test_what_grows_or_is_hidden_is_left(site: Site) -> None:
                 file.write(b" and half")
 
     assert site.run(GO, observe=observe) == [Exit.DONE]
-    assert [path.name for path in site.inbox().iterdir()] == ["JA_juki-net_000003.dat"]
+    assert site.arrived() == ["JA_juki-net_000003.dat"]
     assert site.run(GO) == [Exit.DONE]
     assert (site.inbox() / "JA_juki-net_000002.dat").read_bytes() == b"half and half"
 
@@ -326,8 +149,88 @@ def test_a_marker_that_cannot_be_read_or_a_file_too_large_stops_no_other(site: S
         site.host.put(f"{name}.done", told or marker)
     assert site.run(GO) == [Exit.CONFIGURATION]
     assert site.failing() == [("fetch", "exchange.host_file_large", 40)]
-    assert [path.name for path in site.inbox().iterdir()] == ["JA_juki-net_000003.dat"]
+    assert site.arrived() == ["JA_juki-net_000003.dat"]
     assert len(list(site.host.for_us.iterdir())) == 6
+
+
+@pytest.mark.requirement("R208")
+def test_a_file_with_fewer_records_than_its_marker_counts_is_refused_and_told(site: Site) -> None:
+    site.at_host(markers=True)
+    content = b"one\r\ntwo\r\n"
+    marker = Marker(hashlib.sha256(content).hexdigest(), len(content), 3)
+    site.host.put(ANSWER_FILE, content)
+    site.host.put(f"{ANSWER_FILE}.done", marker.written())
+    (site.inbox() / "JA_juki-net_000009.dat.done").write_bytes(b"of a run that was killed")
+    assert site.run(GO, ANSWER, GO) == [Exit.DONE, Exit.REJECTS, Exit.DONE]
+    centre = site.opened()
+    (came,) = [it for it in centre.ledger.receptions() if it.sender == outside.PARTNER]
+    centre.close()
+    assert (came.outcome, came.code, came.sha256) == ("refused", "F131", marker.sha256)
+    (answer,) = [
+        text
+        for name, text in site.host.has().items()
+        if name.startswith("AK_") and name.endswith(".csv")
+    ]
+    assert b"F131" in answer
+    assert not list(site.inbox().iterdir())
+
+
+@pytest.mark.parametrize("when", ["while it grows", "read back", "ready"])
+def test_what_the_partner_removes_before_it_has_its_name_is_uploaded_anew(
+    site: Site, when: str
+) -> None:
+    content = os.urandom(3_000_000 if when == "while it grows" else 30)
+    (site.outbox() / "JQ_koukan_000001.dat").write_bytes(content)
+    part = site.host.from_us / "JQ_koukan_000001.dat.part"
+
+    def remove() -> None:
+        while not part.exists():
+            time.sleep(0.001)
+        part.unlink()
+
+    def observe(event: str, **_: object) -> None:
+        if event == when:
+            part.unlink()
+
+    thread = threading.Thread(target=remove, daemon=True)
+    if when == "while it grows":
+        thread.start()
+    assert site.run(GO, observe=observe) == [Exit.TRANSIENT]
+    assert site.host.has() == {}
+    assert site.run(GO) == [Exit.DONE]
+    assert site.host.has() == {"JQ_koukan_000001.dat": content}
+    assert site.failing() == []
+
+
+def test_what_the_partner_removes_after_a_killed_upload_is_uploaded_anew(site: Site) -> None:
+    (site.outbox() / "JQ_koukan_000001.dat").write_bytes(b"request")
+
+    def observe(event: str, **_: object) -> None:
+        if event == "uploaded":
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        site.run(GO, observe=observe)
+    (site.host.from_us / "JQ_koukan_000001.dat.part").unlink()
+    assert site.run(GO) == [Exit.DONE]
+    assert site.host.has() == {"JQ_koukan_000001.dat": b"request"}
+
+
+def test_a_folder_that_is_gone_is_none_out_of_which_something_was_taken(site: Site) -> None:
+    (site.outbox() / "JQ_koukan_000001.dat").write_bytes(b"request")
+
+    def observe(event: str, **_: object) -> None:
+        if event == "ready":
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        site.run(GO, observe=observe)
+    site.at_host(hand_to="nowhere")
+    assert site.run(GO) == [Exit.CONFIGURATION]
+    assert site.failing() == [("hand_over", "exchange.host_folder", 40)]
+    site.at_host()
+    assert site.run(GO) == [Exit.DONE]
+    assert site.host.has() == {"JQ_koukan_000001.dat": b"request"}
 
 
 @pytest.mark.requirement("R208")
@@ -351,7 +254,7 @@ def test_a_changed_host_key_stops_everything_until_it_is_pinned(site: Site, tmp_
     assert site.run(GO) == [Exit.DONE]
     assert site.failing() == []
     assert site.host.has() == {"JQ_koukan_000001.dat": b"request"}
-    assert [path.name for path in site.inbox().iterdir()] == [ANSWER_FILE]
+    assert site.arrived() == [ANSWER_FILE]
 
 
 def test_a_partner_that_is_not_there_is_told_and_stops_nobody(
@@ -401,7 +304,7 @@ def test_a_line_that_breaks_in_the_middle_is_gone_over_again(site: Site, up: boo
         assert site.run(GO) == [Exit.DONE]
         assert line.broken == 1
     assert site.host.has() == {"JQ_koukan_000001.dat": content}
-    assert [path.name for path in site.inbox().iterdir()] == [ANSWER_FILE]
+    assert site.arrived() == [ANSWER_FILE]
     assert not list(site.outbox().iterdir())
 
 

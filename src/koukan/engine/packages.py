@@ -27,7 +27,7 @@ from koukan.engine.seen import Seen
 from koukan.errors import IntegrityError, SealBroken, SignatureRefused, UsageError
 from koukan.exchange.folder import FOR_COLLECTING
 from koukan.keys import sshsig
-from koukan.keys.package import NAMESPACE, PackageIdentity, encrypted, recipient
+from koukan.keys.package import NAMESPACE, PackageIdentity, Recipient, encrypted, recipient
 from koukan.keys.secret import open_regular, read_small
 from koukan.keys.signing import Signer
 from koukan.rules.package import (
@@ -110,11 +110,23 @@ def lay(
     files = tuple(File(one.name, one.length, one.sha256) for one in contents)
     manifest = manifest_bytes(Manifest(name, about, files))
     keys = [recipient(text, about.insurer) for text in recipients]
+    archive = Seen(pack(_members(manifest, contents, signer)))
+    sealed = lay_sealed(target, archive, keys, signer)
+    return Laid(archive.sha256, archive.length, sealed.sha256, sealed.length)
+
+
+def lay_sealed(
+    target: Path, plain: Iterable[bytes], keys: Sequence[Recipient], signer: Signer
+) -> Seen:
+    """Blocks encrypted into a file for collecting, its signature beside it, as `lay` does.
+
+    Raises:
+        IsADirectoryError: somebody's folder has the name.
+    """
     temporary = durable.temporary_name(target)
     try:
-        archive = Seen(pack(_members(manifest, contents, signer)))
         digest = hashlib.sha512()
-        with closing(encrypted(archive, keys)) as blocks:
+        with closing(encrypted(plain, keys)) as blocks:
             sealed = Seen(blocks)
             _write(temporary, _through(sealed, digest))
         temporary.chmod(FOR_COLLECTING)
@@ -124,7 +136,7 @@ def lay(
         durable.publish(temporary, target, length=sealed.length, replace=True)
     finally:
         temporary.unlink(missing_ok=True)
-    return Laid(archive.sha256, archive.length, sealed.sha256, sealed.length)
+    return sealed
 
 
 def signature_path(package: Path) -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from koukan import durable
 from koukan.errors import IntegrityError, TransientError
-from koukan.exchange.marker import LARGEST, SUFFIX, Marker, parse
+from koukan.exchange.marker import DONE, LARGEST, Marker, parse
 from koukan.keys.secret import open_regular, read_small
 
 PARTIAL = ".part"  # a name that still grows
@@ -125,8 +125,8 @@ class Inbox:
             reason = self._why_not(entry.name, state, ours)
             if reason is not None:
                 aside.append((reason, state.st_ctime_ns))
-            elif entry.name.endswith(SUFFIX):
-                markers[entry.name.removesuffix(SUFFIX)] = state.st_ctime_ns
+            elif entry.name.endswith(DONE):
+                markers[entry.name.removesuffix(DONE)] = state.st_ctime_ns
             else:
                 files[entry.name] = state
         orphans = sorted(markers.keys() - files.keys())
@@ -173,7 +173,7 @@ class Inbox:
     def marker(self, arrival: Arrival) -> Marker | None:
         """What the marker beside a file says; None for one that cannot be read as such."""
         try:
-            return parse(read_small(self.folder / (arrival.name + SUFFIX), LARGEST))
+            return parse(read_small(self.folder / (arrival.name + DONE), LARGEST))
         except OSError:
             return None
 
@@ -190,7 +190,7 @@ class Inbox:
 
     def remove_marker(self, name: str) -> None:
         """Take away a marker whose file is gone."""
-        path = self.folder / (name + SUFFIX)
+        path = self.folder / (name + DONE)
         if not path.is_dir():
             durable.unlink(path)
 

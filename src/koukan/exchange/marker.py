@@ -1,4 +1,4 @@
-"""The marker that a sender may lay beside a finished file: `NAME.done`, written after `NAME`.
+"""The marker beside a finished file, `NAME.done`: laid by senders, and by us at partners' hosts.
 
 One line `SHA-256 size records`, the hash in hexadecimal, the size in bytes, the records counted as
 line ends; or the same as a JSON object of `sha256`, `size` and `records`. `records` may be absent.
@@ -10,7 +10,7 @@ import json
 import re
 from dataclasses import dataclass
 
-SUFFIX = ".done"
+DONE = ".done"  # behind the name of the file that it speaks of
 LARGEST = 512  # bytes of a marker
 WRONG_CONTENT, WRONG_RECORDS, WRONG_MARKER = "F130", "F131", "F132"
 CODES = frozenset((WRONG_CONTENT, WRONG_RECORDS, WRONG_MARKER))
@@ -20,15 +20,24 @@ _LINE = re.compile(rb"([0-9A-Fa-f]{64}) ([0-9]{1,15})(?: ([0-9]{1,15}))?\r?\n?")
 
 @dataclass(frozen=True)
 class Marker:
-    """What a sender says of its file."""
+    """What its writer says of a file. Args: size: bytes; records: None where it does not tell."""
 
     sha256: str
     size: int
     records: int | None = None
 
+    def written(self) -> bytes:
+        """As the content of a file."""
+        told = "" if self.records is None else f" {self.records}"
+        return f"{self.sha256} {self.size}{told}\n".encode("ascii")
+
+    def is_of(self, sha256: str, size: int) -> bool:
+        """Whether a file is the one that it speaks of, by its bytes."""
+        return (self.sha256, self.size) == (sha256, size)
+
     def complaint(self, sha256: str, size: int, records: int) -> str | None:
         """Reject code of a file that is not what its marker says; None where it is."""
-        if (self.sha256, self.size) != (sha256, size):
+        if not self.is_of(sha256, size):
             return WRONG_CONTENT
         return WRONG_RECORDS if self.records not in (None, records) else None
 

@@ -291,11 +291,18 @@ class Remote:
         if entry is None or entry.size != length or self.digest(folder, growing) != digest:
             raise TransientError("exchange.host_altered", sender=self.address.name, file=name)
 
-    def publish(self, folder: str, name: str) -> None:
-        """Give what was uploaded its own name, in the place of anything that has it."""
+    def publish(self, folder: str, name: str) -> bool:
+        """Give what was uploaded its own name, in the place of anything that has it.
+
+        False when nothing has the growing name.
+        """
         path = posixpath.join(folder, name)
         with self._there(folder):
-            self.session.posix_rename(path + PARTIAL, path)
+            try:
+                self.session.posix_rename(path + PARTIAL, path)
+            except FileNotFoundError:
+                return False
+        return True
 
     def remove(self, folder: str, name: str) -> None:
         """Take a file away; nothing when it is gone."""

@@ -20,7 +20,7 @@ handovers = Table(
     Column("sha256", String, nullable=False),
     Column("length", Integer, nullable=False),
     Column("at", String, nullable=False),  # UTC, ISO
-    Column("state", String, nullable=False),  # ready: uploaded, without its name; handed
+    Column("state", String, nullable=False),  # uploaded; ready: gets its name now; handed
 )
 host_faults = Table(
     "host_faults",
@@ -75,10 +75,10 @@ def handover(ledger: Ledger, sender: str, name: str) -> Handover | None:
     return Handover(**found[0]._mapping) if found else None
 
 
-def ready_handovers(ledger: Ledger, sender: str) -> list[Handover]:
+def unfinished_handovers(ledger: Ledger, sender: str) -> list[Handover]:
     """Those that a killed run left without their names, or without the ledger's knowing."""
     table = handovers.c
-    query = select(handovers).where(table.sender == sender, table.state == "ready")
+    query = select(handovers).where(table.sender == sender, table.state != "handed")
     return [Handover(**row._mapping) for row in ledger.read(query)]
 
 

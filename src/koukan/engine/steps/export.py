@@ -9,27 +9,23 @@ it, and nothing comes back but the 処理結果電文.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 
-from koukan import durable
 from koukan.codecs import render
 from koukan.codecs.gate import TOTAL_MODULUS
 from koukan.engine import online as pushing
 from koukan.engine.centre import Centre
 from koukan.engine.leases import lease
 from koukan.engine.online import Written
-from koukan.engine.packages import PACKAGE, signature_path
+from koukan.engine.packages import PACKAGE, lay_sealed
 from koukan.engine.reading import undisturbed
 from koukan.engine.seen import Seen
 from koukan.errors import DefinitionError, UsageError
 from koukan.flows import online
 from koukan.flows.registration import HISTORY
 from koukan.formats.model import Format
-from koukan.keys.package import NAMESPACE, encrypted, recipient
+from koukan.keys.package import recipient
 from koukan.ledger import online as pushes
 from koukan.ledger.online import Push
 from koukan.sites import Job, Sender
@@ -171,32 +167,11 @@ def end(form: Format, written: list[Written]) -> bytes:
 
 
 def lay_out(centre: Centre, partner: Sender, push: Push) -> dict[str, object]:
-    """Encrypted to the partner's key into its outbox, with a signature beside it.
-
-    The signature is there before its file is, and a file that is replaced is gone before that.
-    """
+    """Encrypted to the partner's key into its outbox, with a signature beside it."""
     folder = centre.outbox(partner.name).folder
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     target = folder / (online.push_name(push.sequence) + PACKAGE)
-    temporary = durable.temporary_name(target)
-    plain, digest = Seen(pushing.blocks(centre, push.sequence)), hashlib.sha512()
+    plain = Seen(pushing.blocks(centre, push.sequence))
     keys = [recipient(partner.package_key, partner.name)]
-    try:
-        with closing(encrypted(plain, keys)) as found:
-            sealed = Seen(found)
-            _write(temporary, sealed, digest)
-        durable.unlink(target)
-        signature = centre.signer.sign_digest(digest.digest(), NAMESPACE)
-        durable.write(signature_path(target), signature, replace=True)
-        durable.publish(temporary, target, length=sealed.length, replace=True)
-    finally:
-        temporary.unlink(missing_ok=True)
+    sealed = lay_sealed(target, plain, keys, centre.signer)
     return {"sha256": plain.sha256, "file_sha256": sealed.sha256}
-
-
-def _write(path: Path, blocks: Iterator[bytes] | Seen, digest: hashlib._Hash) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-        for block in blocks:
-            digest.update(block)
-            file.write(block)

@@ -2,8 +2,9 @@
 
 A file that still grows is left: it has the name of one (`.part`), it lacks its marker where the
 partner writes markers, or it does not look the same twice. It is copied under a growing name,
-hashed on the way, and appears in the inbox whole; only then does the host lose it. A run killed in
-between fetches it once more, and the same bytes under the same name make no second reception.
+hashed on the way, and appears in the inbox whole, with its marker: what that says of records is
+compared where files are picked up. Only then does the host lose it. A run killed in between fetches
+it once more, and the same bytes under the same name make no second reception.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from koukan.engine.centre import Centre
 from koukan.engine.hosts import Visit
 from koukan.errors import EnvironmentRefused, KoukanError, TransientError
 from koukan.exchange.folder import PARTIAL
-from koukan.exchange.markers import DONE, LARGEST, Marker, read_marker
+from koukan.exchange.marker import DONE, LARGEST, Marker, parse
 from koukan.exchange.sftp import Entry, Remote
 from koukan.keys.secret import open_regular
 from koukan.sites import Job
@@ -51,7 +52,7 @@ def fetch_all(visit: Visit, job: Job) -> None:
         EnvironmentRefused, TransientError: of the first file that should have been fetched.
     """
     centre, sender = visit.centre, visit.sender
-    durable.remove(inbox(visit).glob(f"*{PARTIAL}"))  # of a killed run; nobody else writes here
+    durable.remove(left_half(inbox(visit)))
     ready, problems = finished(visit)
     if ready:
         with centre.log.operation("fetch", job=job.name, sender=sender.name) as operation:
@@ -74,6 +75,12 @@ def inbox(visit: Visit) -> Path:
     """Where its files go."""
     sender = visit.sender
     return visit.centre.inbox(sender.name, sender.fetched_to).folder
+
+
+def left_half(folder: Path) -> list[Path]:
+    """What a killed run left in an inbox that nobody else writes to: copies, markers alone."""
+    alone = [path for path in folder.glob(f"*{DONE}") if lying(path.with_suffix("")) is None]
+    return [*folder.glob(f"*{PARTIAL}"), *alone]
 
 
 def finished(visit: Visit) -> tuple[list[Finished], list[KoukanError]]:
@@ -127,7 +134,7 @@ def marker_of(remote: Remote, host: Host, entry: Entry) -> Marker | None:
     found = remote.stat(host.fetch_from, name)
     if found is None or found.size > LARGEST:
         return None
-    return read_marker(b"".join(remote.read(host.fetch_from, name, found.size)))
+    return parse(b"".join(remote.read(host.fetch_from, name, found.size)))
 
 
 def take(visit: Visit, found: Finished) -> bool:
@@ -149,13 +156,16 @@ def take(visit: Visit, found: Finished) -> bool:
     if length != entry.size or remote.stat(host.fetch_from, entry.name) != entry:
         growing.unlink()
         return False  # its writer had not finished
-    if marker is not None and (marker.sha256, marker.size) != (digest, length):
+    if marker is not None and not marker.is_of(digest, length):
         growing.unlink()
         raise MarkerDiffers("exchange.marker_differs", **place(visit, entry))
     if waits is not None and digest_of(final) != digest:
         growing.unlink()
         return False
     with centre.log.operation("fetched", **place(visit, entry)) as operation:
+        if marker is not None:  # before its file, which is never picked up without it
+            durable.write(final.with_name(entry.name + DONE), marker.written(), replace=True)
+            centre.observe("marker in the inbox", step="fetch")
         durable.publish(growing, final, length=length)
         operation.note(bytes=length, sha256=digest)
         centre.observe("in the inbox", step="fetch")
