@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from centres import Place
-from journey.stops import Stopped
+from journey.stops import Stopped, stopping
 from pmh_support import ISSUE, answers, ask, numbers, packages, site, states, take
 from statements import joined
 from withdrawals import members, state, withdraw
@@ -24,8 +25,10 @@ from koukan.engine.issued import all_pmh_ids
 from koukan.engine.people import people_of
 from koukan.engine.run import run_job
 from koukan.engine.verify import verify_ledger, verify_tables
+from koukan.errors import Exit
 from koukan.flows.pmh import ISSUES
 from koukan.ledger import pmh as asked
+from koukan.reports import status
 from koukan.samples.scenario import INSURERS
 
 KENPO_A = INSURERS["kenpo-a"][0].code
@@ -152,6 +155,30 @@ def test_who_is_not_pmh_or_has_no_key_gets_nothing(tmp_path: Path) -> None:
         }
         assert all(item.code in ("F171", "F201", "F203") for item in found) and len(found) == 2
     assert issues(place).is_empty()
+
+
+def test_an_answer_without_its_key_any_more_is_told_until_there_is_one(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask(place, numbers([1]))
+    with place.opened() as centre, stopping(centre, "numbers destroyed"):
+        run_job(centre, ISSUE)
+    before = (place.root / "site.toml").read_text("utf-8")
+    place.write_site(re.sub(r'(system = "pmh"\n)package_key = .*\n', r"\1", before))
+    place.run(ISSUE)
+    with place.opened() as centre:
+        page = status(centre)
+        told = [(it["sender"], it["reason"]) for it in page["pmh"]["undelivered"]]
+        assert told == [("pmh", "no_key_of_system")]
+        assert page["verdict"] == {"state": "needs_you", "count": 1, "code": Exit.HELD}
+    for language, word in (("ja", "送信者の受取鍵"), ("en", "no key of the sender")):
+        options = ("--root", str(place.root), "--key", str(place.key), "--lang", language)
+        assert main(("status", *options)) == Exit.DONE
+        assert word in " ".join(capsys.readouterr().out.split())
+    place.write_site(before)
+    place.run(ISSUE)
+    assert len(packages(place)) == 1
+    sound(place)
 
 
 def test_an_answer_is_erased_when_pmh_has_it_and_at_the_latest_after_its_days(place: Place) -> None:

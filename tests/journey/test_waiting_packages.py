@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -89,6 +90,45 @@ def test_an_insurer_without_a_key_waits_alone(
     run_job(centre, ANSWER)
     assert sorted(laid_out(centre)) == sorted([KENPO_A, KENPO_B, KENPO_B])
     assert identity(centre)["undelivered"] == []
+    listed(capsys, "current", "登録中の鍵", "the registered one", without_key=False)
+    changed(people.root, lambda text: text.replace(mine(text), str(pair("ed25519").public)))
+    listed(capsys, "former", "前の鍵", "a former one", without_key=False)
+    changed(people.root, without_key)
+    listed(capsys, "none", "今は登録されていません", "none registered now", without_key=True)
+    page = status(opened(whole, people.root))
+    (told,) = page["identity"]["left_as_laid"]
+    assert (told["sender"], told["count"], told["reason"]) == ("kenpo-a", 1, "no_key")
+    needed = page["needs_you"]["held_total"] + 1
+    assert page["verdict"] == {"state": "needs_you", "count": needed, "code": Exit.HELD}
+
+
+def mine(text: str) -> str:
+    """The key of kenpo-a."""
+    found = re.search(rf'code = "{KENPO_A}"\npackage_key = "([^"]*)"', text)
+    assert found is not None
+    return found[1]
+
+
+def listed(
+    capsys: pytest.CaptureFixture[str], state: str, ja: str, en: str, *, without_key: bool
+) -> None:
+    """What is said of kenpo-a's package, which nobody has collected."""
+    capsys.readouterr()
+    assert main(("package", "list", "--insurer", KENPO_A, "--json")) == Exit.DONE
+    (item,) = json.loads(capsys.readouterr().out)["packages"]
+    assert (item["key"], len(item["key_sha256"])) == (state, 64)
+    assert item["age_seconds"] > 0
+    for language, word, why in (
+        ("ja", ja, "置いたときの鍵のままです"),
+        ("en", en, "stay encrypted as they were laid"),
+    ):
+        assert main(("package", "list", "--lang", language)) == Exit.DONE
+        said = "".join(capsys.readouterr().out.split())  # in lines as wide as the terminal
+        assert word.replace(" ", "") in said
+        assert item["key_sha256"][:16] in said
+        assert main(("status", "--lang", language)) == Exit.DONE
+        said = "".join(capsys.readouterr().out.split())
+        assert (why.replace(" ", "") in said) == without_key
 
 
 def test_nothing_of_an_insurer_goes_to_a_sender_that_no_longer_speaks_for_it(

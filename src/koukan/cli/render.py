@@ -163,6 +163,8 @@ def _needs(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[Ren
         yield settings.text("reports.approvals_overdue", count=late)
     if page["running"] is None:
         yield from render_identity.undelivered(settings, page["identity"])
+        yield from render_identity.undelivered(settings, page["pmh"])
+    yield from render_identity.left_as_laid(settings, page["identity"])
     if not needs["held"]:
         return
     for item in needs["held"]:

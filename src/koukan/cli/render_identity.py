@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Page = Mapping[str, Any]
+KEY_DIGITS = 16  # of a key's SHA-256: enough to compare by eye
 
 
 def totals(settings: Settings, found: Page) -> Iterator[str]:
@@ -50,6 +51,15 @@ def uncollected_long(settings: Settings, found: Page) -> Iterator[str]:
         yield settings.text("reports.identity.uncollected_long", **where, age=waits)
 
 
+def left_as_laid(settings: Settings, found: Page) -> Iterator[str]:
+    """Packages that lie there for a key that nobody has registered any more, say."""
+    for item in found["left_as_laid"]:
+        reason = settings.text(f"reports.identity.reason.{item['reason']}")
+        where = {"sender": item["sender"], "count": item["count"], "reason": reason}
+        waits = age(settings, item["age_seconds"])
+        yield settings.text("reports.identity.left_as_laid", **where, age=waits)
+
+
 def waiting(settings: Settings, found: Page) -> Iterator[str]:
     """What somebody else must do next, with its age."""
     for item in found["requests"]:
@@ -83,7 +93,10 @@ def asked_by(settings: Settings, found: Page) -> Iterator[RenderableType]:
 
 
 def packages(settings: Settings, found: Sequence[Page]) -> Iterator[RenderableType]:
-    """Two lines for each package: its name, which fills one, and what became of it."""
+    """Two lines for each package: its name, which fills one, and what became of it.
+
+    A third for one that nobody has collected: how long it lies there, and for which key.
+    """
     from rich.text import Text
 
     for item in found:
@@ -98,6 +111,10 @@ def packages(settings: Settings, found: Sequence[Page]) -> Iterator[RenderableTy
         yield "  " + "  ".join(
             f"{settings.text(f'reports.identity.{name}')} {value}" for name, value in told.items()
         )
+        if "key" in item:
+            waits = age(settings, item["age_seconds"])
+            known = (item["key_sha256"] or "-")[:KEY_DIGITS]
+            yield "  " + settings.text(f"reports.identity.key.{item['key']}", age=waits, key=known)
 
 
 def _counts(found: Page) -> dict[str, str]:

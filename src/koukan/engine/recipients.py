@@ -6,22 +6,14 @@ What is inside stays as it is: the archive, and so the package's identity, is th
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 
 from koukan.engine.centre import Centre
+from koukan.keys.package import key_hash
 from koukan.ledger import identity as asked
 from koukan.ledger import laid_packages
 from koukan.ledger.identity import Package
 from koukan.ledger.laid_packages import LaidPackage
-
-KIND_AND_KEY = 2  # words of a key of SSH that count; the rest is a comment
-
-
-def key_hash(centre: Centre, insurer: str) -> str:
-    """SHA-256 of an insurer's key as it stands in site.toml, without its comment."""
-    text = " ".join(centre.site.insurer(insurer).package_key.split()[:KIND_AND_KEY])
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _fitting(centre: Centre) -> Callable[[str, str, str | None], bool]:
@@ -34,7 +26,7 @@ def _fitting(centre: Centre) -> Callable[[str, str, str | None], bool]:
     def fits(insurer: str, sender: str, key_sha256: str | None) -> bool:
         if hindrance(insurer, sender) is not None:
             return True
-        return key_sha256 == key_hash(centre, insurer)
+        return key_sha256 == key_hash(centre.site.insurer(insurer).package_key)
 
     return fits
 

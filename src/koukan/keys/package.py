@@ -9,6 +9,7 @@ goes wrong there never comes near the library.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -28,6 +29,7 @@ Recipient: TypeAlias = pyrage.x25519.Recipient | pyrage.ssh.Recipient
 Blocks: TypeAlias = Generator[bytes, None, None]  # whoever does not want the rest closes it
 NAMESPACE = "koukan-package"  # of the signatures: none made for another use is one of these
 
+_KIND_AND_KEY = 2  # words of a key of SSH that count; the rest is a comment
 _BLOCK = 1 << 20  # bytes that are handed out at a time
 _LARGEST = 1 << 14  # bytes; the file of an RSA key of 4,096 bits has some 3,400
 # The texts by which pyrage tells these cases apart; a test pins them.
@@ -51,6 +53,12 @@ def recipient(text: str, insurer: str) -> Recipient:
         except pyrage.RecipientError:
             pass  # falls to the one refusal below, without the library's text
     raise SecretError("keys.package_recipient", insurer=insurer)
+
+
+def key_hash(text: str) -> str:
+    """SHA-256 of a key as it stands in site.toml, without its comment: what a key is known by."""
+    known = " ".join(text.split()[:_KIND_AND_KEY])
+    return hashlib.sha256(known.encode()).hexdigest()
 
 
 class PackageIdentity(Secret):

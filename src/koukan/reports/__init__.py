@@ -4,7 +4,8 @@ Nothing here holds a value of a record's field: numbers, names of files and send
 """
 
 from koukan.reports.approvals import pending
-from koukan.reports.identity import identity, packages
+from koukan.reports.identity import identity
+from koukan.reports.packages import packages
 from koukan.reports.reception import reception
 from koukan.reports.status import standing, status
 from koukan.reports.summary import balanced, summary

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,12 +10,10 @@ from koukan.errors import Exit
 from koukan.ledger import asking, withholding
 from koukan.ledger import identity as asked
 from koukan.ledger.approvals import open_approvals
-from koukan.ledger.identity import Package, Questions
+from koukan.ledger.identity import Questions
 from koukan.reports import approvals
+from koukan.reports.packages import SHOWN, left_as_laid, lies_long, told, waiting
 from koukan.reports.source import Source, age, local
-
-SHOWN = 20  # files listed one by one; how many more there are is said
-PLACE_TAKEN = "place_taken"  # something that is no file has the package's name in the outbox
 
 
 def identity(source: Source) -> dict[str, Any]:
@@ -32,6 +30,7 @@ def identity(source: Source) -> dict[str, Any]:
             and "undelivered_total",
          "uncollected": packages in outboxes, oldest first, at most 20, and "uncollected_total",
          "uncollected_long": [{sender, count, age_seconds}] of those there for too long,
+         "left_as_laid": the same of those that may not be encrypted anew, with the reason,
          "withheld": {rows, files, undecided, age_seconds}: answers that wait for a person}
     """
     packages = asked.packages(source.ledger)
@@ -53,7 +52,7 @@ def identity(source: Source) -> dict[str, Any]:
             }
             for item in asked.requests(source.ledger, states=asked.UNDER_WAY)
         ],
-        **_packages(source, packages),
+        **waiting(source, packages),
         "withheld": _withheld(source),
     }
 
@@ -96,70 +95,6 @@ def _questions(source: Source) -> dict[str, Any]:
     }
 
 
-def _packages(source: Source, packages: Sequence[Package]) -> dict[str, Any]:
-    """Which packages wait: for their insurer, or for us."""
-    hindrance = source.site.hindrances()
-    built = [item for item in packages if item.state == "built"]
-    lying = [item for item in packages if item.state == "laid_out"]
-    return {
-        "undelivered_total": len(built),
-        "undelivered": [
-            {**_lying(source, item), "reason": hindrance(item.insurer, item.sender) or PLACE_TAKEN}
-            for item in built[:SHOWN]
-        ],
-        "uncollected_total": len(lying),
-        "uncollected": [_lying(source, item) for item in lying[:SHOWN]],
-        "uncollected_long": _uncollected_long(source, lying),
-    }
-
-
-def _uncollected_long(source: Source, lying: Sequence[Package]) -> list[dict[str, Any]]:
-    """Senders with packages that have lain there for too long."""
-    found: dict[str, list[Package]] = {}
-    for item in lying:
-        if lies_long(source, item):
-            found.setdefault(item.sender, []).append(item)
-    return [
-        {
-            "sender": sender,
-            "count": len(items),
-            "age_seconds": age(source, min(item.built_at for item in items)),
-        }
-        for sender, items in sorted(found.items())
-    ]
-
-
-def lies_long(source: Source, item: Package) -> bool:
-    """Whether nobody has collected a package for longer than the site allows."""
-    limit = timedelta(days=source.site.identity.uncollected_days)
-    return datetime.fromisoformat(item.built_at) + limit < source.clock()
-
-
-def packages(source: Source, *, insurer: str | None = None) -> list[dict[str, Any]]:
-    """Every package that was built, oldest question file first; or one insurer's."""
-    return [
-        _built(item)
-        for item in asked.packages(source.ledger)
-        if insurer is None or item.insurer == insurer
-    ]
-
-
-def _built(item: Package) -> dict[str, Any]:
-    return {
-        "package": item.name,
-        "insurer": item.insurer,
-        "sender": item.sender,
-        "reception": item.reception,
-        "state": "erased" if item.erased and item.state == "delivered" else item.state,
-        "how": item.how,
-        "answered": item.answered,
-        "ambiguous": item.ambiguous,
-        "archive_sha256": item.archive_sha256,
-        "built_at": local(item.built_at),
-        "closed_at": None if item.closed_at is None else local(item.closed_at),
-    }
-
-
 def asked_by(source: Source, reception: int) -> dict[str, Any] | None:
     """What became of one file's questions; None for a file that asked nothing.
 
@@ -190,7 +125,7 @@ def asked_by(source: Source, reception: int) -> dict[str, Any] | None:
             for item in asked.requests(source.ledger)
             if item.number in holding
         ],
-        "packages": [_built(item) for item in asked.packages(source.ledger, reception=reception)],
+        "packages": [told(item) for item in asked.packages(source.ledger, reception=reception)],
     }
 
 
@@ -201,9 +136,10 @@ def clock(source: Source) -> Exit:
     late = any(overdue(source, item, again) for item in files) or withheld_too_long(source)
     if late or any(approvals.overdue(source, item) for item in open_approvals(source.ledger)):
         return Exit.OVERDUE
-    if any(lies_long(source, item) for item in asked.packages(source.ledger, states=["laid_out"])):
+    lying = asked.packages(source.ledger, states=["laid_out"])
+    if any(lies_long(source, item) for item in lying):
         return Exit.OVERDUE
-    if asked.packages(source.ledger, states=["built"]):
+    if asked.packages(source.ledger, states=["built"]) or left_as_laid(source, lying):
         return Exit.HELD
     return Exit.UNANSWERED if files else Exit.DONE
 
@@ -254,16 +190,4 @@ def _open(source: Source, item: Questions, left: int, again: Mapping[int, str]) 
         "age_seconds": age(source, item.asked_at),
         "asked_again_at": None if wished is None else local(wished),
         "overdue": overdue(source, item, again),
-    }
-
-
-def _lying(source: Source, item: Package) -> dict[str, Any]:
-    return {
-        "package": item.name,
-        "insurer": item.insurer,
-        "sender": item.sender,
-        "answered": item.answered,
-        "ambiguous": item.ambiguous,
-        "built_at": local(item.built_at),
-        "age_seconds": age(source, item.built_at),
     }

@@ -18,6 +18,7 @@ from koukan.reports.due import due_jobs, next_run
 from koukan.reports.hosts import hosts, standing_hosts
 from koukan.reports.identity import clock, identity
 from koukan.reports.inboxes import closed_inboxes, inboxes
+from koukan.reports.pmh import pmh
 from koukan.reports.source import Selection, Source, age, local, rows
 from koukan.reports.summary import balanced, summary
 from koukan.sites.schedule import night_of
@@ -38,7 +39,7 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
     Returns:
         {"verdict": {"state", "count", "code"}, "now",  # needs_you running waiting others quiet
          "needs_you": {…}, "running": {…} or None, "waiting": {…}, "identity": {…},
-         "tonight": {…}}
+         "pmh": {…}, "tonight": {…}}
     """
     chosen = night or night_of(source.clock())
     done = summary(source, night=chosen)
@@ -50,7 +51,9 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
         "approvals": [item for item in waits["approvals"] if unsigned(item)],
         "ledger_balanced": done["ledger_balanced"],
     }
-    asked = identity(source)
+    asked, answers = identity(source), pmh(source)
+    built = asked["undelivered_total"] + answers["undelivered_total"]
+    needs["undelivered"] = 0 if runs is not None else built  # a run lays them out yet
     return {
         "verdict": verdict(needs, waits, runs, asked, standing(source)),
         "now": local(source.clock().astimezone(UTC).isoformat()),
@@ -58,6 +61,7 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
         "running": runs,
         "waiting": waits,
         "identity": asked,
+        "pmh": answers,
         "tonight": {"night": chosen, **done},
     }
 
@@ -68,7 +72,7 @@ def standing(source: Source) -> Exit:
     codes.append(standing_hosts(source))
     table = s.receptions
     held = select(table.c.number).where(table.c.outcome == "held").limit(1)
-    if rows(source, held):
+    if rows(source, held) or pmh(source)["undelivered_total"]:
         codes.append(Exit.HELD)
     if closed_inboxes(source):
         codes.append(Exit.CONFIGURATION)
@@ -89,7 +93,7 @@ def verdict(
     count += sum(item["unreadable"] + item["stuck"] for item in waits["inboxes"])
     count += asked["overdue"] + len(needs["approvals"]) + asked["withheld"]["undecided"]
     count += len(asked["uncollected_long"]) + len(needs["hosts"])
-    count += 0 if runs is not None else asked["undelivered_total"]  # a run lays them out yet
+    count += needs["undelivered"] + len(asked["left_as_laid"])
     next_run = any(waits[name] for name in NEXT_RUN) or any(
         item["files"] for item in waits["inboxes"]
     )

@@ -303,6 +303,8 @@ class Site(Definition):
                 )
             if sender.ssh_keys and sender.uid is None:
                 raise Mistake("definitions.sender_uid", sender=sender.name)
+            if sender.package_key and sender.system is None:
+                raise Mistake("definitions.sender_package_key", sender=sender.name)
             if bool(sender.insurers) == (sender.system is not None):
                 raise Mistake("definitions.sender_speaks", sender=sender.name)
         return self

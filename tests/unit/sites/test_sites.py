@@ -47,6 +47,7 @@ title = "国保情報集約システム"
 doors = ["nhi_aggregation"]
 insurers = ["00138016"]
 """
+AGE = "age12uxy4vz28hvh4v48ge68xx4z49ccwquvxp3upsevmkz6skq9l3psjx59uz"
 STEPS = (
     *("report", "correct"),
     *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),
@@ -152,6 +153,11 @@ def test_a_site_is_read_with_its_defaults(tmp_path: Path, catalogue: Catalogue) 
             'kind = "municipal_nhi"\npackage_key = "AGE-SECRET-KEY-1QQPQ"',
             "insurer[00138016].package_key: package_key is not a right public key",
         ),
+        (
+            'insurers = ["06990014"]',
+            f'insurers = ["06990014"]\npackage_key = "{AGE}"',
+            "The package_key of the sender kenpo-a would never be used",
+        ),
         ("[[insurer]]", "[[insurer]", "site.toml: It cannot be read as TOML (line 2)"),
     ],
 )
@@ -167,7 +173,6 @@ def test_what_is_wrong_with_a_site_is_told(
     assert found.value.key == "sites.wrong"
 
 
-AGE = "age12uxy4vz28hvh4v48ge68xx4z49ccwquvxp3upsevmkz6skq9l3psjx59uz"
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDReNUSM0hMDdU+XCCMxtzwlAdTnuzQImVQxgt77Ymbq"
 RSA = f"ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQ{'DGR4Uv' * 58}="
 

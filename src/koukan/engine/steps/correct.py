@@ -23,7 +23,7 @@ from koukan.engine import originals
 from koukan.engine.centre import Centre
 from koukan.engine.mending import ORIGINAL
 from koukan.engine.packages import PACKAGE, SIGNED, Content, lay, signature_path
-from koukan.engine.recipients import key_hash, outdated_corrections
+from koukan.engine.recipients import outdated_corrections
 from koukan.engine.results import BLOCK
 from koukan.engine.seen import Seen
 from koukan.engine.steps.erase import due
@@ -31,6 +31,7 @@ from koukan.engine.steps.report import errors_of
 from koukan.errors import LedgerUnbalanced, SecretError
 from koukan.flows import registration
 from koukan.flows.results import CORRECTION, CORRECTION_SIGNATURE, of_insurer
+from koukan.keys.package import key_hash
 from koukan.ledger import Ledger, Reception
 from koukan.ledger.laid_packages import LaidPackage, laid, put_laid_package, set_collected
 from koukan.ledger.outboxes import corrections_named, uncorrected
@@ -102,7 +103,7 @@ def note(centre: Centre, made: Laid) -> None:
                     made.wrong.insurer,
                     digest,
                     made.archive_sha256,
-                    key_hash(centre, made.wrong.insurer),
+                    key_hash(centre.site.insurer(made.wrong.insurer).package_key),
                 )
                 put_laid_package(transaction, item)
 

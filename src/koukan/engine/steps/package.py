@@ -25,12 +25,13 @@ from koukan.engine import approvals, entrusted, vanishing, withholding
 from koukan.engine.centre import Centre
 from koukan.engine.editing import rendered
 from koukan.engine.packages import PACKAGE, Content, lay
-from koukan.engine.recipients import key_hash, outdated_packages
+from koukan.engine.recipients import outdated_packages
 from koukan.engine.steps import erase
 from koukan.engine.withholding import Decided, Sorted
 from koukan.errors import IntegrityError
 from koukan.flows import identity
 from koukan.formats.model import Format
+from koukan.keys.package import key_hash
 from koukan.ledger import Reception
 from koukan.ledger import identity as asked
 from koukan.ledger import withholding as withheld
@@ -367,7 +368,7 @@ def note_laid(centre: Centre, transaction: Connection, laid: LaidOut) -> None:
         package.insurer,
         laid.sha256,
         laid.archive_sha256,
-        key_hash(centre, package.insurer),
+        key_hash(centre.site.insurer(package.insurer).package_key),
     )
     put_laid_package(transaction, item)
 
