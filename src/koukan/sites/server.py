@@ -14,6 +14,7 @@ has to be; FOLDER is the centre's `exchange/`. Who owns what decides who may do 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from koukan.sites.model import Sender, Site
@@ -29,6 +30,10 @@ CLOSED = 0o0755  # a folder that is root's
 SHARED = 0o2770  # the owner's and the group's; what is made in it gets the group
 READ_ONLY = 0o2750
 UMASK = "0027"
+NO_SHELL = "/usr/sbin/nologin"
+RULES = "sshd.conf"  # among the files
+INCLUDE = Path("sshd_config.d", "*.conf")  # what Debian's sshd_config reads first, by name
+DROP_IN = "10-koukan.conf"  # the rules' name there
 
 # For the whole server, since they cannot stand in a Match block. Nothing that rests on SHA-1, CBC
 # or a group of less than 2048 bits.
@@ -51,6 +56,8 @@ Match Group {group}
   ChrootDirectory {folder}/%u
   ForceCommand internal-sftp -p {requests} -u {umask} -l INFO -f AUTHPRIV
   AuthorizedKeysFile {keys}/%u
+  AuthorizedKeysCommand none
+  TrustedUserCAKeys none
   AuthenticationMethods publickey
   PubkeyAcceptedAlgorithms ssh-ed25519,sk-ssh-ed25519@openssh.com
   PasswordAuthentication no
@@ -81,7 +88,7 @@ systemd-tmpfiles --create /etc/tmpfiles.d/koukan-sftp.conf
 install -d -m 755 {keys}
 find {keys} -mindepth 1 -delete
 [ -z "$(ls keys)" ] || install -m 644 keys/* {keys}/
-install -D -m 644 sshd.conf /etc/ssh/sshd_config.d/10-koukan.conf
+install -D -m 644 sshd.conf /etc/ssh/sshd_config.d/{drop_in}
 "$(command -v sshd || echo /usr/sbin/sshd)" -t
 """
 
@@ -134,10 +141,10 @@ def files(site: Site) -> dict[str, str]:
         requests=",".join(REQUESTS),
     )
     found = {
-        "sshd.conf": SERVER + confined,
+        RULES: SERVER + confined,
         "sysusers.conf": "".join(f"{line}\n" for line in _sysusers(site)),
         "tmpfiles.conf": "".join(f"{line}\n" for line in _tmpfiles(site)),
-        "apply.sh": APPLY.format(keys=sftp.keys),
+        "apply.sh": APPLY.format(keys=sftp.keys, drop_in=DROP_IN),
     }
     for sender in accounts(site):
         if sender.ssh_keys:
@@ -158,11 +165,11 @@ def _blob(line: str) -> str:
 def _sysusers(site: Site) -> Iterator[str]:
     sftp = site.sftp
     if sftp.user != "root":
-        yield f'u {sftp.user} - "koukan" / /usr/sbin/nologin'
+        yield f'u {sftp.user} - "koukan" / {NO_SHELL}'
     yield f"g {sftp.group} -"
     for sender in accounts(site):
         yield f"g {sender.name} {sender.uid}"
-        yield f'u {sender.name} {sender.uid}:{sender.uid} "koukan sender" / /usr/sbin/nologin'
+        yield f'u {sender.name} {sender.uid}:{sender.uid} "koukan sender" / {NO_SHELL}'
         yield f"m {sender.name} {sftp.group}"
 
 

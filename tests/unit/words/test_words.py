@@ -31,7 +31,12 @@ COMPOSED = (
 )
 COMPOSED += ("reports.kind.", "reports.verdict.", "approvals.operation.", "approvals.subject.")
 COMPOSED += ("reports.identity.request.", "reports.identity.state.")
-COMPOSED += ("reports.identity.request_state.", "reports.identity.reason.", "reports.work.")
+COMPOSED += (
+    "reports.identity.request_state.",
+    "reports.identity.reason.",
+    "reports.identity.key.",
+    "reports.work.",
+)
 COMPOSED += (
     "reports.rung.",
     "reports.rung_state.",
