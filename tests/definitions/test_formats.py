@@ -35,6 +35,7 @@ INBOUND = [
     "my_number_query",
     "package_receipt",
     "pmh_request",
+    "usage_log",
 ]
 OUTBOUND = [
     "online_export",
@@ -46,6 +47,7 @@ OUTBOUND = [
     "query_acceptance",
     "registration_result",
     "spell_notice",
+    "usage_extract",
 ]
 NAMES = sorted([*INBOUND, *OUTBOUND])
 DERIVED = {"member_registration_fixed", "query_acceptance"}  # the rest of them is their base's
@@ -492,6 +494,7 @@ def test_national_systems_answer_and_do_nothing_else(catalogue: Catalogue) -> No
         allowed = (form, system, door) in (
             ("juki_net_answer", "juki_net", "juki_net"),
             ("pmh_request", "pmh", "pmh_link"),
+            ("usage_log", "oqs", "oqs"),
         )
         assert (catalogue.allowed(form, system, door) is None) == allowed
 
@@ -611,7 +614,7 @@ def test_municipal_nhi_and_welfare_are_refused_what_is_not_theirs(
             own = door == "nhi_aggregation" if kind == "municipal_nhi" else door in OWN_DOORS
             assert (code is None) == own
         elif kind == "municipal_nhi" or name in (
-            *("my_number_query", "juki_net_answer", "pmh_request"),
+            *("my_number_query", "juki_net_answer", "pmh_request", "usage_log"),
         ):
             assert code == "F203"
         elif name == "basic_four_query":

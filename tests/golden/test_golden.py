@@ -66,6 +66,8 @@ NOT_BY_A_FILE = {  # codes of files and lines that no registration file alone ca
     "H202": "answers of 住基ネット only",
     "H203": "answers of 住基ネット only",
     "H204": "answers of 住基ネット only",
+    "H205": "logs of OQS only",
+    "F175": "logs of OQS only",
     "D501": "receipts only",
     "R109": "no field of a registration has a delimiter of its own",
     "R110": "receipts only",

@@ -35,6 +35,7 @@ COMMANDS = {
     "review": "review",
     "waiting": "waiting",
     "pmh": "pmh",
+    "usage": "usage",
     "online": "online",
     "ledger": "ledger",
     "verify": "verify",

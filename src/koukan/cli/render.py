@@ -151,6 +151,7 @@ def _needs(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[Ren
         yield settings.text("reports.not_balanced")
     yield from _failed(settings, needs["failed_jobs"])
     yield from _hosts(settings, needs["hosts"])
+    yield from _usage(settings, needs["usage"])
     if page["identity"]["overdue"]:
         yield settings.text("reports.identity.overdue", count=page["identity"]["overdue"])
     yield from render_identity.withheld(settings, page["identity"])
@@ -197,6 +198,14 @@ def _hosts(settings: Settings, faults: Sequence[Page]) -> Iterator[str]:
     for fault in faults:
         yield settings.text("reports.host_fault", sender=fault["sender"], at=fault["since"])
         yield from reason(settings, fault)
+
+
+def _usage(settings: Settings, needs: Page) -> Iterator[str]:
+    """Lines of 資格確認実績ログ and packages of them that wait for a person."""
+    counts = {**needs, "held": sum(item["rows"] for item in needs["held"])}
+    for name in ("held", "undelivered", "uncollected_long"):
+        if counts[name]:
+            yield settings.text(f"reports.usage.{name}", count=counts[name])
 
 
 def _waiting(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[RenderableType]:

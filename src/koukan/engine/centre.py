@@ -76,6 +76,7 @@ STEPS = (
     ),
     *("compact", "forget", "review", "export"),
     *("issue", "hand_out"),
+    *("allot", "provide"),
     *("fetch", "hand_over"),
 )
 SITE = "site.toml"

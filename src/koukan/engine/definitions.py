@@ -7,7 +7,7 @@ from pathlib import Path
 
 from koukan.engine.centre import SITE, STEPS, format_folders, job_folders
 from koukan.errors import SecretError
-from koukan.flows import identity, pmh, registration
+from koukan.flows import identity, pmh, registration, usage
 from koukan.formats import Catalogue, Problem, gaps, load_catalogue
 from koukan.formats.problems import listed, problem
 from koukan.keys.package import recipient
@@ -21,6 +21,7 @@ FLOWS: Mapping[str, tuple[str, ...]] = {
     "split": (identity.ANSWER,),
     "confirm": (identity.RECEIPT,),
     "issue": (pmh.REQUEST,),
+    "allot": (usage.LOG,),
 }
 
 

@@ -21,7 +21,7 @@ from koukan.engine.centre import Centre
 from koukan.engine.reading import steady
 from koukan.flows.registration import INCIDENTAL
 from koukan.keys.secret import canonical
-from koukan.ledger import Reception, asking, hosts, pmh, reviews, withholding
+from koukan.ledger import Reception, asking, hosts, pmh, reviews, usage, withholding
 from koukan.ledger import identity as asked
 from koukan.ledger.corrections import corrections
 from koukan.tables import encrypted
@@ -78,6 +78,8 @@ def state_digest(centre: Centre) -> str:
         _add(whole, "pmh answer", _without(vars(answer), *without))
     for number, code, rows in pmh.reasons(centre.ledger):
         _add(whole, "pmh reason", {"reception": number, "code": code, "rows": rows})
+    for kind, content in usage_state(centre):
+        _add(whole, kind, content)
     for correction in corrections(centre.ledger):
         _add(whole, "correction", vars(correction))
     for review in reviews.reviews(centre.ledger):
@@ -162,6 +164,16 @@ def identity_state(centre: Centre) -> Iterator[tuple[str, dict[str, object]]]:
         yield "decision", _without(vars(decision), "created_at")
     for package in asked.packages(centre.ledger):
         yield "package", _without(vars(package), "sha256", "built_at", "closed_at")
+
+
+def usage_state(centre: Centre) -> Iterator[tuple[str, dict[str, object]]]:
+    """資格確認実績ログ: which were split, and what became of the packages and of held lines."""
+    for log in usage.all_logs(centre.ledger):
+        yield "usage log", _without(vars(log), "allotted_at")
+    for package in usage.all_packages(centre.ledger):
+        yield "usage package", _without(vars(package), "sha256", "built_at", "closed_at")
+    for item in usage.all_held(centre.ledger):
+        yield "usage held", _without(vars(item), "since")
 
 
 def _without(values: Mapping[str, object], *names: str) -> dict[str, object]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from koukan.engine import vanishing
+from koukan.engine import usage, vanishing
 from koukan.engine.centre import Centre
 from koukan.engine.run import Ran, run_job
 from koukan.engine.steps import erase, expire
@@ -26,7 +26,7 @@ class Due:
     """Something whose time has come.
 
     Args:
-        what: original, questions, packages, answer, request or members.
+        what: original, questions, packages, answer, request, held (lines) or members.
         number: of the reception, or of the request.
         whose: sender or insurer.
         rows: lines, questions or members that are concerned.
@@ -63,10 +63,28 @@ def _due(centre: Centre) -> Iterator[Due]:
         yield Due("request", request.number, request.partner, request.rows, since)
     for answer in vanishing.over(centre):
         yield Due("answer", answer.number, answer.sender, answer.rows, answer.received_at)
+    yield from _due_usage(centre)
     for withdrawn in open_withdrawals(centre.ledger):
         whose = centre.ledger.reception(withdrawn.reception).sender
         members = withdrawn.members
         yield Due("members", withdrawn.reception, whose, members, withdrawn.received_at)
+
+
+def _due_usage(centre: Centre) -> Iterator[Due]:
+    """Of 資格確認実績ログ: what is over, and packages and held lines that waited too long."""
+    kept = centre.site.usage.kept_days
+    over, given_up = usage.closed(centre)
+    late, lines = usage.late(centre)
+    for package in over:
+        since = package.closed_at or package.built_at
+        yield Due("packages", package.reception, package.insurer, package.rows, since)
+    for package in late:
+        since = _after(package.built_at, kept)
+        yield Due("packages", package.reception, package.insurer, package.rows, since)
+    for item in given_up:
+        yield Due("held", item.reception, "", item.rows, item.since)
+    for item in lines:
+        yield Due("held", item.reception, "", item.rows, _after(item.since, kept))
 
 
 def _after(moment: str, days: int) -> str:

@@ -2,7 +2,7 @@
 
 A commit and a pandera call cost the same however few the rows, so small files share them. A group
 is of one format definition, ascending in reception number, and bounded by bytes and files. An
-answer of a national system is a group of its own, formed when it may be stored.
+answer of a national system is a group of its own, formed when it may be stored; so is a log of OQS.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from koukan.engine import storing
 from koukan.engine.centre import Centre
 from koukan.engine.stages import Stage
-from koukan.flows import identity, registration
+from koukan.flows import identity, registration, usage
 from koukan.ledger import Group, Reception
 from koukan.ledger.corrections import corrections_among
 
@@ -53,8 +53,8 @@ def choose(centre: Centre, formats: Collection[str]) -> list[list[Reception]]:
     for reception in waiting:
         if reception.group_number is not None:
             continue
-        alone = reception.format == identity.ANSWER
-        if alone and not storing.permission(centre, reception).given:
+        alone = reception.format in (identity.ANSWER, usage.LOG)
+        if reception.format == identity.ANSWER and not storing.permission(centre, reception).given:
             continue
         last = chosen[-1] if chosen else None
         correction = mending.get(reception.number)

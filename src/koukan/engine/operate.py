@@ -99,12 +99,7 @@ def _decision(
     centre: Centre, name: str, number: int, reason: str, operator: str
 ) -> Iterator[Reception]:
     """The held reception, under the lease, with intent and outcome in the log."""
-    if not OPERATOR.fullmatch(operator):
-        raise UsageError("operate.no_operator")
-    if operator.casefold() == centre.site.actor.casefold():
-        raise UsageError("operate.batch_actor", actor=operator)
-    if not reason.strip():
-        raise UsageError("operate.no_reason", reception=number)
+    require_person(centre, number, reason, operator)
     log = OperationLog(centre.folder("log"), operator, centre.clock)
     with lease(centre.folder("locks"), centre.ledger, "jobs", centre.clock()):
         reception = centre.ledger.reception(number)
@@ -113,6 +108,16 @@ def _decision(
         place = {"sender": reception.sender, "code": reception.code or "-"}
         with log.operation(name, reception=number, reason=reason, **place):
             yield reception
+
+
+def require_person(centre: Centre, number: int, reason: str, operator: str) -> None:
+    """Raises UsageError where there is no reason, or the operator is plainly no person."""
+    if not OPERATOR.fullmatch(operator):
+        raise UsageError("operate.no_operator")
+    if operator.casefold() == centre.site.actor.casefold():
+        raise UsageError("operate.batch_actor", actor=operator)
+    if not reason.strip():
+        raise UsageError("operate.no_reason", reception=number)
 
 
 def plan_rerun(centre: Centre, number: int) -> Plan:

@@ -16,7 +16,7 @@ from koukan.ledger.identity import Package
 from koukan.ledger.laid_packages import LaidPackage
 
 
-def _fitting(centre: Centre) -> Callable[[str, str, str | None], bool]:
+def fitting(centre: Centre) -> Callable[[str, str, str | None], bool]:
     """A function of insurer, sender and hash: whether that is the key to which packages go now.
 
     Where none may be made now, what lies there is left as it is.
@@ -36,7 +36,7 @@ def outdated_packages(centre: Centre) -> list[Package]:
 
     One of which the ledger of an earlier koukan did not note the key counts as well.
     """
-    fits = _fitting(centre)
+    fits = fitting(centre)
     known = {
         (item.sender, item.name): item.key_sha256
         for item in laid_packages.laid(centre.ledger, laid_packages.ANSWERS)
@@ -51,7 +51,7 @@ def outdated_packages(centre: Centre) -> list[Package]:
 
 def outdated_corrections(centre: Centre) -> list[LaidPackage]:
     """Of rejected lines, still in the outbox; they are made anew from the original."""
-    fits = _fitting(centre)
+    fits = fitting(centre)
     return [
         item
         for item in laid_packages.laid(centre.ledger, laid_packages.CORRECTION)

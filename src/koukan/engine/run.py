@@ -18,6 +18,7 @@ from koukan.engine.stages import Stage
 from koukan.engine.steps import (
     acknowledge,
     admit,
+    allot,
     ask,
     commit,
     compact,
@@ -36,6 +37,7 @@ from koukan.engine.steps import (
     link,
     package,
     pick_up,
+    provide,
     report,
     request,
     review,
@@ -44,12 +46,13 @@ from koukan.engine.steps import (
     validate,
 )
 from koukan.errors import Exit, IntegrityError, KoukanError, LeaseHeld, UsageError
-from koukan.flows import identity, pmh
+from koukan.flows import identity, pmh, usage
 from koukan.ledger import Group, Reception
 from koukan.reports.due import between, due, stamp_of
 from koukan.reports.hosts import standing_hosts
 from koukan.reports.identity import clock
 from koukan.reports.inboxes import closed_inboxes
+from koukan.reports.usage import PROVIDES, standing_usage
 from koukan.reports.work import Work, moved, since, tally
 from koukan.sites import Job
 
@@ -74,6 +77,7 @@ FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "export": export.run,
     "fetch": fetch.run,
     "hand_over": hand_over.run,
+    "provide": provide.run,
 }
 # Steps over groups of receptions: what follows `validate` depends on what the files are.
 CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame]], None]] = {
@@ -81,13 +85,14 @@ CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame
     identity.ANSWER: split.run,
     identity.RECEIPT: confirm.run,
     pmh.REQUEST: issue.run,
+    usage.LOG: allot.run,
 }
 ASKING = frozenset(
     ("request", "request_immediate", "send", "split", "package")
 )  # a job with one waits for answers
 GOING = frozenset(("fetch", "hand_over"))  # a job with one goes to partners' hosts
 LARGE = 2_000_000  # lines of a group: beyond, freed memory goes back between its steps
-GROUP_STEPS = ("validate", "link", "commit", "ask", "split", "confirm", "issue")
+GROUP_STEPS = ("validate", "link", "commit", "ask", "split", "confirm", "issue", "allot")
 
 
 class Ran(NamedTuple):
@@ -153,6 +158,8 @@ def run_whole(centre: Centre, job: Job) -> Ran:
         found = max(found, clock(centre))
     if GOING.intersection(job.steps):
         found = max(found, standing_hosts(centre))
+    if PROVIDES in job.steps:
+        found = max(found, standing_usage(centre))
     return Ran(job.name, own, 0.0, found, since(done, tally(centre), job))
 
 

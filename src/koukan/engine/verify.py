@@ -20,9 +20,11 @@ from koukan.engine import (
     forgetting,
     mending,
     originals,
+    usage,
     vanishing,
     verify_identity,
     verify_pmh,
+    verify_usage,
 )
 from koukan.engine.artefacts import Found, Look, Rows
 from koukan.engine.centre import Centre, version_of
@@ -44,8 +46,9 @@ from koukan.tables.log import LOG
 from koukan.tables.verify import verify as verify_table
 
 ROW_KEYS = {PARTITION: "verify.partition_rows", HISTORY: "verify.history_rows"}
-# Refusals that the gate alone does not come to: names, shares of lines, rights, an operator.
-NOT_THE_GATES = ("F119", "F120", "F121", "F122", "F2", "F9")
+# Refusals that the gate alone does not come to: names, shares of lines, what only a step knows,
+# rights, an operator.
+NOT_THE_GATES = ("F119", "F120", "F121", "F122", "F17", "F2", "F9")
 By = dict[str, int]  # lines or rows by insurer
 
 
@@ -62,6 +65,7 @@ def verify_ledger(centre: Centre) -> list[Problem]:
             *vanishing.over(centre),
             *package.over(centre),
             *answering.over(centre),
+            *usage.over(centre),
         ]
         under_way = {reception.number for reception in ending}
         receptions = centre.ledger.receptions()
@@ -78,6 +82,7 @@ def verify_ledger(centre: Centre) -> list[Problem]:
         problems += mending.problems(centre)
         problems += verify_identity.problems(centre)
         problems += verify_pmh.problems(centre)
+        problems += verify_usage.problems(centre)
         problems += log_problems(centre)
     return problems
 

@@ -8,6 +8,7 @@ from koukan.ledger import (  # noqa: F401
     looks,
     online,
     pmh_schema,
+    usage,
     withdrawals,
     withholding,
 )

@@ -19,15 +19,15 @@ laid_packages = Table(
     metadata,
     Column("sender", String, primary_key=True),
     Column("name", String, primary_key=True),
-    Column("kind", String, nullable=False),  # answers correction
+    Column("kind", String, nullable=False),  # answers correction usage
     Column("reception", Integer, nullable=False),
     Column("insurer", String, nullable=False),
     Column("sha256", String, nullable=False),  # of the encrypted file
     Column("archive_sha256", String, nullable=False),
     Column("key_sha256", String, nullable=False),  # of the key, without its comment
-    Column("collected_at", String),  # of a correction: when its owner had it, UTC
+    Column("collected_at", String),  # when its owner had it, UTC; answers are told elsewhere
 )
-ANSWERS, CORRECTION = "answers", "correction"
+ANSWERS, CORRECTION, USAGE = "answers", "correction", "usage"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from koukan.keys.signing import verify
 from koukan.reports.source import Source, local
 from koukan.sites.schedule import JST
 
-PACKAGE = "package"  # kinds of records about packages end in their ordinal
+ORDINALS = ("package", "usage", "held")  # kinds of records that end in an ordinal
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Erasure:
     """One record.
 
     Args:
-        what: original, questions, package, request or members.
+        what: original, questions, package, request, pmh_answer, usage (a package of
+            資格確認実績ログ), held (its lines) or members.
         number: of the reception, of the request, or of its kind (members).
         whose: sender, insurer or partner; empty for members, whose record names nobody.
         rows: lines, questions or rows of tables.
@@ -75,7 +76,7 @@ def _erasure(what: str, number: int, erased_at: str, text: str, public: str) -> 
     # What is signed counts, not the columns beside it.
     same = (said.get("what"), said.get("erased_at")) == (what, erased_at)
     return Erasure(
-        what=PACKAGE if what.startswith(PACKAGE) else what,
+        what=next((kind for kind in ORDINALS if what.startswith(f"{kind}-")), what),
         number=number,
         whose=str(said.get("insurer") or said.get("sender") or said.get("partner") or ""),
         rows=_rows(said),

@@ -30,7 +30,13 @@ def as_csv(sections: Mapping[str, pl.DataFrame], labels: Mapping[str, str], titl
     ]
     whole = pl.concat(told, how="diagonal") if told else pl.DataFrame(schema={title: pl.String})
     filled = [item.name for item in whole if item.name == title or item.null_count() < len(item)]
-    text = whole.select(_harmless(name).alias(labels.get(name, name)) for name in filled)
+    return as_list(whole.select(filled), labels)
+
+
+def as_list(rows: pl.DataFrame, labels: Mapping[str, str]) -> bytes:
+    """Rows as such a text file, with headings; see `as_csv`."""
+    told = rows.select(pl.all().cast(pl.String))
+    text = told.select(_harmless(name).alias(labels.get(name, name)) for name in told.columns)
     return MARK + text.write_csv(quote_style="always", line_terminator="\r\n").encode()
 
 

@@ -21,6 +21,8 @@ from koukan.reports.inboxes import closed_inboxes, inboxes
 from koukan.reports.pmh import pmh
 from koukan.reports.source import Selection, Source, age, local, rows
 from koukan.reports.summary import balanced, summary
+from koukan.reports.usage import needs as usage_needs
+from koukan.reports.usage import standing_usage
 from koukan.sites.schedule import night_of
 
 SHOWN = 20  # held receptions listed one by one; how many more there are is said
@@ -69,7 +71,7 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
 def standing(source: Source) -> Exit:
     """The exit code that all that is known calls for, whatever ran last."""
     codes = [clock(source), *(Exit(item.exit) for item in standing_failures(source))]
-    codes.append(standing_hosts(source))
+    codes += [standing_hosts(source), standing_usage(source)]
     table = s.receptions
     held = select(table.c.number).where(table.c.outcome == "held").limit(1)
     if rows(source, held) or pmh(source)["undelivered_total"]:
@@ -94,6 +96,8 @@ def verdict(
     count += asked["overdue"] + len(needs["approvals"]) + asked["withheld"]["undecided"]
     count += len(asked["uncollected_long"]) + len(needs["hosts"])
     count += needs["undelivered"] + len(asked["left_as_laid"])
+    lines = needs["usage"]
+    count += len(lines["held"]) + lines["undelivered"] + lines["uncollected_long"]
     next_run = any(waits[name] for name in NEXT_RUN) or any(
         item["files"] for item in waits["inboxes"]
     )
@@ -133,6 +137,7 @@ def needs_you(source: Source) -> dict[str, Any]:
         ],
         "failed_jobs": failed_jobs(source),
         "hosts": hosts(source),
+        "usage": usage_needs(source),
     }
 
 

@@ -115,6 +115,13 @@ def _year_month(value: pl.Expr) -> pl.Expr:
     return value.str.contains("^[0-9]{4}(0[1-9]|1[0-2])$") & (value >= EARLIEST[:6])
 
 
+def _moment(value: pl.Expr) -> pl.Expr:
+    """Fourteen digits that are a second of a day of the calendar."""
+    day = value.str.head(8)
+    real = day.str.to_date("%Y%m%d", strict=False).is_not_null() & (day >= EARLIEST)
+    return real & value.str.contains("^[0-9]{8}([01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]$")
+
+
 def _no_delimiter(value: pl.Expr) -> pl.Expr:
     """What is handed on in a CSV file may not shift its fields."""
     return ~value.str.contains(r'[,"]')
@@ -122,7 +129,7 @@ def _no_delimiter(value: pl.Expr) -> pl.Expr:
 
 def _package_name(value: pl.Expr) -> pl.Expr:
     """The name of the file that lies in the outbox: neither its signature's nor the archive's."""
-    return value.str.contains(r"^(PK|CF)_[!-~]+\.age$")
+    return value.str.contains(r"^(PK|CF|UX)_[!-~]+\.age$")
 
 
 CHECK_KINDS = {  # whose numbers `koukan.rules.checkdigits` knows
@@ -143,6 +150,7 @@ CHECKS: dict[str, tuple[str, Callable[[pl.Expr], pl.Expr]]] = {
     "recipient_check_digit": ("R205", lambda number: valid("recipient_number", number)),
     "institution_check_digit": ("R206", lambda number: valid("institution_code", number)),
     "year_month": ("R105", _year_month),
+    "moment": ("R105", _moment),
 }
 
 

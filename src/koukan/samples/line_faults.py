@@ -14,6 +14,7 @@ import polars as pl
 
 from koukan.errors import UsageError
 from koukan.formats.model import Format
+from koukan.rules.checkdigits import complete
 from koukan.samples.answers import FOUND, NOT_FOUND, UNANSWERABLE
 from koukan.samples.edits import of, one_number_for_two, with_fields, wrong_digit
 from koukan.samples.faults import Expectation, Persons
@@ -22,6 +23,7 @@ from koukan.samples.registration import Frames
 Apply = Callable[[pl.DataFrame, pl.Series], pl.DataFrame]
 TAKEN, REPEATED = "R306", "D301"
 NOBODYS = "9999"  # the first digits of a request record number that no centre gives
+UNKNOWN_PAYER = str(complete("public_payer_number", np.array([1_299_899])).item())
 GAIJI, GETA = "\ue000", "〓"
 
 
@@ -175,6 +177,18 @@ LINE_FAULTS: Mapping[str, Mapping[str, LineFault]] = {
         ),
         "H203": LineFault(_contradicted, added=1, rejected=0, held=2, found=True),
         REPEATED: LineFault(_again, added=1, rejected=0, duplicate=1),
+    },
+    "usage_log": {
+        "R101": LineFault(_set(recipient_number=None)),
+        "R102": LineFault(_set(recipient_number=pl.col("recipient_number").str.head(-1))),
+        "R103": LineFault(_set(recipient_number=pl.col("recipient_number").str.head(-1) + "X")),
+        "R104": LineFault(_set(qualification_check_method="9")),
+        "R105": LineFault(_set(processed_at="20260231090000")),
+        "R204": LineFault(_set(public_payer_number=wrong_digit("public_payer_number"))),
+        "R205": LineFault(_set(recipient_number=wrong_digit("recipient_number"))),
+        "R206": LineFault(_set(medical_institution_code=wrong_digit("medical_institution_code"))),
+        "H205": LineFault(_set(public_payer_number=UNKNOWN_PAYER), rejected=0, held=1),
+        **QUESTION,
     },
 }
 """Format -> code -> fault. A file alone cannot bring about D501 (confirmed before) and H202

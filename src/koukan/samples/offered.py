@@ -30,7 +30,8 @@ from koukan.samples.questions import (
     question_frames,
 )
 from koukan.samples.registration import SampleInsurer
-from koukan.samples.scenario import JUKI_NET, PMH, SCENARIO, SampleSender, Scenario
+from koukan.samples.scenario import JUKI_NET, OQS, PMH, SCENARIO, SampleSender, Scenario
+from koukan.samples.usage import usage_frames
 from koukan.samples.writing import PART
 from koukan.sites import Site
 
@@ -38,7 +39,7 @@ RECEIPT = "package_receipt"
 USUAL = "kenpo-a"  # the sender when none is named and the format is its
 ROWS, LINES_OF_A_PERSON = 300, 3
 MODES = (IMMEDIATE, BULK)
-SYSTEMS = {one.format: one for one in (JUKI_NET, PMH)}  # of national systems
+SYSTEMS = {one.format: one for one in (JUKI_NET, OQS, PMH)}  # of national systems
 # 保険者番号 of 国保 has six digits and stands padded in the eight of 保険者コード.
 KOKUHO, SIX_OF_EIGHT = ("municipal_nhi", "nhi_society"), 2
 
@@ -162,15 +163,14 @@ def write_sample(
     path: Path, form: Format, sender: SampleSender, wished: Wish, scenario: Scenario = SCENARIO
 ) -> int:
     """Write the file under its final name; returns its data lines."""
-    insurer = scenario.insurer(sender.insurers[0]) if sender.insurers else None
     if wished.spoilt is None:  # written piece by piece: memory does not grow with the file
         try:
-            return _written(path, form, sender, insurer, wished)
+            return _written(path, form, sender, scenario, wished)
         except BaseException:
             path.with_name(path.name + PART).unlink(missing_ok=True)
             raise
     content = io.BytesIO()
-    lines = _written(content, form, sender, insurer, wished)
+    lines = _written(content, form, sender, scenario, wished)
     _, whole = wished.spoilt(path.name, content.getvalue(), form)
     durable.write(path, whole)
     return lines
@@ -180,10 +180,13 @@ def _written(
     target: Path | BinaryIO,
     form: Format,
     sender: SampleSender,
-    insurer: SampleInsurer | None,
+    scenario: Scenario,
     wished: Wish,
 ) -> int:
     """Write a file with nothing wrong but the codes; returns its data lines."""
+    insurer = scenario.insurer(sender.insurers[0]) if sender.insurers else None
+    if form.name == OQS.format:
+        return _lines(target, form, sender.name, _usage(form, scenario, wished), wished)
     if insurer is None or line_faults(form):
         return _lines(target, form, sender.name, _maker(form, sender, insurer, wished), wished)
     needed = sum(2 if code == PAIRS else 1 for code in wished.codes)
@@ -216,14 +219,30 @@ def _lines(target: Path | BinaryIO, form: Format, sender: str, make: Make, wishe
         sender=sender,
         sequence=wished.sequence,
         as_of=NIGHT_DAY,
-        control=_control(wished),
+        control=_control(form, wished),
         bad_rows=len(wished.codes),
         codes=wished.codes,
     )
     return bulk.file.lines
 
 
-def _control(wished: Wish) -> Mapping[str, str]:
+def _usage(form: Format, scenario: Scenario, wished: Wish) -> Make:
+    """What makes the lines of a log, about the welfare offices that there are."""
+    own = [one.number for one in scenario.insurers if one.welfare]
+    payers = own or [one.number for one in SCENARIO.insurers if one.welfare]
+    return lambda persons, first: usage_frames(
+        form,
+        wished.seed,
+        _numbers(persons),
+        payers=payers,
+        as_of=NIGHT_DAY,
+        first_record_number=first,
+    )
+
+
+def _control(form: Format, wished: Wish) -> Mapping[str, str]:
+    if form.name == OQS.format:
+        return {"log_number": f"{wished.sequence:010d}"}  # each file is a log of its own
     return {} if wished.mode is None else {"query_mode": wished.mode}
 
 

@@ -133,6 +133,8 @@ JUKI_NET = SampleSender(
 
 # Asks for PMH-IDs; a site that it may ask has it as a sender with a key.
 PMH = SampleSender("pmh", "ＰＭＨ（Public Medical Hub）", ("pmh_link",), (), "pmh_request")
+# Has logs of qualifications that were checked; a site that fetches them has it as a sender.
+OQS = SampleSender("oqs", "オンライン資格確認等システム", ("oqs",), (), "usage_log")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from koukan.formats.load import Problems, definition_files
 from koukan.formats.model import Catalogue
 from koukan.formats.problems import Problem, listed, places
 from koukan.sites.model import Job, Person, Right, Site
+from koukan.sites.payers import check_payers
 
 DUTIES = {  # whose work a right is: at the 資格履歴, else at the 情報提供サーバーAP
     **dict.fromkeys(get_args(Right), "identity"),
@@ -32,6 +33,7 @@ def load_site(path: Path, catalogue: Catalogue) -> tuple[Site | None, list[Probl
         if insurer.kind not in catalogue.kinds:
             where = {"key": insurer.kind, "known": listed(set(catalogue.kinds))}
             problems.add(file, f"insurer[{insurer.code}].kind", "definitions.unknown", **where)
+    check_payers(problems, file, site, catalogue)
     for sender in site.senders:
         place = f"sender[{sender.name}]"
         if sender.system is not None and sender.system not in catalogue.systems:

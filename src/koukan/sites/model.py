@@ -61,6 +61,8 @@ class Insurer(Definition):
     title: str
     package_key: str = ""
     policy: Policy = Policy()  # what differs from the site's
+    # 公費負担者番号 of a welfare office, for 資格確認実績ログ; its own code where it names none.
+    payers: tuple[InsurerCode, ...] = ()
 
     @field_validator("package_key")
     @classmethod
@@ -183,6 +185,13 @@ class Pmh(Definition):
     kept_days: int = Setting(7, ge=1, le=31)  # then it is erased, whoever has it
 
 
+class Usage(Definition):
+    """資格確認実績ログ: how long its packages, and lines of unknown offices, wait."""
+
+    kept_days: int = Setting(60, ge=1, le=364)  # then they are erased, whoever has them
+    uncollected_days: int = Setting(14, ge=1)  # packages that nobody collected are reported
+
+
 class Workers(Definition):
     """Where tasks run: threads of this process, or processes of this machine."""
 
@@ -259,6 +268,7 @@ class Site(Definition):
     workers: Workers = Workers()
     identity: Identity = Identity()
     pmh: Pmh = Pmh()
+    usage: Usage = Usage()
     policy: Policy = Policy()  # what differs from the shipped one
     insurers: tuple[Insurer, ...] = Setting(alias="insurer")
     senders: tuple[Sender, ...] = Setting(alias="sender")

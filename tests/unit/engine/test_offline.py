@@ -22,8 +22,9 @@ from koukan.samples.offered import sender_of, wish, write_sample
 from koukan.samples.scenario import INSURERS, SCENARIO, site_toml
 from koukan.samples.writing import file_name
 
-AGAINST_SITE = ("R4", "W401", "W422", "R222")  # only the tables or site.toml can tell
+AGAINST_SITE = ("R4", "W401", "W422", "R222", "H205")  # only the tables or site.toml can tell
 AGAINST_QUESTIONS = ("R501", "R502", "R503", "D301", "D501", "H201", "H202", "H203", "H204")
+
 SHOWN = ("line", "record_number", "code", "label", "text", "action")
 
 

@@ -257,6 +257,7 @@ def test_a_job_that_failed_and_one_that_never_ran_are_told(place: Place) -> None
         "report_errors": "2026-04-01 08:00",
         "export_online": "2026-04-01 08:10",
         "review_spells": "2026-04-01 08:20",
+        "provide_usage": "2026-04-01 07:20",
         "forget_persons": "2026-04-01 08:40",
         "compact_tables": "2026-04-01 09:00",
     }
@@ -274,6 +275,7 @@ def test_a_time_before_the_site_was_there_is_not_missed(place: Place) -> None:
         "report_errors": False,
         "export_online": False,
         "review_spells": False,
+        "provide_usage": False,
         "forget_persons": False,
         "compact_tables": False,
     }
@@ -300,6 +302,7 @@ def all_ran(place: Place) -> None:
         "report_errors": "2026-03-31T23:00+00:00",
         "export_online": "2026-03-31T23:10+00:00",
         "review_spells": "2026-03-31T23:20+00:00",
+        "provide_usage": "2026-03-31T22:20+00:00",
         "erase_expired": "2026-03-31T23:30+00:00",
         "forget_persons": "2026-03-31T23:40+00:00",
         "compact_tables": "2026-04-01T00:00+00:00",

@@ -38,7 +38,7 @@ def _cases(form: Format) -> dict[str, tuple[str, bytes]]:
 
 
 def test_every_code_that_bytes_can_bring_about_is_there(catalogue: Catalogue) -> None:
-    # Of a file's own bytes; F13 needs a marker beside it, F17 are PMH's requests.
+    # Of a file's own bytes; F13 needs a marker beside it, F17 are requests of PMH and logs of OQS.
     codes = {code for code in catalogue.reasons if code.startswith(("F10", "F11", "F12"))}
     codes.remove("F102")
 

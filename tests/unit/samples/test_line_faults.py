@@ -20,20 +20,22 @@ from koukan.formats.model import Catalogue, Format
 from koukan.rules.validate import BAD, validators
 from koukan.samples.answers import FOUND, answer_frames, invented_packages, receipt_frames
 from koukan.samples.faults import ROW_FAULTS, Expectation
-from koukan.samples.line_faults import LINE_FAULTS, inject_lines
+from koukan.samples.line_faults import LINE_FAULTS, UNKNOWN_PAYER, inject_lines
 from koukan.samples.population import Population
 from koukan.samples.questions import question_frames
 from koukan.samples.registration import Frames
 from koukan.samples.scenario import SCENARIO
+from koukan.samples.usage import usage_frames
 from koukan.samples.writing import write_file
 
 DAY, LINES = date(2026, 4, 2), 60
 INSURER = SCENARIO.insurers[1]
 NUMBERS = np.arange(LINES, dtype=np.int64)
+OFFICES = [one.number for one in SCENARIO.insurers if one.welfare]
 PACKAGES = invented_packages("kenpo-a", 5, NUMBERS + 1)
 CASES = [(name, code) for name, faults in LINE_FAULTS.items() for code in faults]
 # What no rule over single lines knows: an archive, a number, an answer that the centre compares.
-BEYOND_ONE_LINE = {"R306", "R501", "R502", "R503", "H201", "H203", "D301"}
+BEYOND_ONE_LINE = {"R306", "R501", "R502", "R503", "H201", "H203", "H205", "D301"}
 # Nothing is rejected for them: unit/rules/test_fitting.py, unit/rules/test_overlaps.py
 REMARKS = {"W411", "W412", "W413", "W421", "W422"}
 
@@ -44,6 +46,8 @@ def _good(form: Format) -> Frames:
         return receipt_frames(form, PACKAGES, insurer=INSURER)
     if form.name == "juki_net_answer":
         return answer_frames(form, population, NUMBERS)
+    if form.name == "usage_log":
+        return usage_frames(form, 5, NUMBERS, payers=OFFICES, as_of=DAY)
     return question_frames(form, population, NUMBERS, insurer=INSURER)
 
 
@@ -94,6 +98,8 @@ class LineJudge:
             codes.add("R503")
         if row.get("request_record_number", "").startswith("9999"):
             codes.add("H201")
+        if row.get("public_payer_number") == UNKNOWN_PAYER:
+            codes.add("H205")
         known = dict(PACKAGES.iter_rows())
         name, digest = row.get("package_name"), row.get("archive_sha256")
         formed = name and name.isascii() and name.endswith(".age")

@@ -21,6 +21,7 @@ from koukan.samples.line_faults import LINE_FAULTS
 from koukan.samples.population import Population
 from koukan.samples.questions import MOST_IMMEDIATE, question_frames
 from koukan.samples.scenario import SCENARIO
+from koukan.samples.usage import usage_frames
 from koukan.samples.writing import write_file
 
 DAY, LINES = date(2026, 4, 2), 120
@@ -31,6 +32,7 @@ MISSING = {  # what files of a format cannot have, beside what the other syntax 
     "basic_four_query": {"original", "utf8", "undecodable"},
     "package_receipt": {"original", "utf8", "undecodable", "rejects", "immediate"},
     "juki_net_answer": {"original", "stranger", "immediate"},
+    "usage_log": {"original", "utf8", "undecodable", "stranger", "immediate"},
 }
 each = pytest.mark.parametrize("name", LINE_FAULTS)
 
@@ -41,6 +43,9 @@ def _good(form: Format) -> tuple[str, bytes]:
         frames = receipt_frames(form, invented_packages("kenpo-a", 5, persons), insurer=INSURER)
     elif form.name == "juki_net_answer":
         frames = answer_frames(form, Population(5), persons)
+    elif form.name == "usage_log":
+        payers = [one.number for one in SCENARIO.insurers if one.welfare]
+        frames = usage_frames(form, 5, persons, payers=payers, as_of=DAY)
     else:
         frames = question_frames(form, Population(5), persons, insurer=INSURER)
     content = io.BytesIO()

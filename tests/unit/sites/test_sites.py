@@ -23,6 +23,7 @@ from koukan.sites import (
     require_site,
 )
 from koukan.sites.model import Approvals, Retention
+from koukan.sites.payers import payers
 
 SITE = """
 [[insurer]]
@@ -65,6 +66,7 @@ STEPS = (
     *("compact", "forget", "review", "export"),
     *("issue", "hand_out"),
     *("fetch", "hand_over"),
+    *("allot", "provide"),
 )
 
 
@@ -523,3 +525,41 @@ def test_a_system_or_door_outside_the_closed_lists_is_refused(
     assert site is None
     (told,) = said(problems)
     assert f"sender[other].{what}" in told and "is not defined" in told
+
+
+OFFICES = """
+[[insurer]]
+code = "12996013"
+kind = "welfare"
+title = "架空福祉事務所"
+payers = ["12996021", "12996039"]
+[[insurer]]
+code = "12996047"
+kind = "welfare"
+title = "架空第二福祉事務所"
+[[insurer]]
+code = "06990014"
+kind = "health_society"
+title = "架空第一健康保険組合"
+[[sender]]
+name = "office"
+title = "架空福祉事務所"
+doors = ["dedicated_terminal"]
+insurers = ["12996013", "12996047", "06990014"]
+"""
+
+
+@pytest.mark.requirement("R159", "R188")
+def test_a_payer_number_is_one_offices_and_no_other_insurers(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    site, problems = site_of(tmp_path, OFFICES, catalogue)
+    assert problems == [] and site is not None
+    numbers = {12996021: "12996013", 12996039: "12996013", 12996047: "12996047"}
+    assert payers(site, catalogue) == numbers
+    for old, new in (("12996039", "12996021"), ("12996039", "12996047")):
+        _, (found,) = site_of(tmp_path, OFFICES.replace(f'"{old}"]', f'"{new}"]'), catalogue)
+        assert found.key == "definitions.twice"
+    whose = OFFICES.replace('"health_society"\n', '"health_society"\npayers = ["12996054"]\n')
+    _, (found,) = site_of(tmp_path, whose, catalogue)
+    assert found.key == "definitions.payers_of_whom"

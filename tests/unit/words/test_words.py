@@ -46,8 +46,9 @@ COMPOSED += (
     "online.kind.",
     "online.state.",
 )
+COMPOSED += ("usage.head.", "usage.column.", "usage.state.", "reports.usage.")
 # A word of ours that is no key: names of files and modules.
-NO_KEYS = (".toml", ".py", ".json", ".lock", ".key", ".md")
+NO_KEYS = (".csv", ".toml", ".py", ".json", ".lock", ".key", ".md")
 ERRORS = {
     name
     for name, found in inspect.getmembers(errors, inspect.isclass)

@@ -17,7 +17,7 @@ from koukan.engine.steps.link import Outcome
 from koukan.engine.steps.validate import ROW
 from koukan.ledger import Group
 from koukan.ledger import identity as asked
-from koukan.ledger.laid_packages import CORRECTION, laid, set_collected
+from koukan.ledger.laid_packages import CORRECTION, USAGE, laid, set_collected
 from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
 from koukan.rules.confirm import CONFIRMED, judge
 
@@ -87,7 +87,7 @@ def said(centre: Centre, chunks: list[Chunk], found: Outcome) -> pl.DataFrame:
 def laid_out(centre: Centre) -> pl.DataFrame:
     """Every package that was laid out: sender, package_name, known (hash), open.
 
-    Those of answers, and those of rejected lines.
+    Those of answers, of rejected lines, and of 資格確認実績ログ.
     """
     rows = [
         {
@@ -106,7 +106,8 @@ def laid_out(centre: Centre) -> pl.DataFrame:
             "known": item.archive_sha256,
             "open": item.collected_at is None,
         }
-        for item in laid(centre.ledger, CORRECTION)
+        for kind in (CORRECTION, USAGE)
+        for item in laid(centre.ledger, kind)
     ]
     schema = {"sender": pl.String, "package_name": pl.String, "known": pl.String}
     return pl.DataFrame(rows, schema={**schema, "open": pl.Boolean})

@@ -1,10 +1,13 @@
-"""expire: nothing of 本人確認 is kept for a year; what nobody answered or collected goes."""
+"""expire: nothing of 本人確認 is kept for a year; what nobody answered or collected goes.
+
+So do packages of 資格確認実績ログ, and its lines that no office is known for.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from koukan.engine import entrusted, withholding
+from koukan.engine import entrusted, usage, withholding
 from koukan.engine.centre import Centre
 from koukan.engine.steps import erase
 from koukan.engine.steps.deliver import erase_delivered
@@ -40,6 +43,7 @@ def run(centre: Centre, job: Job) -> None:
             operation.note(expired=len(due))
     erase_delivered(centre, job.name)
     finish(centre)
+    usage.expire(centre, job.name)
 
 
 def recorded(item: Questions) -> dict[str, object]:
