@@ -18,10 +18,11 @@ from koukan.engine import usage as engine
 from koukan.engine.centre import Centre
 from koukan.engine.packages import PACKAGE, Content, lay
 from koukan.engine.parcels import Parcel, held_row, row_of, seal_one
-from koukan.engine.recipients import fitting, key_hash
+from koukan.engine.recipients import fitting
 from koukan.engine.usage import Offices
 from koukan.errors import IntegrityError
 from koukan.flows import usage
+from koukan.keys.package import key_hash
 from koukan.ledger import usage as known
 from koukan.ledger.laid_packages import USAGE, LaidPackage, laid, put_laid_package
 from koukan.ledger.usage import Held, Log, Package
@@ -181,7 +182,7 @@ def lay_one(centre: Centre, item: Package) -> LaidPackage | None:
         item.insurer,
         found.sha256,
         found.archive_sha256,
-        key_hash(centre, item.insurer),
+        key_hash(key),
     )
 
 
