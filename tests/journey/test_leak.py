@@ -138,6 +138,7 @@ def emptied(root: Path) -> Path:
     return root
 
 
+@pytest.mark.requirement("R206")
 def test_after_the_night_nothing_of_anybody_is_below_the_root(
     demo: nights.Demo, needles: Needles, tmp_path: Path, opened: Open
 ) -> None:

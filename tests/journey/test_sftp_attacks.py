@@ -208,6 +208,7 @@ def ssh(night: sftp_site.Night, user: str, key: str, *arguments: str) -> Any:
     )
 
 
+@pytest.mark.requirement("R207")
 @pytest.mark.parametrize("name", LOGINS)
 def test_nobody_gets_in_by_another_way(night: sftp_site.Night, name: str) -> None:
     user, key, arguments = LOGINS[name]

@@ -517,6 +517,7 @@ def test_one_person_with_two_signatures_of_a_token_is_one_person(place: Place) -
     assert reasons(place) == [None, "approvals.same_person"]
 
 
+@pytest.mark.requirement("R131", "R133")
 def test_the_site_says_whether_a_token_must_have_known_its_user(place: Place) -> None:
     token = Token()
     mori = Staff("mori", key=token.public)
