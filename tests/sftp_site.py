@@ -21,7 +21,8 @@ from koukan.formats import require_catalogue
 from koukan.samples.scenario import site_toml
 from koukan.sites import Site, require_site, server
 
-KOUKAN, GROUP, FIRST = 3900, 3901, 3001
+KOUKAN, GROUP = 3900, 3901
+FIRST = 1_000_000 + 100 * os.getpid()  # bounds count processes of a uid: other runs have others
 SFTP = '\n[sftp]\nfolder = "/srv/sftp"\nkeys = "/run/koukan-keys"\n'
 
 
@@ -63,7 +64,7 @@ def as_koukan() -> Iterator[None]:
 
 def _text(keys: dict[str, str], package_keys: dict[str, str]) -> str:
     """The scenario's site.toml, in which every sender has an account."""
-    uids = iter(range(FIRST, KOUKAN))
+    uids = iter(range(FIRST, FIRST + 100))
 
     def account(found: re.Match[str]) -> str:
         lines = f"{found[0]}\nuid = {next(uids)}"
@@ -102,8 +103,10 @@ def warm_up() -> None:
 
 
 @contextmanager
-def night(*names: str, package_keys: dict[str, str] | None = None) -> Iterator[Night]:
-    """A site with an sshd, in which the named senders have a key."""
+def night(
+    *names: str, package_keys: dict[str, str] | None = None, more: str = ""
+) -> Iterator[Night]:
+    """A site with an sshd, in which the named senders have a key. `more` is for [sftp]."""
     sshd = sftp_support.sshd()
     warm_up()
     base = Path(tempfile.mkdtemp(prefix="koukan-sftp-"))
@@ -116,13 +119,15 @@ def night(*names: str, package_keys: dict[str, str] | None = None) -> Iterator[N
             folder.mkdir()
             os.chown(folder, KOUKAN, KOUKAN)
         public = {name: line for name, (_, line) in pairs.items()}
-        place.write_site(_text(public, package_keys or {}))
+        place.write_site(_text(public, package_keys or {}) + more)
         site = require_site(place.root / "site.toml", require_catalogue(*format_folders(None)))
         top = base / "srv"
         make_folders(site, top)
         (place.root / "exchange").symlink_to(top)
         made = server.files(site)
-        bound = {}
+        limits = base / "limits"
+        limits.write_text(made[server.BOUNDS])
+        bound = {str(server.LIMITS_FILE): limits}
         for name in names:
             path = base / f"authorized-{name}"
             path.write_text(made[f"keys/{name}"])

@@ -119,7 +119,8 @@ def running(
         folder: an empty one of our own, for keys, configuration and log.
         config: a drop-in, read first as Debian's sshd reads those of a site, so its settings win;
             by default every account is confined to SFTP in its chroot.
-        files: path in the namespace -> file of the host, bound over it (authorized keys, say).
+        files: path in the namespace -> file of the host, bound over it (authorized keys, say); a
+            folder below /etc in which one lies has nothing else in it then.
 
     Raises:
         OSError: sshd did not start; its log is in the text.
@@ -211,6 +212,8 @@ def _script(folder: Path, accounts: Sequence[Account], files: Mapping[str, Path]
     lines += ["cp -r /proc/self/fd/9/. /run/keys", "chmod -R u=rwX,go=rX /run/keys", "exec 9<&-"]
     lines += ["mount -t tmpfs -o mode=0755 tmpfs /srv", f"mkdir {CHROOTS}"]
     handles = iter(number for number, _ in bound)
+    covered = sorted({str(Path(path).parent) for path in files if path.startswith("/etc/")})
+    lines += [f"mount -t tmpfs -o mode=0755 tmpfs {shlex.quote(folder)}" for folder in covered]
     for path in files:
         where = shlex.quote(path)
         lines += [f"mkdir -p $(dirname {where})", f"[[ -e {where} ]] || touch {where}"]

@@ -120,6 +120,7 @@ def damages(root: Path) -> dict[str, Callable[[], Undo]]:
             drop_ins / "10-koukan.conf",
             lambda rules: rules.replace("PermitTTY no", "PermitTTY yes"),
         ),
+        "no bounds": gone(Path("/etc/security/limits.d/koukan-sftp.conf")),
         "rules before ours": text(
             drop_ins / "00-site.conf",
             lambda _: "# ours\nMatch User kenpo-a\n  chrootdirectory=none\n  Banner /etc/issue\n",

@@ -50,6 +50,7 @@ TOLD = {
     "a key of a stranger": (f"{SSH}/koukan-keys/root", "SHA256:"),
     "no rules": (f"{SSH}/sshd_config.d/10-koukan.conf", "-"),
     "other rules": (f"{SSH}/sshd_config.d/10-koukan.conf", "SHA256:"),
+    "no bounds": ("/etc/security/limits.d/koukan-sftp.conf", "-"),
     "rules before ours": (f"{SSH}/sshd_config.d/00-site.conf", "chrootdirectory"),
     "rules before the others": (f"{SSH}/sshd_config", "ciphers"),
     "no rules read": (f"{SSH}/sshd_config", "-"),

@@ -18,13 +18,16 @@ from koukan.ledger import Reception
 from koukan.samples.scenario import INSURERS
 
 SENDER, OTHER, DOOR = "kenpo-a", "kenpo-b", "inbox/server_link"
+LARGEST = 4 * 1024**2  # bytes of a file that is uploaded
 WAYS = {"sftp": 1, "folder": 2} if nights.LONG else {"sftp": 1}  # way -> number of the right file
 
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sftp_site.Night]:
     key = create_identity(tmp_path_factory.mktemp("insurer") / "key")
-    with sftp_site.night(SENDER, OTHER, package_keys={INSURERS[SENDER][0].code: key}) as found:
+    keys = {INSURERS[SENDER][0].code: key}
+    more = f"file_bytes = {LARGEST}\n"
+    with sftp_site.night(SENDER, OTHER, package_keys=keys, more=more) as found:
         yield found
 
 
@@ -89,6 +92,18 @@ def test_a_file_comes_and_a_package_is_collected(night: sftp_site.Night) -> None
     night.run("confirm_delivery")
     left = [*outbox.glob("CF_*"), *(night.exchange / SENDER / "taken").iterdir()]
     assert left == []
+
+
+def test_a_file_that_grows_beyond_the_bound_ends_its_session_and_no_other(
+    night: sftp_site.Night,
+) -> None:
+    large = night.place.root.parent / "large"
+    large.write_bytes(bytes(LARGEST + 1))
+    part = f"{DOOR}/large.csv.part"
+    assert night.sftp(SENDER, f"put {large} {part}\n").returncode != 0
+    assert (night.exchange / SENDER / part).stat().st_size <= LARGEST
+    assert night.sftp(SENDER, f"rm {part}\n").returncode == 0
+    assert night.sftp(OTHER, "ls outbox\n").returncode == 0
 
 
 def laid(night: sftp_site.Night, sender: str) -> set[str]:

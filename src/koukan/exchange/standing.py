@@ -14,8 +14,10 @@ from typing import NamedTuple
 from koukan.keys.secret import read_small
 from koukan.sites import Site
 from koukan.sites.server import (
+    BOUNDS,
     DROP_IN,
     INCLUDE,
+    LIMITS_FILE,
     NO_SHELL,
     RULES,
     Folder,
@@ -99,7 +101,9 @@ def _keys(site: Site) -> Iterator[Difference]:
 def _rules(site: Site, ssh: Path) -> Iterator[Difference]:
     """Our rules for sshd, and what it reads before them: of each setting the first one counts."""
     folder, main = ssh / INCLUDE.parent, ssh / "sshd_config"
-    rules = files(site)[RULES]
+    made = files(site)
+    rules = made[RULES]
+    yield from _file(LIMITS_FILE, made[BOUNDS])
     yield from _file(folder / DROP_IN, rules)
     before: list[tuple[Path, list[str]]] = []
     settings = _settings(_content(main))

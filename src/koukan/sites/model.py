@@ -152,6 +152,8 @@ class SftpServer(Definition):
     keys: Place = "/etc/ssh/koukan-keys"
     user: AccountName = "koukan"  # as whom koukan runs; its group of that name takes from inboxes
     group: AccountName = "koukan-sftp"  # of all accounts that are let in
+    sessions: int = Setting(8, ge=1, le=1000)  # of one sender at once
+    file_bytes: int = Setting(8 * 1024**3, ge=1024)  # of one file, while it is uploaded
 
 
 class Limits(Definition):

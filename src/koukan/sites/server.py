@@ -31,7 +31,9 @@ SHARED = 0o2770  # the owner's and the group's; what is made in it gets the grou
 READ_ONLY = 0o2750
 UMASK = "0027"
 NO_SHELL = "/usr/sbin/nologin"
-RULES = "sshd.conf"  # among the files
+RULES, BOUNDS = "sshd.conf", "limits.conf"  # among the files
+LIMITS_FILE = Path("/etc/security/limits.d/koukan-sftp.conf")  # where the bounds go
+PROCESSES = 2  # of a sender's uid for each of its sessions
 INCLUDE = Path("sshd_config.d", "*.conf")  # what Debian's sshd_config reads first, by name
 DROP_IN = "10-koukan.conf"  # the rules' name there
 
@@ -48,6 +50,7 @@ LoginGraceTime 20
 MaxAuthTries 3
 MaxStartups 20:50:100
 PerSourceMaxStartups 10
+UsePAM yes
 LogLevel VERBOSE
 """
 # sshd reads nine words of a forced internal-sftp and drops the rest, silently: no more options.
@@ -77,6 +80,13 @@ Match Group {group}
   RekeyLimit 1G 1h
 Match all
 """
+# pam_limits applies them to each session. What one sender has open are two processes of its uid for
+# each session; where it may have no more, sshd refuses the next one.
+LIMITS = """\
+@{group} hard nproc {processes}
+@{group} hard fsize {kibibytes}
+@{group} hard core 0
+"""
 APPLY = """\
 #!/bin/sh
 set -eu
@@ -88,6 +98,7 @@ systemd-tmpfiles --create /etc/tmpfiles.d/koukan-sftp.conf
 install -d -m 755 {keys}
 find {keys} -mindepth 1 -delete
 [ -z "$(ls keys)" ] || install -m 644 keys/* {keys}/
+install -D -m 644 limits.conf {limits}
 install -D -m 644 sshd.conf /etc/ssh/sshd_config.d/{drop_in}
 "$(command -v sshd || echo /usr/sbin/sshd)" -t
 """
@@ -142,9 +153,14 @@ def files(site: Site) -> dict[str, str]:
     )
     found = {
         RULES: SERVER + confined,
+        BOUNDS: LIMITS.format(
+            group=sftp.group,
+            processes=PROCESSES * sftp.sessions,
+            kibibytes=sftp.file_bytes // 1024,
+        ),
         "sysusers.conf": "".join(f"{line}\n" for line in _sysusers(site)),
         "tmpfiles.conf": "".join(f"{line}\n" for line in _tmpfiles(site)),
-        "apply.sh": APPLY.format(keys=sftp.keys, drop_in=DROP_IN),
+        "apply.sh": APPLY.format(keys=sftp.keys, drop_in=DROP_IN, limits=LIMITS_FILE),
     }
     for sender in accounts(site):
         if sender.ssh_keys:

@@ -29,7 +29,11 @@ def test_everything_is_written_and_nothing_of_the_machine_changed(call, place) -
     said = call("sftp", "config", "--root", str(place.root), "--output", str(target))
     assert said.code == 0
     names = {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()}
-    assert names == {"sshd.conf", "sysusers.conf", "tmpfiles.conf", "apply.sh", "keys/kenpo-a"}
+    files = {"sshd.conf", "limits.conf", "sysusers.conf", "tmpfiles.conf", "apply.sh"}
+    assert names == {*files, "keys/kenpo-a"}
+    bounds = (target / "limits.conf").read_text().splitlines()
+    assert "@koukan-sftp hard nproc 16" in bounds  # two processes for each of eight sessions
+    assert "@koukan-sftp hard fsize 8388608" in bounds  # KiB
     assert (target / "keys/kenpo-a").read_text() == f"restrict {KEY.removesuffix(' a b')}\n"
     rules = (target / "sshd.conf").read_text()
     [forced] = re.findall(r"ForceCommand (.*)", rules)

@@ -139,9 +139,12 @@ def test_the_marker_of_a_file_that_a_killed_run_took_goes(waiting: Place) -> Non
     assert (left.exists(), early.exists()) == (False, True)
 
 
-def test_one_run_takes_no_more_from_a_sender_than_the_site_allows(waiting: Place) -> None:
+@pytest.mark.parametrize("bound", ["inbox_files = 1", "inbox_bytes = 1"])
+def test_one_run_takes_no_more_from_a_sender_than_the_site_allows(
+    waiting: Place, bound: str
+) -> None:
     site = waiting.root / "site.toml"
-    site.write_text(site.read_text() + "inbox_files = 1\n")
+    site.write_text(f"{site.read_text()}{bound}\n")
     waiting.run()
     with waiting.opened() as centre:
         assert [item.sender for item in centre.ledger.receptions()] == ["kenpo-a", "kouki-rengo"]
