@@ -17,8 +17,8 @@ from koukan.flows import online
 from koukan.keys.package import PackageIdentity, load_package_identity
 
 oqs = module("oqs")
-Table, Refused = oqs.Table, oqs.Refused
-EXPORT, PARTNER = "export_online", "oqs"
+Table, Refused, Said = oqs.Table, oqs.Refused, oqs.Said
+EXPORT, TAKE_IN, PARTNER = "export_online", "answer_online", "oqs"
 
 
 def with_partner(place: Place) -> Place:
@@ -70,3 +70,10 @@ def shown_links(place: Place, numbers: list[str]) -> dict[str, int]:
     with place.opened() as centre:
         raw = links_of(centre, np.array([int(number) for number in numbers], np.int64))
         return dict(zip(numbers, people_of(centre).canonical(raw).tolist(), strict=True))
+
+
+def respond(place: Place, said: tuple[int, int, Said], key: PackageIdentity) -> None:
+    """The partner's answer in its inbox: to which push, under which number of its own, and what."""
+    push, sequence, how = said
+    name, answer = oqs.answer(content(place, push, key), sequence, how)
+    (place.root / "exchange" / PARTNER / "inbox" / "oqs" / name).write_bytes(answer)

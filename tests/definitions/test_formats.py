@@ -33,6 +33,7 @@ INBOUND = [
     "member_registration",
     "member_registration_fixed",
     "my_number_query",
+    "online_response",
     "package_receipt",
     "pmh_request",
     "usage_log",
@@ -495,6 +496,7 @@ def test_national_systems_answer_and_do_nothing_else(catalogue: Catalogue) -> No
             ("juki_net_answer", "juki_net", "juki_net"),
             ("pmh_request", "pmh", "pmh_link"),
             ("usage_log", "oqs", "oqs"),
+            ("online_response", "oqs", "oqs"),
         )
         assert (catalogue.allowed(form, system, door) is None) == allowed
 
@@ -614,7 +616,7 @@ def test_municipal_nhi_and_welfare_are_refused_what_is_not_theirs(
             own = door == "nhi_aggregation" if kind == "municipal_nhi" else door in OWN_DOORS
             assert (code is None) == own
         elif kind == "municipal_nhi" or name in (
-            *("my_number_query", "juki_net_answer", "pmh_request", "usage_log"),
+            *("my_number_query", "juki_net_answer", "pmh_request", "online_response", "usage_log"),
         ):
             assert code == "F203"
         elif name == "basic_four_query":

@@ -14,7 +14,7 @@ from koukan.engine.verify import verify_ledger
 from koukan.flows import online
 from koukan.flows.results import is_correction
 from koukan.ledger import identity as asked
-from koukan.ledger.online import all_pushes
+from koukan.ledger.online import UNDER_WAY, all_pushes
 
 
 def names(folder: Path, suffix: str) -> set[str]:
@@ -41,8 +41,8 @@ def leftovers(centre: Centre) -> Iterator[str]:
         }
         laid |= {
             online.push_name(push.sequence) + end
-            for push in all_pushes(centre.ledger, states=["laid"])
-            if push.partner == sender.name
+            for push in all_pushes(centre.ledger)
+            if push.partner == sender.name and push.state != UNDER_WAY
             for end in (".age", ".age.sig")
         }
         there = names(centre.outbox(sender.name).folder, "")

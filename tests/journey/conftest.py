@@ -10,6 +10,9 @@ from pathlib import Path
 
 import partner_host
 import pytest
+from centres import Place
+from compacting import many_files
+from histories import KYOKAI
 from journey import nights
 from journey.acts import Outside
 from journey.after_night import Done, Open
@@ -20,6 +23,8 @@ from journey.stops import stopping
 from journey.tampering import Base, next_file
 from journey.whole import KENPO_B, whole_night
 from partner_host import PartnerHost
+from pushing import EXPORT, with_partner
+from withdrawals import members, withdraw
 
 from koukan.engine.centre import Centre
 from koukan.engine.digest import state_digest
@@ -172,6 +177,17 @@ def picked_up(base: Base, tmp_path: Path) -> Path:
         run_job(centre, nights.REGISTER)
     centre.close()
     return found
+
+
+@pytest.fixture(scope="session")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Three nights, one push of 36 persons, then five are withdrawn. Copy it; do not run it."""
+    folder = tmp_path_factory.mktemp("pushed")
+    place = with_partner(many_files(Place(folder / "site", folder / "keys" / "batch.key")))
+    place.run(EXPORT)
+    with place.opened() as centre:
+        withdraw(centre, *members(centre, KYOKAI)[:5])
+    return place
 
 
 @pytest.fixture(scope="session")

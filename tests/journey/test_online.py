@@ -8,35 +8,38 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 import pytest
 from centres import Place
-from compacting import many_files
 from course_files import CODES
 from course_trial import Trial
-from histories import KYOKAI
 from journey import checks, nights
 from journey.test_life_courses import people
 from life_courses import Courses
 from pushing import (
     EXPORT,
     PARTNER,
+    TAKE_IN,
     Refused,
+    Said,
     Table,
     content,
     identity,
     replay,
+    respond,
     shown_links,
     spells_of,
     with_partner,
 )
 from statements import put
-from withdrawals import FORGET, members, withdraw
+from withdrawals import FORGET
 
-from koukan.engine.centre import open_centre
+from koukan.engine import rolls
+from koukan.engine.centre import Centre, open_centre
 from koukan.engine.run import run_job
 from koukan.engine.steps.export import push_again, push_all
 from koukan.engine.verify import verify_ledger
@@ -120,15 +123,9 @@ def require_whole(place: Place, table: Table, key: PackageIdentity) -> None:
     assert any(line[0] == "05" for lines in table.persons.values() for line in lines)
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Three nights, one of them pushed, then members withdrawn. Copy it; do not run it."""
-    folder = tmp_path_factory.mktemp("base")
-    place = with_partner(many_files(Place(folder / "site", folder / "keys" / "batch.key")))
-    place.run(EXPORT)
-    with place.opened() as centre:
-        withdraw(centre, *members(centre, KYOKAI)[:5])
-    return place
+@pytest.fixture
+def base(pushed: Place) -> Place:
+    return pushed
 
 
 def copied(base: Place, folder: Path) -> Place:
@@ -136,7 +133,7 @@ def copied(base: Place, folder: Path) -> Place:
     return Place(folder / "site", base.key, base.now)
 
 
-JOBS = (FORGET, EXPORT)
+JOBS = (FORGET, EXPORT, TAKE_IN)
 
 
 def killed(place: Place, at: int) -> int:
@@ -153,13 +150,26 @@ def end_of(place: Place, key_folder: Path) -> dict[str, object]:
     replay(place, table, identity(key_folder))
     with place.opened() as centre:
         told = {"table": table.persons, "taken": table.taken, "problems": checks.problems(centre)}
-        return told | {"left": sorted(path.name for path in centre.folder("pushes").iterdir())}
+        known = all_pushes(centre.ledger)
+        told["answered"] = [(one.accepted, one.refused, one.open_refused) for one in known]
+        told["rolls"] = [rolls.answers(centre, one).tolist() for one in known]
+        left = [path.relative_to(centre.root).as_posix() for path in pushes_of(centre)]
+        return told | {"left": sorted(left)}
+
+
+def pushes_of(centre: Centre) -> Iterator[Path]:
+    """What lies under pushes and has a key there."""
+    yield from centre.folder("pushes").rglob("*")
+    yield from centre.folder("keyring", "random", "push").glob("*.key")
 
 
 def test_a_push_killed_anywhere_is_made_again(base: Place, tmp_path: Path) -> None:
     """Also that of members who are erased before it comes to tell of them."""
     told: list[str] = []
     alone = copied(base, tmp_path / "alone")
+    answer = Said(refused={2: "0101", 9: "0007"}, only=frozenset(range(1, 20)))
+    respond(alone, (1, 1, answer), identity(tmp_path))
+    base = copied(alone, tmp_path / "answered")
     centre = open_centre(
         alone.root,
         alone.key,
@@ -170,7 +180,11 @@ def test_a_push_killed_anywhere_is_made_again(base: Place, tmp_path: Path) -> No
         run_job(centre, job)
     centre.close()
     wanted = end_of(alone, tmp_path)
-    assert (wanted["taken"], wanted["problems"], wanted["left"]) == (2, [], [])
+    assert (wanted["taken"], wanted["problems"]) == (2, [])
+    assert wanted["answered"][0][:2] == (17, 2)
+    names = {name.split("/")[-1] for name in wanted["left"]}
+    assert "r000001" in names and not {"o000001", "o000002"} & names
+    assert sum(name.startswith("answers") for name in names) == 1
     before = Table()
     before.take(content(base, 1, identity(tmp_path)))
     assert len(before.persons) > len(wanted["table"])  # type: ignore[arg-type]
@@ -207,8 +221,8 @@ def test_nothing_lies_in_the_partners_outbox_in_plain(base: Place, tmp_path: Pat
     place = copied(base, tmp_path)
     lying = sorted(path.name for path in place.outbox(PARTNER).iterdir())
     assert lying == ["OQ_koukan_000001.csv.age", "OQ_koukan_000001.csv.age.sig"]
-    assert not list(place.root.glob("pushes/*"))
-    assert not list(place.root.glob("keyring/random/push/*"))
+    kept = [*place.root.glob("pushes/*"), *place.root.glob("keyring/random/push/*.key")]
+    assert {path.stem for path in kept} == {"r000001"}  # whom it told of, sealed
 
 
 @pytest.mark.requirement("R045")

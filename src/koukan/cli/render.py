@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from koukan import words
-from koukan.cli import output, render_identity, render_inboxes
+from koukan.cli import output, render_identity, render_inboxes, render_online
 from koukan.cli.render_approvals import approvals, used
 from koukan.cli.render_run import causes, named, reason
 from koukan.cli.settings import Settings
@@ -156,6 +156,7 @@ def _needs(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[Ren
         yield settings.text("reports.identity.overdue", count=page["identity"]["overdue"])
     yield from render_identity.withheld(settings, page["identity"])
     yield from render_identity.uncollected_long(settings, page["identity"])
+    yield from render_online.needs(settings, page["online"])
     if needs["approvals"]:
         yield settings.text("reports.approvals", count=len(needs["approvals"]))
         yield from approvals(settings, needs["approvals"])
@@ -237,6 +238,7 @@ def _waiting(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[R
     if never and not failed:  # else what failed comes first
         yield settings.text("reports.never_run", count=never)
     yield from render_identity.waiting(settings, page["identity"])
+    yield from render_online.waiting(settings, page["online"])
 
 
 def _withdrawals(settings: Settings, found: Page) -> Iterator[RenderableType]:

@@ -34,7 +34,14 @@ Ints = npt.NDArray[np.int64]
 BLOCK = 2 * 1024 * 1024
 CLASSES = 3  # 処理結果区分: accepted 1, rejected 2, duplicate 3
 COLUMNS = ("line_number", "processing_result_class")
-COMMITTING = ("commit", "ask", "split", "confirm", "allot")  # operations that commit a group
+COMMITTING = (
+    "commit",
+    "ask",
+    "split",
+    "take_in",
+    "confirm",
+    "allot",
+)  # operations that commit a group
 
 
 class Look(NamedTuple):

@@ -10,7 +10,8 @@ Layout below the root (all 0700; nothing in plain but configuration, names and c
     definitions/                      the format definitions that receptions were read by
     originals/  results/              sealed, one of each for a reception, until their time is over
     questions/  requests/  packages/  本人確認: sealed under random keys of their own
-    pushes/                           to オンライン資格確認等システム: until they are laid out
+    pushes/                           to オンライン資格確認等システム: until they are laid out;
+                                      of whom each told, and what was answered
     stages/                           sealed work of groups under way
     tables/<table>/                   encrypted Parquet and its transaction log
     approvals/                        what waits for persons, and their signatures
@@ -74,7 +75,7 @@ STEPS = (
         "deliver",
         "expire",
     ),
-    *("compact", "forget", "review", "export"),
+    *("compact", "forget", "review", "export", "take_in"),
     *("issue", "hand_out"),
     *("allot", "provide"),
     *("fetch", "hand_over"),

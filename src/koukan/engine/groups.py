@@ -13,10 +13,11 @@ from typing import NamedTuple
 from koukan.engine import storing
 from koukan.engine.centre import Centre
 from koukan.engine.stages import Stage
-from koukan.flows import identity, registration, usage
+from koukan.flows import identity, online, registration, usage
 from koukan.ledger import Group, Reception
 from koukan.ledger.corrections import corrections_among
 
+ALONE = (identity.ANSWER, usage.LOG, online.RESPONSE)  # of which each file is a group of its own
 CHUNK = 16 * 1024 * 1024  # of original bytes: below, the fixed cost of a query shows
 
 
@@ -53,7 +54,7 @@ def choose(centre: Centre, formats: Collection[str]) -> list[list[Reception]]:
     for reception in waiting:
         if reception.group_number is not None:
             continue
-        alone = reception.format in (identity.ANSWER, usage.LOG)
+        alone = reception.format in ALONE
         if reception.format == identity.ANSWER and not storing.permission(centre, reception).given:
             continue
         last = chosen[-1] if chosen else None

@@ -20,6 +20,7 @@ import polars as pl
 
 from koukan import durable
 from koukan.codecs import render
+from koukan.engine import rolls
 from koukan.engine.asof import events_of, files_of
 from koukan.engine.centre import Centre
 from koukan.engine.datafiles import may_hold, origin_of
@@ -33,7 +34,7 @@ from koukan.keys.sealed import SealedReader, SealedWriter, seal, unseal
 from koukan.ledger import online as pushes
 from koukan.ledger.online import Push
 from koukan.rules.register import Ints
-from koukan.rules.restating import MAIN, SAID, affected, named, restated
+from koukan.rules.restating import MAIN, NOTHING, SAID, Digests, affected, digests, named, restated
 from koukan.tables import encrypted
 from koukan.tables.definition import bucket_label, bucket_of_link
 from koukan.tables.table import DataFile
@@ -58,6 +59,7 @@ class Share(NamedTuple):
     links: Ints  # raw links under which their events lie, ascending
     persons: Ints  # shown ones, ascending
     gone: Ints  # 紐付番号 that are nobody's shown one any more
+    bucket: str  # in which all of it lies; `rolls.ANY`: here and there
     first: int  # レコード識別番号 of the first of both
 
 
@@ -87,6 +89,7 @@ def touched(centre: Centre, push: Push) -> tuple[Ints, Ints]:
     statements = centre.snapshot(PERSON_LINKS)
     found.append(named(statements.read(statements.files()), groups or ()))
     found += [forgotten(centre, path) for path in forgotten_files(centre)]
+    found += [rolls.queued(centre, path) for path in rolls.queue_files(centre)]
     found.append(issued(centre, push.since_group, push.until_group))
     before = people_of(centre, pushes.brought(centre.ledger, FORMATS, 0, push.since_group))
     every = affected(np.concatenate(found), before, after)
@@ -129,6 +132,8 @@ def links_of(centre: Centre, item: Touch) -> Ints:
 
 def anything(centre: Centre, since: int, until: int) -> bool:
     """Whether there may be anything new to tell; merging files is nothing new."""
+    if rolls.queue_files(centre):
+        return True
     if until <= since:
         return False
     return bool(
@@ -156,7 +161,7 @@ def shares(centre: Centre, push: Push, persons: Ints, gone: Ints) -> Iterator[Sh
         here = {section: tuple(found.get(label, ())) for section, found in files.items()}
         for at in range(start, stop, PERSONS):
             mine = alone[at : min(at + PERSONS, stop)]
-            yield Share(push.sequence, number, here, mine, mine, nobody, first)
+            yield Share(push.sequence, number, here, mine, mine, nobody, label, first)
             number, first = number + 1, first + len(mine)
     others = persons[apart]
     if len(others) or len(gone):
@@ -168,7 +173,7 @@ def shares(centre: Centre, push: Push, persons: Ints, gone: Ints) -> Iterator[Sh
             section: tuple(file for label in sorted(labels) for file in found.get(label, ()))
             for section, found in files.items()
         }
-        yield Share(push.sequence, number, everywhere, raw, others, gone, first)
+        yield Share(push.sequence, number, everywhere, raw, others, gone, rolls.ANY, first)
 
 
 def write(centre: Centre, share: Share) -> Written:
@@ -179,8 +184,11 @@ def write(centre: Centre, share: Share) -> Written:
         section: _told(centre, share, form, section, keys[section])
         for section in online.sections(form)
     }
-    found = restated(told, keys, people_of(centre), share.persons)
-    whom = _whom(centre, share, found[MAIN])
+    people = people_of(centre)
+    found = restated(told, keys, people, share.persons)
+    issued = pmh_ids_of(centre, people, share.persons)
+    whom = _whom(share, found[MAIN], issued)
+    enrol(centre, share, digests(found, share.persons, issued, online.layout(form)))
     parts = [render.records(form, online.PERSON, online.shown(whom))]
     rows, total = whom.height, int(whom["record_number"].sum())
     for section in online.sections(form):
@@ -207,7 +215,14 @@ def _told(
     return events_of(centre, files, share.links, columns, None)
 
 
-def _whom(centre: Centre, share: Share, held: pl.DataFrame) -> pl.DataFrame:
+def enrol(centre: Centre, share: Share, told: Digests) -> None:
+    """Leave in the roll whom a piece tells of, and digests of what."""
+    links = np.concatenate([share.persons, share.gone])
+    whole = np.concatenate([told, np.full(len(share.gone), NOTHING, np.uint64)])
+    rolls.put(centre, share.push, f"{share.number:05d}-{share.bucket}", links, whole)
+
+
+def _whom(share: Share, held: pl.DataFrame, ids: pl.DataFrame) -> pl.DataFrame:
     """Lines of persons: replace who has any spell, delete everybody else."""
     links = np.concatenate([share.persons, share.gone])
     found = pl.DataFrame(
@@ -216,7 +231,6 @@ def _whom(centre: Centre, share: Share, held: pl.DataFrame) -> pl.DataFrame:
     there = pl.col("link_number").is_in(held["link_number"].unique().implode())
     action = pl.when(there).then(pl.lit(online.REPLACE)).otherwise(pl.lit(online.DELETE))
     found = found.with_columns(entry_class=action)
-    ids = pmh_ids_of(centre, people_of(centre), share.persons)
     given = found.join(ids, on="link_number", how="left", maintain_order="left")
     kept = pl.when(pl.col("entry_class") == online.REPLACE).then(online.PMH_ID)
     return given.with_columns(kept.alias(online.PMH_ID))
@@ -236,6 +250,7 @@ def start(centre: Centre, sequence: int) -> None:
     folder.mkdir(mode=0o700)
     durable.sync_folder(folder.parent)
     centre.keyring.random_key("push", push_label(sequence))
+    rolls.start(centre, sequence)
 
 
 def seal_piece(centre: Centre, sequence: int, piece: int, content: bytes) -> None:
@@ -294,6 +309,7 @@ def tidy(centre: Centre) -> None:
     for label in sorted(labels):
         if int(label[1:]) not in under_way:
             discard(centre, int(label[1:]))
+    rolls.tidy(centre)
     if under_way:
         return
     until = pushes.told_until(centre.ledger)

@@ -43,15 +43,17 @@ from koukan.engine.steps import (
     review,
     send,
     split,
+    take_in,
     validate,
 )
 from koukan.errors import Exit, IntegrityError, KoukanError, LeaseHeld, UsageError
-from koukan.flows import identity, pmh, usage
+from koukan.flows import identity, online, pmh, usage
 from koukan.ledger import Group, Reception
 from koukan.reports.due import between, due, stamp_of
 from koukan.reports.hosts import standing_hosts
 from koukan.reports.identity import clock
 from koukan.reports.inboxes import closed_inboxes
+from koukan.reports.online import clock_online
 from koukan.reports.usage import PROVIDES, standing_usage
 from koukan.reports.work import Work, moved, since, tally
 from koukan.sites import Job
@@ -86,13 +88,16 @@ CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame
     identity.RECEIPT: confirm.run,
     pmh.REQUEST: issue.run,
     usage.LOG: allot.run,
+    online.RESPONSE: take_in.run,
 }
 ASKING = frozenset(
     ("request", "request_immediate", "send", "split", "package")
 )  # a job with one waits for answers
 GOING = frozenset(("fetch", "hand_over"))  # a job with one goes to partners' hosts
 LARGE = 2_000_000  # lines of a group: beyond, freed memory goes back between its steps
-GROUP_STEPS = ("validate", "link", "commit", "ask", "split", "confirm", "issue", "allot")
+GROUP_STEPS = (
+    *("validate", "link", "commit", "ask", "split", "confirm", "issue", "allot", "take_in"),
+)
 
 
 class Ran(NamedTuple):
@@ -160,6 +165,8 @@ def run_whole(centre: Centre, job: Job) -> Ran:
         found = max(found, standing_hosts(centre))
     if PROVIDES in job.steps:
         found = max(found, standing_usage(centre))
+    if "take_in" in job.steps:
+        found = max(found, clock_online(centre))
     return Ran(job.name, own, 0.0, found, since(done, tally(centre), job))
 
 

@@ -48,7 +48,7 @@ from koukan.tables.verify import verify as verify_table
 ROW_KEYS = {PARTITION: "verify.partition_rows", HISTORY: "verify.history_rows"}
 # Refusals that the gate alone does not come to: names, shares of lines, what only a step knows,
 # rights, an operator.
-NOT_THE_GATES = ("F119", "F120", "F121", "F122", "F17", "F2", "F9")
+NOT_THE_GATES = ("F119", "F120", "F121", "F122", "F17", "F18", "F2", "F9")
 By = dict[str, int]  # lines or rows by insurer
 
 

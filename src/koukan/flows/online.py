@@ -6,6 +6,8 @@ by their names in the 資格履歴, which has none for a 個人番号, a token o
 
 from __future__ import annotations
 
+import hashlib
+
 import polars as pl
 
 from koukan.formats.model import Format
@@ -13,6 +15,10 @@ from koukan.rules.restating import MAIN
 
 SYSTEM = "oqs"
 EXPORT, RESPONSE = "online_export", "online_response"
+TAKEN, REFUSED = "taken_person", "refused_person"  # sections of a response
+PROCESSED, REFUSED_WHOLE = "1", "2"  # 連携結果区分
+NO_PUSH, OTHER_BYTES, OTHER_COUNT, CONTRADICTION = "F181", "F182", "F183", "F184"
+CODE = "push_result_code"
 PERSON = "person"  # section of the line that says what to do with a 紐付番号
 REPLACE, DELETE = "1", "2"  # 登録区分
 DELTA, FULL = "1", "2"  # 連携区分
@@ -34,6 +40,12 @@ def sections(form: Format) -> list[str]:
 def items(form: Format, section: str) -> list[str]:
     """The items of a section that are sent, beside the 紐付番号."""
     return [field.name for field in form.section(section).own]
+
+
+def layout(form: Format) -> int:
+    """A number for which items of which length are sent: with another layout everybody differs."""
+    told = [(field.name, field.type, field.length) for field in form.all_fields]
+    return int.from_bytes(hashlib.sha256(repr(told).encode()).digest()[:8], "big")
 
 
 def shown(frame: pl.DataFrame) -> pl.DataFrame:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Connection, Integer, String, Table, func, insert, select, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Integer,
+    String,
+    Table,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from koukan.ledger import schema as s
 from koukan.ledger.store import Ledger
@@ -19,7 +30,7 @@ pushes = Table(
     Column("until_group", Integer, nullable=False),  # up to this one
     Column("partner", String, nullable=False),
     Column("day", String, nullable=False),  # YYYYMMDD, JST: stands in the file
-    Column("state", String, nullable=False),  # open laid accepted partly
+    Column("state", String, nullable=False),  # open laid accepted partly refused
     Column("persons", Integer, nullable=False, default=0),  # of them `deleted`
     Column("deleted", Integer, nullable=False, default=0),
     Column("rows", Integer, nullable=False, default=0),
@@ -28,7 +39,25 @@ pushes = Table(
     Column("accepted", Integer, nullable=False, default=0),  # persons, as the receiver said
     Column("refused", Integer, nullable=False, default=0),
     Column("laid_at", String),
-    Column("answered_at", String),
+    Column("answered_at", String),  # when the last answer was taken in that said anything new
+    Column("answer", Integer, nullable=False, default=0, server_default="0"),  # its reception
+    Column("refusal", String, nullable=False, default="", server_default=""),  # code, of all of it
+    # Of those refused, whom no later push has told of.
+    Column("open_refused", Integer, nullable=False, default=0, server_default="0"),
+    # Persons of all pushes from this one on are told again by it; 0: of none.
+    Column("again_since", Integer, nullable=False, default=0, server_default="0"),
+    Column("told_again_by", Integer),  # the push that tells all of its persons again
+)
+answers = Table(
+    "push_answer",
+    s.metadata,
+    Column("reception", Integer, primary_key=True),
+    Column("push", Integer, nullable=False),
+    Column("accepted", Integer, nullable=False),  # persons of whom nothing was said before
+    Column("refused", Integer, nullable=False),
+    Column("duplicate", Integer, nullable=False),  # lines that change nothing
+    Column("held", Integer, nullable=False),
+    Column("late", Boolean, nullable=False),  # later than the site allows
 )
 
 UNDER_WAY = "open"
@@ -54,11 +83,39 @@ class Push:
     refused: int = 0
     laid_at: str | None = None
     answered_at: str | None = None
+    answer: int = 0
+    refusal: str = ""
+    open_refused: int = 0
+    again_since: int = 0
+    told_again_by: int | None = None
 
     @property
     def unanswered(self) -> int:
         """Persons of whom the receiver has said nothing."""
         return self.persons - self.accepted - self.refused
+
+    @property
+    def answered(self) -> bool:
+        """Whether the receiver has said of everybody what became of it."""
+        return self.answered_at is not None and not self.unanswered
+
+    @property
+    def waits(self) -> bool:
+        """Whether an answer has to come yet."""
+        return self.state != UNDER_WAY and not self.answered and self.told_again_by is None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one answer came to; see the table."""
+
+    reception: int
+    push: int
+    accepted: int
+    refused: int
+    duplicate: int
+    held: int
+    late: bool
 
 
 def all_pushes(ledger: Ledger, *, states: Collection[str] | None = None) -> list[Push]:
@@ -69,17 +126,51 @@ def all_pushes(ledger: Ledger, *, states: Collection[str] | None = None) -> list
     return [Push(**row._mapping) for row in ledger.read(query)]
 
 
-def begin(ledger: Ledger, kind: str, span: tuple[int, int], *, partner: str, day: str) -> Push:
-    """Name the next push, of the groups in (since, until]."""
+def push_of(ledger: Ledger, sequence: int) -> Push | None:
+    """The push of that number."""
+    rows = ledger.read(select(pushes).where(pushes.c.sequence == sequence))
+    return Push(**rows[0]._mapping) if rows else None
+
+
+def all_answers(ledger: Ledger) -> list[Answer]:
+    """In ascending reception."""
+    query = select(answers).order_by(answers.c.reception)
+    return [Answer(**row._mapping) for row in ledger.read(query)]
+
+
+def put_answer(connection: Connection, answer: Answer) -> None:
+    connection.execute(insert(answers).values(vars(answer)))
+
+
+def begin(
+    ledger: Ledger, kind: str, span: tuple[int, int], *, partner: str, day: str, again: int = 0
+) -> Push:
+    """Name the next push, of the groups in (since, until].
+
+    Args:
+        again: it also tells all of whom pushes from this one on told; 0: of none.
+    """
     with ledger.begin() as connection:
         newest = connection.execute(select(func.max(pushes.c.sequence))).scalar()
-        found = Push(int(newest or 0) + 1, kind, *span, partner, day, UNDER_WAY)
+        number = int(newest or 0) + 1
+        found = Push(number, kind, *span, partner, day, UNDER_WAY, again_since=again)
         connection.execute(insert(pushes).values(vars(found)))
     return found
 
 
 def change(connection: Connection, sequence: int, **values: object) -> None:
     connection.execute(update(pushes).where(pushes.c.sequence == sequence).values(values))
+
+
+def tell_again(connection: Connection, push: Push) -> None:
+    """Note of the pushes whose persons this one tells again that nothing of them is waited for."""
+    table = pushes.c
+    earlier = (table.sequence >= push.again_since) & (table.sequence < push.sequence)
+    if push.again_since:
+        values = {"told_again_by": push.sequence, "open_refused": 0}
+        connection.execute(
+            update(pushes).where(earlier, table.told_again_by.is_(None)).values(values)
+        )
 
 
 def told_until(ledger: Ledger) -> int:

@@ -18,6 +18,7 @@ from koukan.reports.due import due_jobs, next_run
 from koukan.reports.hosts import hosts, standing_hosts
 from koukan.reports.identity import clock, identity
 from koukan.reports.inboxes import closed_inboxes, inboxes
+from koukan.reports.online import clock_online, online
 from koukan.reports.pmh import pmh
 from koukan.reports.source import Selection, Source, age, local, rows
 from koukan.reports.summary import balanced, summary
@@ -41,7 +42,7 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
     Returns:
         {"verdict": {"state", "count", "code"}, "now",  # needs_you running waiting others quiet
          "needs_you": {…}, "running": {…} or None, "waiting": {…}, "identity": {…},
-         "pmh": {…}, "tonight": {…}}
+         "online": {…}, "pmh": {…}, "tonight": {…}}
     """
     chosen = night or night_of(source.clock())
     done = summary(source, night=chosen)
@@ -53,17 +54,18 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
         "approvals": [item for item in waits["approvals"] if unsigned(item)],
         "ledger_balanced": done["ledger_balanced"],
     }
-    asked, answers = identity(source), pmh(source)
+    asked, answers, pushed = identity(source), pmh(source), online(source)
     built = asked["undelivered_total"] + answers["undelivered_total"]
     needs["undelivered"] = 0 if runs is not None else built  # a run lays them out yet
     return {
-        "verdict": verdict(needs, waits, runs, asked, standing(source)),
+        "verdict": verdict(needs, waits, runs, asked | {"pushes": pushed}, standing(source)),
         "now": local(source.clock().astimezone(UTC).isoformat()),
         "needs_you": needs,
         "running": runs,
         "waiting": waits,
         "identity": asked,
         "pmh": answers,
+        "online": pushed,
         "tonight": {"night": chosen, **done},
     }
 
@@ -71,7 +73,7 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
 def standing(source: Source) -> Exit:
     """The exit code that all that is known calls for, whatever ran last."""
     codes = [clock(source), *(Exit(item.exit) for item in standing_failures(source))]
-    codes += [standing_hosts(source), standing_usage(source)]
+    codes += [standing_hosts(source), standing_usage(source), clock_online(source)]
     table = s.receptions
     held = select(table.c.number).where(table.c.outcome == "held").limit(1)
     if rows(source, held) or pmh(source)["undelivered_total"]:
@@ -98,11 +100,13 @@ def verdict(
     count += needs["undelivered"] + len(asked["left_as_laid"])
     lines = needs["usage"]
     count += len(lines["held"]) + lines["undelivered"] + lines["uncollected_long"]
+    count += asked["pushes"]["overdue"] + asked["pushes"]["refused_pushes"]
     next_run = any(waits[name] for name in NEXT_RUN) or any(
         item["files"] for item in waits["inboxes"]
     )
     next_run |= any(item["state"] != "sent" for item in asked["requests"])
     others = waits["missing"] or waits["inboxes"]
+    others = others or asked["pushes"]["waiting"]
     others = others or any(asked[name] for name in ("requests", "open", "uncollected"))
     if count:
         state = "needs_you"

@@ -194,6 +194,12 @@ class Usage(Definition):
     uncollected_days: int = Setting(14, ge=1)  # packages that nobody collected are reported
 
 
+class Online(Definition):
+    """オンライン資格確認等システム: how long its answer to a push may take."""
+
+    overdue_days: int = Setting(2, ge=1)  # later, it is reported
+
+
 class Workers(Definition):
     """Where tasks run: threads of this process, or processes of this machine."""
 
@@ -276,6 +282,7 @@ class Site(Definition):
     senders: tuple[Sender, ...] = Setting(alias="sender")
     persons: tuple[Person, ...] = Setting(default=(), alias="person")
     approvals: Approvals = Approvals()
+    online: Online = Online()
     batch_actors: tuple[BatchActor, ...] = Setting(default=(), alias="batch_actor")
     sftp: SftpServer = SftpServer()
 

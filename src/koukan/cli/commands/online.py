@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from koukan.cli import output, shape
+from koukan.cli import output, render_online, shape
 from koukan.cli.settings import Settings
-from koukan.errors import Exit
-from koukan.ledger.online import Push
+from koukan.errors import Exit, UsageError
+
+if TYPE_CHECKING:
+    from koukan.ledger.online import Push
 
 
 @shape.command("status", site=True, json=True)
 def status(settings: Settings) -> int:
-    """Every push."""
+    """Every push, what was answered, and what is open."""
     with settings.centre() as centre:
-        from koukan.ledger.online import all_pushes
+        from koukan.reports.online import clock_online, listed, online
 
-        found = all_pushes(centre.ledger)
+        found, still_open, code = listed(centre), online(centre), clock_online(centre)
     if settings.json:
-        output.document("online_status", {"pushes": [_told(one) for one in found]})
+        output.document("online_status", {"pushes": found, "open": still_open}, code)
     elif found:
-        output.show(settings.text("online.head"), *(_line(settings, one) for one in found))
+        output.show(
+            settings.text("online.head"), *(render_online.line(settings, one) for one in found)
+        )
+        output.show(*render_online.needs(settings, still_open))
     else:
         output.show(settings.text("online.none"))
-    return Exit.DONE
+    return code
 
 
 @shape.command("export", site=True, json=True)
@@ -33,38 +40,32 @@ def export(settings: Settings, *, full: bool) -> int:  # noqa: ARG001 - the one 
     with settings.centre() as centre:
         from koukan.engine.steps.export import push_all
 
-        return _pushed(settings, push_all(centre))
+        return _pushed(settings, centre, push_all(centre))
 
 
 @shape.command("resend", site=True, json=True)
-@click.option("--since", "push", type=click.IntRange(min=1), required=True, metavar="N")
-def resend(settings: Settings, *, push: int) -> int:
-    """Push again, as they are now, all of whom a push and later ones told."""
+@click.option("--since", "push", type=click.IntRange(min=1), metavar="N")
+@click.option("--refused", is_flag=True)
+def resend(settings: Settings, *, push: int | None, refused: bool) -> int:
+    """Push again, as they are now, all of whom a push and later ones told, or who was refused."""
+    if (push is None) != refused:
+        raise UsageError("online.resend_what")
     with settings.centre() as centre:
-        from koukan.engine.steps.export import push_again
+        from koukan.engine.steps.export import push_again, push_refused
 
-        return _pushed(settings, push_again(centre, push))
+        made = push_refused(centre) if push is None else push_again(centre, push)
+        return _pushed(settings, centre, made)
 
 
-def _pushed(settings: Settings, push: Push) -> int:
+def _pushed(settings: Settings, centre: Any, push: Push) -> int:
+    from koukan.reports.online import listed
+
+    (told,) = (one for one in listed(centre) if one["sequence"] == push.sequence)
     if settings.json:
-        output.document("online_push", _told(push))
+        output.document("online_push", told)
     else:
-        output.show(settings.text("online.head"), _line(settings, push))
+        output.show(settings.text("online.head"), render_online.line(settings, told))
     return Exit.DONE
-
-
-def _told(push: Push) -> dict[str, object]:
-    return {**vars(push), "unanswered": push.unanswered}
-
-
-def _line(settings: Settings, push: Push) -> str:
-    kind, state = (
-        settings.text(f"online.{kind}.{name}")
-        for kind, name in (("kind", push.kind), ("state", push.state))
-    )
-    counts = f"{push.persons:>10}  {push.deleted:>8}  {push.rows:>10}"
-    return f"{push.sequence:06d}  {push.day}  {counts}  {kind}  {state}"
 
 
 online = shape.family("online", status, export, resend)

@@ -12,9 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
+
 from koukan.codecs import render
 from koukan.codecs.gate import TOTAL_MODULUS
 from koukan.engine import online as pushing
+from koukan.engine import rolls
 from koukan.engine.centre import Centre
 from koukan.engine.leases import lease
 from koukan.engine.online import Written
@@ -51,11 +54,17 @@ def finish(centre: Centre, job: str, partner: Sender) -> None:
     for push in pushes.all_pushes(centre.ledger):
         if push.state == pushes.UNDER_WAY:
             conclude(centre, job, partner, push)
+    settle_refusals(centre)
     pushing.tidy(centre)
 
 
-def begin(centre: Centre, job: str, partner: Sender, kind: str, span: tuple[int, int]) -> Push:
+def begin(
+    centre: Centre, job: str, partner: Sender, kind: str, span: tuple[int, int], *, again: int = 0
+) -> Push:
     """Name a push of the groups in (since, until] and lay it out.
+
+    Args:
+        again: all of whom pushes from this one on told are in it, too; 0: of none.
 
     Raises:
         SecretError: the partner has no key in site.toml; no push is named.
@@ -64,7 +73,7 @@ def begin(centre: Centre, job: str, partner: Sender, kind: str, span: tuple[int,
     recipient(partner.package_key, partner.name)
     require_items(centre)
     day = centre.clock().astimezone(JST).strftime("%Y%m%d")
-    push = pushes.begin(centre.ledger, kind, span, partner=partner.name, day=day)
+    push = pushes.begin(centre.ledger, kind, span, partner=partner.name, day=day, again=again)
     centre.observe("push named", step="export")
     return conclude(centre, job, partner, push)
 
@@ -100,10 +109,25 @@ def conclude(centre: Centre, job: str, partner: Sender, push: Push) -> Push:
         with centre.ledger.begin() as transaction:
             told = {**values, **counts, "laid_at": centre.now(), "state": "laid"}
             pushes.change(transaction, push.sequence, **told)
+            pushes.tell_again(transaction, push)
         operation.note(rows=counts["rows"])
+    settle_refusals(centre)
     pushing.tidy(centre)
     centre.observe("push's key destroyed", step="export")
     return next(one for one in pushes.all_pushes(centre.ledger) if one.sequence == push.sequence)
+
+
+def settle_refusals(centre: Centre) -> None:
+    """Who was refused and is in a later push is open no more; whether it was taken, that one tells.
+
+    Done before every push, too, so that nothing is lost where a run was killed behind the last one.
+    """
+    for push in pushes.all_pushes(centre.ledger):
+        if push.open_refused:
+            left = len(rolls.open_refusals(centre, push, rolls.answers(centre, push))[0])
+            if left != push.open_refused:
+                with centre.ledger.begin() as transaction:
+                    pushes.change(transaction, push.sequence, open_refused=left)
 
 
 def push_all(centre: Centre) -> Push:
@@ -115,7 +139,7 @@ def push_all(centre: Centre) -> Push:
     """
     with _alone(centre) as partner:
         until = pushes.committed_until(centre.ledger)
-        return begin(centre, BY_HAND, partner, "full", (0, until))
+        return begin(centre, BY_HAND, partner, "full", (0, until), again=1)
 
 
 def push_again(centre: Centre, since: int) -> Push:
@@ -132,7 +156,28 @@ def push_again(centre: Centre, since: int) -> Push:
         until = pushes.committed_until(centre.ledger)
         kind = "full" if any(one.kind == "full" for one in again) else "delta"
         first = min(one.since_group for one in again)
-        return begin(centre, BY_HAND, partner, kind, (first, until))
+        return begin(centre, BY_HAND, partner, kind, (first, until), again=since)
+
+
+def push_refused(centre: Centre) -> Push:
+    """Push whom the receiver refused and no later push has told of, with all that is new.
+
+    Raises:
+        UsageError: nobody is, or the site has no such partner.
+        LeaseHeld: a job is running.
+    """
+    with _alone(centre) as partner:
+        found = [
+            rolls.open_refusals(centre, push, rolls.answers(centre, push))[0]
+            for push in pushes.all_pushes(centre.ledger)
+            if push.open_refused
+        ]
+        if not found:
+            raise UsageError("online.none_refused")
+        rolls.queue(centre, np.unique(np.concatenate(found)))
+        centre.observe("queued", step="export")
+        since, until = pushes.told_until(centre.ledger), pushes.committed_until(centre.ledger)
+        return begin(centre, BY_HAND, partner, "delta", (since, until))
 
 
 @contextmanager
