@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import polars as pl
 
 from koukan.engine.centre import Centre
+from koukan.engine.lookup import side_by_side
 from koukan.flows.codes import CODES, COLUMNS
 from koukan.flows.pmh import ISSUES
 from koukan.rules.issuing import held, raw_links_of
@@ -14,6 +17,7 @@ from koukan.rules.persons import People
 from koukan.rules.register import Ints
 from koukan.tables import encrypted
 from koukan.tables.definition import bucket_label, bucket_of_link
+from koukan.tables.table import DataFile
 
 ISSUED = pl.Schema({"link_number": pl.Int64, "pmh_id": pl.Int64})
 
@@ -63,18 +67,21 @@ def rows_under(centre: Centre, name: str, columns: pl.Schema, links: Ints) -> pl
     """These columns of a table's rows under raw links, in no order."""
     table, buckets = centre.snapshot(name), centre.site.buckets
     places = bucket_of_link(links, buckets)
-    found = [columns.to_frame()]
-    for bucket in np.unique(places).tolist():
-        files = table.files(bucket=bucket_label(bucket, buckets))
-        if not files:
-            continue
-        asked = pl.DataFrame({"link_number": links[places == bucket]}).lazy()
-        rows = [
-            table.scan(file).select(columns.names()).join(asked, on="link_number", how="semi")
-            for file in files
-        ]
-        found += encrypted.collect_all(rows, path=centre.tables[name].folder)
-    return pl.concat(found)
+    bounds = np.searchsorted(places, np.arange(buckets + 1)).tolist()
+    looks = [
+        (file, links[start:stop])
+        for bucket, (start, stop) in enumerate(pairwise(bounds))
+        if stop > start
+        for file in table.files(bucket=bucket_label(bucket, buckets))
+    ]
+
+    def look(item: tuple[DataFile, Ints]) -> pl.DataFrame:
+        file, here = item
+        asked = pl.DataFrame({"link_number": here}).lazy()
+        rows = table.scan(file).select(columns.names()).join(asked, on="link_number", how="semi")
+        return encrypted.collect(rows, path=centre.tables[name].folder / file.path)
+
+    return pl.concat([columns.to_frame(), *side_by_side(centre, look, looks)])
 
 
 def codes_of(centre: Centre, people: People, persons: Ints) -> pl.DataFrame:

@@ -6,6 +6,11 @@ only into the vault.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -14,9 +19,13 @@ from koukan.engine.centre import Centre
 from koukan.flows.registration import PARTITION, ROSTER, VAULT
 from koukan.rules.register import NONE
 from koukan.rules.roster import ROWS
+from koukan.tables import encrypted
 from koukan.tables.definition import bucket_label, bucket_of_token
+from koukan.tables.table import DataFile
 
 Ints = npt.NDArray[np.int64]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def tokens_of(centre: Centre, numbers: Ints) -> pl.DataFrame:
@@ -26,22 +35,50 @@ def tokens_of(centre: Centre, numbers: Ints) -> pl.DataFrame:
 
 
 def links_of(centre: Centre, numbers: Ints) -> Ints:
-    """紐付番号 of each 個人番号, `NONE` where the vault has none. Any order, with repetitions."""
-    wanted = numbers[numbers != NONE]
+    """紐付番号 of each 個人番号, `NONE` where the vault has none. Any order, with repetitions.
+
+    A file at a time for each worker of the site, in threads of this process wherever its tasks run:
+    tokens are nobody's argument.
+    """
+    result = np.full(len(numbers), NONE, np.int64)
+    asked = np.flatnonzero(numbers != NONE)
     vault = centre.snapshot(VAULT)
-    if not len(wanted) or not vault.files():
-        return np.full(len(numbers), NONE, np.int64)
-    tokens = tokens_of(centre, wanted)
-    buckets = bucket_of_token(tokens["token_hi"], centre.site.buckets)
-    found = []
-    for bucket in buckets.unique().sort().to_list():
-        here = tokens.filter(buckets == bucket).lazy()
-        for file in vault.files(bucket=bucket_label(bucket, centre.site.buckets)):
-            rows = vault.scan(file).select("token_hi", "token_lo", "link_number")
-            joined = here.join(rows, on=["token_hi", "token_lo"], how="inner")
-            found.append(joined.select("my_number", "link_number").collect())
-    known = pl.concat(found) if found else tokens.head(0).with_columns(link_number=0)
-    return spread(numbers, known["my_number"], known["link_number"])
+    if not len(asked) or not vault.files():
+        return result
+    high, low = centre.tokeniser.tokens(numbers[asked])
+    order = np.argsort(high)  # so by bucket, too
+    tokens = pl.DataFrame({"row": asked[order], "token_hi": high[order], "token_lo": low[order]})
+    buckets = centre.site.buckets
+    places = bucket_of_token(tokens["token_hi"], buckets).to_numpy()
+    bounds = np.searchsorted(places, np.arange(buckets + 1)).tolist()
+    looks = [
+        (file, tokens[start:stop])
+        for bucket, (start, stop) in enumerate(pairwise(bounds))
+        if stop > start
+        for file in vault.files(bucket=bucket_label(bucket, buckets))
+    ]
+
+    def look(item: tuple[DataFile, pl.DataFrame]) -> pl.DataFrame:
+        file, here = item
+        rows = vault.scan(file).select("token_hi", pl.col("token_lo").alias("other"), "link_number")
+        joined = here.lazy().join(rows, on="token_hi", how="inner")  # a half tells nearly all apart
+        found = joined.filter(pl.col("token_lo") == pl.col("other")).select("row", "link_number")
+        return encrypted.collect(found, path=centre.tables[VAULT].folder / file.path)
+
+    for found in side_by_side(centre, look, looks):
+        result[found["row"].to_numpy()] = found["link_number"].to_numpy()
+    return result
+
+
+def side_by_side(
+    centre: Centre, look: Callable[[Item], Result], items: Sequence[Item]
+) -> Iterator[Result]:
+    """What a function of this process comes to for each item, some at once, in their order."""
+    if len(items) <= 1:
+        yield from map(look, items)
+        return
+    with ThreadPoolExecutor(centre.site.workers.count) as pool:
+        yield from pool.map(look, items)
 
 
 def spread(values: Ints, keys: pl.Series, answers: pl.Series) -> Ints:

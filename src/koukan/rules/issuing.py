@@ -79,7 +79,8 @@ def first_issued(rows: pl.DataFrame, people: People, ranks: Callable[[Ints], Int
 
 def raw_links_of(people: People, persons: Ints) -> Ints:
     """Every raw link whose PMH-ID could be one of these persons', ascending; nobody is `NONE`."""
-    asked = np.unique(persons[persons != NONE])
+    ordered = np.sort(persons[persons != NONE])  # a million: a tenth of what np.unique takes
+    asked: Ints = ordered[np.diff(ordered, prepend=NONE) != 0]
     if people.trivial:  # without any statement a million persons are not sorted once more
         return asked
     return np.unique(people.raw_links(asked)[1])

@@ -24,7 +24,7 @@ from koukan.engine import answering, entrusted
 from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, receptions_of, stage_of
 from koukan.engine.issued import pmh_ids_of
-from koukan.engine.lookup import links_of, spread
+from koukan.engine.lookup import links_of, side_by_side
 from koukan.engine.packages import PACKAGE
 from koukan.engine.people import people_of
 from koukan.engine.rewriting import row_of
@@ -133,19 +133,29 @@ def find(centre: Centre, group: Group, whole: Asked) -> Found:
     """Who is meant by each line, what each has, and what is issued."""
     people = people_of(centre)
     persons = people.canonical(links_of(centre, whole.numbers))
-    absent = np.isin(persons, answering.absent(centre, people, persons))
+    gone = answering.absent(centre, people, persons)
+    absent = np.isin(persons, gone) if len(gone) else np.zeros(len(persons), np.bool_)
     reasons = reasons_of(whole.numbers, persons, absent)
     takes = (reasons == GIVEN).to_numpy()
     wanted = np.where(takes, persons, NONE)
     known = pmh_ids_of(centre, people, wanted)
-    ids = spread(wanted, known["link_number"], known["pmh_id"])
+    ids = held_by(wanted, known)
     lacking = np.flatnonzero(takes & (ids == NONE))
-    links, first = np.unique(persons[lacking], return_index=True)
+    links, first, again = np.unique(persons[lacking], return_index=True, return_inverse=True)
     lines = lacking[first]
     issued = centre.pmh_issuer.issue(counters_of(group, whole, lines))
     fresh = pl.DataFrame({"link_number": links, "pmh_id": issued})
-    ids[lacking] = spread(persons[lacking], fresh["link_number"], fresh["pmh_id"])
+    ids[lacking] = issued[again]
     return Found(persons, ids, reasons, fresh, lines)
+
+
+def held_by(persons: Ints, known: pl.DataFrame) -> Ints:
+    """By line the PMH-ID that its person has; `NONE` where there is none, or nobody."""
+    if known.is_empty():
+        return np.full(len(persons), NONE, np.int64)
+    asked = pl.DataFrame({"link_number": persons})
+    found = asked.join(known, on="link_number", how="left", maintain_order="left", validate="m:1")
+    return found["pmh_id"].fill_null(NONE).to_numpy(writable=True)
 
 
 def counters_of(group: Group, whole: Asked, lines: Ints) -> Ints:
@@ -166,11 +176,13 @@ def write(centre: Centre, group: Group, fresh: pl.DataFrame) -> list[DataFile]:
     bounds = np.searchsorted(places, np.arange(buckets + 1)).tolist()
     name = commit.file_name(group.number, group.attempt, 0)
     table = centre.tables[ISSUES]
-    return [
-        table.write({"bucket": bucket_label(bucket, buckets)}, rows[start:stop], name)
-        for bucket, (start, stop) in enumerate(pairwise(bounds))
-        if stop > start
-    ]
+    shares = [item for item in enumerate(pairwise(bounds)) if item[1][1] > item[1][0]]
+
+    def write_one(item: tuple[int, tuple[int, int]]) -> DataFile:
+        bucket, (start, stop) = item
+        return table.write({"bucket": bucket_label(bucket, buckets)}, rows[start:stop], name)
+
+    return list(side_by_side(centre, write_one, shares))
 
 
 def seal(centre: Centre, whole: Asked, found: Found, place: int) -> Answered:
