@@ -67,6 +67,12 @@ class Evidence:
             if name == "requirement":
                 tests[str(number)].add(report.nodeid)
 
+    def add_all(self, part: str) -> None:
+        """What another part of the run found, as `as_json` wrote it."""
+        for number, entry in json.loads(part).items():
+            self.passed[number].update(entry["passed"])
+            self.failed[number].update(entry["failed"])
+
     def state(self, number: str) -> State:
         if self.failed.get(number):
             return "failed"
@@ -184,6 +190,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--requirements-json", type=Path, metavar="PATH", help="write the same as JSON to PATH"
     )
+    group.addoption(
+        "--requirements-also",
+        type=Path,
+        metavar="PATH",
+        help="count what another part of the run wrote to PATH by --requirements-json",
+    )
     parser.addini("requirements_list", "the list of statements", default=str(LIST))
 
 
@@ -192,4 +204,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", 'requirement(*numbers): the test shows these statements, e.g. "R018"'
     )
     path = config.rootpath / config.getini("requirements_list")
-    config.pluginmanager.register(Requirements(Evidence(load(path))), "requirements")
+    evidence = Evidence(load(path))
+    also = config.getoption("requirements_also")
+    if also is not None and not hasattr(config, "workerinput"):
+        if not also.is_file():
+            raise pytest.UsageError(f"--requirements-also: there is no {also}")
+        evidence.add_all(also.read_text(encoding="utf-8"))
+    config.pluginmanager.register(Requirements(evidence), "requirements")

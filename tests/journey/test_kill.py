@@ -35,8 +35,9 @@ STEPS = (
     *("ask", "request", "send", "split", "package", "confirm", "deliver"),
     *("approve", "answer", "take"),  # acts of others
 )
-RANDOM = 200 if nights.LONG else len(STEPS)
-BY_STEP = 5 * len(STEPS) if nights.LONG else len(STEPS)  # of them in a step, so that each is hit
+RANDOM = 200 if nights.LONG else 8
+# In these steps, one after another, so that each is hit; without --long a few, drawn by the seed.
+AIMED = STEPS * 5 if nights.LONG else tuple(random.Random(SEED).sample(STEPS, RANDOM))
 TWICE = 8  # every so many-th random schedule has its second run killed too
 BOUNDARIES = 1 if nights.LONG else 30  # every so many-th boundary
 IDENTITY_OUTCOMES = {
@@ -192,8 +193,8 @@ def random_kills(campaign: Campaign, draw: random.Random) -> list[list[Kill]]:
             entered = (number, step, at) if event == "entered" else None
     kills: list[list[Kill]] = []
     for number in range(RANDOM):
-        if number < BY_STEP:
-            step = STEPS[number % len(STEPS)]
+        if number < len(AIMED):
+            step = AIMED[number]
             first, seconds = draw.choice(spans[step])
             kill = {"from": first, "after": draw.random() * seconds, "within": step}
         else:
@@ -222,7 +223,7 @@ def test_killed_at_random_instants_and_started_again_nothing_is_lost_and_nothing
     assert all(was_killed(death) for death in firsts), summary
     assert any(was_killed(death) for death in again), summary
     assert len(firsts) - inside[None] >= 3 * RANDOM // 4, summary
-    assert set(inside) - {None} == set(STEPS), summary
+    assert set(inside) - {None} >= set(AIMED), summary
     assert all_faults(schedules, reports, campaign.alone) == "", summary
 
 

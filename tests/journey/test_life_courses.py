@@ -18,9 +18,9 @@ from life_courses import Courses
 
 from koukan.samples.population import Population
 
-COURSES = (20_000, 12) if nights.LONG else (1_000, 5)  # persons, nights
-ALONE = (2_000, 5) if nights.LONG else (60, 2)
-MIXED = (2_000, 6) if nights.LONG else (120, 2)
+COURSES = (20_000, 12) if nights.LONG else (500, 4)  # persons, nights
+ALONE = (2_000, 5) if nights.LONG else (40, 2)
+MIXED = (2_000, 6) if nights.LONG else (60, 2)
 
 DRAWN = {  # what becomes of lines in every course: it would say nothing without them
     *("R215", "R216", "R217", "R223", "R224", "R225", "R226", "R302"),

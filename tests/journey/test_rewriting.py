@@ -21,7 +21,7 @@ from koukan.engine.centre import open_centre
 from koukan.engine.run import run_job
 from koukan.rules.tiers import FAN_IN
 
-KILLS = 3  # by default; all boundaries with --long
+KILLS = 2  # by default; all boundaries with --long
 JOBS = (FORGET, COMPACT)
 GONE = 5  # members of 協会
 

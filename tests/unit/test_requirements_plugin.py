@@ -163,3 +163,25 @@ def test_the_json_carries_texts_and_each_case_and_junit_the_numbers(run: pytest.
         "failed": [],
     }
     assert 'name="requirement" value="R003"' in (run.path / "out.xml").read_text(encoding="utf-8")
+
+
+def test_what_another_part_of_the_run_showed_counts(run: pytest.Pytester) -> None:
+    run.makepyfile(PASSING)
+    run.runpytest("--requirements-json", "part.json")
+    run.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.requirement("R002", "R003")
+        def test_refused(): assert False
+        """
+    )
+    assert run.runpytest("--requirements-also", "none.json").ret == pytest.ExitCode.USAGE_ERROR
+    run.runpytest("--requirements-also", "part.json", "--requirements-json", "whole.json")
+    found = json.loads((run.path / "whole.json").read_text())
+    assert {number: entry["state"] for number, entry in found.items()} == {
+        "R001": "shown",
+        "R002": "failed",
+        "R003": "failed",
+        "R004": "not shown",
+    }

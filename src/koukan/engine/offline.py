@@ -28,6 +28,7 @@ from koukan.formats import Bundle, Catalogue, bundle
 from koukan.formats.model import Format, Reason
 from koukan.rules import single
 from koukan.rules.acknowledge import sentence
+from koukan.rules.checks import FINDINGS
 from koukan.rules.fitting import SPAN, Days, misfits, span_columns
 from koukan.rules.register import (
     KEYS,
@@ -44,7 +45,6 @@ from koukan.rules.register import (
     key_columns,
     room_for,
 )
-from koukan.rules.schema import FINDINGS
 from koukan.rules.shares import beyond
 from koukan.rules.validate import BAD, Validator, validators
 from koukan.sites.model import Limits

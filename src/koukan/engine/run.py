@@ -117,6 +117,17 @@ class Ran(NamedTuple):
     failure: KoukanError | None = None
 
 
+def require_job(centre: Centre, name: str) -> Job:
+    """The job of that name.
+
+    Raises:
+        UsageError: there is no such job.
+    """
+    if name not in centre.jobs:
+        raise UsageError("engine.no_job", job=name, known=", ".join(sorted(centre.jobs)))
+    return centre.jobs[name]
+
+
 def run_job(centre: Centre, name: str, *, between: bool = False) -> Ran:
     """Run one job now, under its lease.
 
@@ -129,9 +140,7 @@ def run_job(centre: Centre, name: str, *, between: bool = False) -> Ran:
         IntegrityError: something is not what was left there; nothing was done to it.
         Exception: whatever stopped it, of which ledger and log know then.
     """
-    if name not in centre.jobs:
-        raise UsageError("engine.no_job", job=name, known=", ".join(sorted(centre.jobs)))
-    job = centre.jobs[name]
+    job = require_job(centre, name)
     if between:
         job = job.model_copy(update={"steps": job.every_tick})
     began = time.monotonic()

@@ -25,6 +25,8 @@ EARLIEST = "18680101"  # no date of the field lies before 明治
 UNCERTAIN = (
     r"^([0-9]{4}(0[0-9]|1[0-2])00|0000(0[0-9]|1[0-2])(0[0-9]|[12][0-9]|3[01])|[0-9]{4}0000)$"
 )
+# What rows break, whoever finds it: row, field and code, nothing of any value.
+FINDINGS = pl.Schema({"row": pl.Int64, "field": pl.String, "code": pl.String})
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from koukan.formats.model import Field, Format, Record
-from koukan.rules.checks import as_date
-from koukan.rules.schema import FINDINGS
+from koukan.rules.checks import FINDINGS, as_date
 
 Ints = npt.NDArray[np.int64]
 Small = npt.NDArray[np.integer[Any]]  # of the width that holds them: there are as many as lines

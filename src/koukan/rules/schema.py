@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-# What pandera otherwise loads with its first schema, in the middle of a task, while others wait.
+# The import of pandera takes longer than all else that a command loads: who needs no schema does
+# not import this module. What it otherwise loads with its first schema comes at once.
 import pandera.backends.polars.builtin_checks
 import pandera.backends.polars.container  # noqa: F401
 import pandera.polars as pa
@@ -18,9 +19,7 @@ from pandera.api.polars.types import PolarsData
 from pandera.errors import SchemaErrors
 
 from koukan.formats.model import Format, Record
-from koukan.rules.checks import Rule
-
-FINDINGS = pl.Schema({"row": pl.Int64, "field": pl.String, "code": pl.String})
+from koukan.rules.checks import FINDINGS, Rule
 
 
 def _check(rule: Rule) -> pa.Check:

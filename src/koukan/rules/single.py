@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from koukan.rules.checks import FINDINGS
 from koukan.rules.register import Ints, Mask, Small
-from koukan.rules.schema import FINDINGS
 
 Hashes = npt.NDArray[np.uint64]
 SEEDS = (0x6B6F756B, 0x616E3032)  # two hashes of 64 bits: equal content, not only equal hash

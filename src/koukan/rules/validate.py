@@ -17,9 +17,8 @@ import polars as pl
 
 from koukan.formats.bundle import Bundle
 from koukan.formats.model import CodeList, Format, Record
-from koukan.rules.checks import Rule, as_date, breakable, fused, rules_of
+from koukan.rules.checks import FINDINGS, Rule, as_date, breakable, fused, rules_of
 from koukan.rules.quick import look
-from koukan.rules.schema import FINDINGS, schema_of, validate_with_pandera
 
 BAD = "__bad"
 UNDECODABLE = "R106"
@@ -131,6 +130,8 @@ class Validator:
         pandera takes a millisecond for each column and check, of which a schema has a hundred. What
         no row breaks, by one query over all rules, is not asked: it has nothing to say.
         """
+        from koukan.rules.schema import schema_of, validate_with_pandera
+
         broken = frame.select(
             rule.fails.any().alias(f"{number:03d}") for number, rule in enumerate(self._rules)
         ).row(0)

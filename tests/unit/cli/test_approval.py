@@ -119,22 +119,29 @@ def test_a_person_approves_with_her_key(call, asked, sato, tmp_path, language: s
     assert given(asked)
 
 
-def test_approving_as_json(call, asked, sato, tmp_path) -> None:
+def test_several_are_approved_one_after_another(call, asked, sato, tmp_path) -> None:
+    ask_for(asked, "send", Subject("request", 13))
     key = write_key(tmp_path / "sato", sato.private)
-    said = call("approval", "approve", "1", "--key", str(key), "--json", *root(asked))
+    said = call("approval", "approve", "1", "2", "--key", str(key), "--json", *root(asked))
     document = said.document
-    following = document.pop("next_run")
-    assert (following["job"], following["due"]) == ("ask_identity", True)
+    for one in document["approvals"]:
+        following = one.pop("next_run")
+        assert (following["job"], following["due"]) == ("ask_identity", True)
+    common = {"operation": "send", "person": "sato", "given": 1, "needed": 1}
     assert document == {
-        "schema": "koukan.approval.v1",
+        "schema": "koukan.approvals_given.v1",
         "exit": 0,
-        "approval": 1,
-        "operation": "send",
-        "person": "sato",
-        "given": 1,
-        "needed": 1,
+        "approvals": [{"approval": number, **common} for number in (1, 2)],
     }
     assert said.err == ""
+
+
+def test_a_refused_one_leaves_those_before_it_given(call, asked, sato, tmp_path) -> None:
+    key = write_key(tmp_path / "sato", sato.private)
+    said = call("approval", "approve", "1", "9", "--key", str(key), *root(asked))
+    assert said.code != 0
+    assert given(asked)
+    assert "sato" in said.out
 
 
 def test_where_two_are_needed_the_first_is_told_so(call, fresh, sato, tmp_path) -> None:
@@ -199,6 +206,7 @@ def test_what_cannot_be_approved_is_told(call, asked, sato, tmp_path) -> None:
         (["9", "--key", str(key)], 64, "approvals.no_approval"),
         (["1"], 64, "cli.key_or_signature"),
         (["1", "--key", str(key), "--signature", str(key)], 64, "cli.key_or_signature"),
+        (["1", "2", "--signature", str(key)], 64, "cli.key_or_signature"),
         (["1", "--key", str(stranger)], 64, "approvals.nobody"),
         (["1", "--key", str(open_)], 40, "keys.identity_open"),
         (["1", "--key", str(public)], 40, "keys.public_given"),
@@ -327,7 +335,7 @@ def test_a_passphrase_is_asked_on_the_terminal_and_not_shown(asked, sato, tmp_pa
     arguments = ["approval", "approve", "1", "--key", str(key), "--json", *root(asked)]
     code, said, shown = on_terminal(arguments, b"correct horse")
     assert code == 0, (said, shown)
-    assert json.loads(said)["person"] == "sato"
+    assert json.loads(said)["approvals"][0]["person"] == "sato"
     assert words.sentence("cli.passphrase", "ja", path="sato") in shown
     assert "correct horse" not in said + shown
     assert given(asked)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from centres import Place, lay
 
 from koukan.engine.faults import foreseen
 from koukan.errors import Exit
@@ -392,6 +393,21 @@ def test_an_unknown_job_is_told_with_those_that_there_are(call, night) -> None:
 
     assert (said.code, said.error["key"]) == (64, "engine.no_job")
     assert "register_members" in said.error["next"]
+
+
+def test_jobs_run_one_after_another_and_none_where_one_is_unknown(call, tmp_path) -> None:
+    place = Place(tmp_path / "site", tmp_path / "keys" / "batch.key").initialised()
+    options = ("--expect-input", "--json", "--root", str(place.root), "--key", str(place.key))
+    lay(place, "kenpo-a", 1, persons=2)
+    said = call("run", "register_members", "register", *options)
+    assert (said.code, said.error["key"]) == (64, "engine.no_job")
+    both = ("report_errors", "register_members")
+    said = call("run", *both, *options)
+    jobs = said.document["jobs"]
+    assert tuple(job["job"] for job in jobs) == both
+    assert [len(job["receptions"]) for job in jobs] == [0, 1]
+    assert said.code == 0
+    assert call("run", *both, *options).code == 4
 
 
 def test_a_ledger_that_is_locked_is_a_matter_of_trying_again(tmp_path: Path) -> None:

@@ -51,6 +51,24 @@ def test_records_come_out_as_they_went_in(rows: list[dict[str, str | None]], for
             assert row[name] == (given_row.get(name) or "")
 
 
+def test_what_a_sender_gave_goes_back_whatever_its_length(catalogue: Catalogue) -> None:
+    form = catalogue.formats["member_registration"]
+    names = [item.name for item in form.fields(form.section("basic"))]
+    given_row = {name: f"{'長' * 300}{name}" for name in names} | {"address": None}
+    content = render.as_given(
+        form, "basic", pl.DataFrame([given_row], dict.fromkeys(names, pl.String))
+    )
+    assert lines(content, form) == [[given_row[name] or "" for name in names]]
+
+
+def test_records_of_one_kind_only_carry_no_type(catalogue: Catalogue) -> None:
+    form = catalogue.formats["pmh_answer"]
+    names = [item.name for item in form.fields(form.section("answer"))]
+    frame = pl.DataFrame([dict.fromkeys(names, "1")])
+    assert "record_type_code" not in names
+    assert lines(render.records(form, "answer", frame), form) == [["1"] * len(names)]
+
+
 def test_no_rows_are_no_bytes(form: Format) -> None:
     frame = pl.DataFrame(schema={"line_number": pl.String})
     assert render.records(form, "line_result", frame) == b""

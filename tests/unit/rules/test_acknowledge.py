@@ -22,7 +22,7 @@ from koukan.rules.acknowledge import (
     result_records,
     sentence,
 )
-from koukan.rules.schema import FINDINGS
+from koukan.rules.checks import FINDINGS
 
 
 def read(content: bytes, form: Format) -> list[dict[str, str]]:

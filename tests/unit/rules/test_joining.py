@@ -28,7 +28,7 @@ def compared(draws: random.Random, processes: tuple[int, ...], groups: int) -> C
 def test_groups_are_linked_as_one_person_after_another(long: bool) -> None:
     draws = random.Random(401)
     codes: Counter[str] = Counter()
-    for _ in range(4_000 if long else 50):
+    for _ in range(4_000 if long else 30):
         codes += compared(draws, PLAIN, 1)
         codes += compared(draws, EVERY, 3)
     rare = {"R408"}

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from koukan.rules.compare import LADDERS, evidence
-from koukan.rules.levels import LEVEL, LEVELS, level, too_weak_at_once, worse_than
+from koukan.rules.levels import LEVEL, LEVELS, level, too_weak_at_once, weakened, worse_than
 
 CODES = "0123456789"
 ITEMS = ("resident_name", "resident_name_kana", "birth_date", "sex", "address")
@@ -96,3 +96,11 @@ def test_at_once_it_is_weak_by_default_only_if_the_register_does_not_say_why() -
 def test_without_a_level_nothing_is_worse_than_it() -> None:
     rows = pl.DataFrame({"match_level": ["A", "D", None]})
     assert rows.select(rows["match_level"], weak=worse_than(None))["weak"].to_list() == [False] * 3
+
+
+def test_who_is_too_weak_is_told_nothing_of_anybody() -> None:
+    answered = pl.DataFrame(
+        {"line_number": [2, 3], "query_result_class": ["1", "1"], "resident_name": ["一", "二"]}
+    )
+    found = weakened(answered, pl.col("line_number") == 3)
+    assert found.rows() == [(2, "1", "一"), (3, "7", None)]

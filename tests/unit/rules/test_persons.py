@@ -23,7 +23,7 @@ from statements import (
     withdrawn,
 )
 
-from koukan.rules.persons import JOINED, PARTED, RENUMBERED, WITHDRAWN, People
+from koukan.rules.persons import JOINED, MEMBERS, PARTED, RENUMBERED, WITHDRAWN, People
 from koukan.rules.register import NONE
 
 
@@ -131,6 +131,12 @@ def test_long_chains_of_numbers_are_one_person() -> None:
 def test_long_chains_of_members_lead_to_the_last() -> None:
     people = People.of(frame(renumbered(member, member + 1, member) for member in range(1, 900)))
     assert people.current(ints(X, X, Y), ints(1, 444, 1)).tolist() == [900, 900, 1]
+
+
+def test_a_member_is_named_with_all_who_go_on_as_it() -> None:
+    people = People.of(frame([renumbered(1, 2, 1), renumbered(2, 3, 2)]))
+    assert people.names(ints(X), ints(3)).tolist() == [X * MEMBERS + each for each in (1, 2, 3)]
+    assert people.names(ints(X), ints(7)).tolist() == [X * MEMBERS + 7]
 
 
 def test_what_is_said_of_a_successor_holds_for_both_from_then_on() -> None:

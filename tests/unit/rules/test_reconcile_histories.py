@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from koukan.rules.compare import Kind
 from koukan.rules.reconcile import ANSWER, NUMBER, Reconciled, reconcile
 
-HISTORIES = 2_000 if os.environ.get("KOUKAN_TEST_LONG") == "1" else 200
+HISTORIES = 2_000 if os.environ.get("KOUKAN_TEST_LONG") == "1" else 80
 KINDS: Mapping[str, Kind] = {
     "number, bulk": "my_number",
     "number, immediate": "my_number",

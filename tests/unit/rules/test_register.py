@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from plain_files import samples, shipped_format
 
-from koukan.rules.checks import as_date
+from koukan.rules.checks import FINDINGS, as_date
 from koukan.rules.register import (
     AS_INSURER,
     AS_MEMBER,
@@ -29,7 +29,6 @@ from koukan.rules.register import (
     persons_of,
     room_for,
 )
-from koukan.rules.schema import FINDINGS
 
 FORM = shipped_format("csv")
 TYPES = [int(record.code) for record in FORM.required]

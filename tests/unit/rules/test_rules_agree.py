@@ -22,6 +22,7 @@ from koukan.rules.checks import (
     CAN_BREAK,
     CHECKS,
     CROSS_CHECKS,
+    FINDINGS,
     PRIVATE,
     breakable,
     can_break,
@@ -29,7 +30,7 @@ from koukan.rules.checks import (
     rules_of,
     unknown_checks,
 )
-from koukan.rules.schema import FINDINGS, schema_of, validate_with_pandera
+from koukan.rules.schema import schema_of, validate_with_pandera
 from koukan.rules.validate import BAD, KEPT, PROVEN, Validator, validators
 
 REGISTRATION = "member_registration"

@@ -9,7 +9,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koukan.rules.schema import FINDINGS
+from koukan.rules.checks import FINDINGS
 from koukan.rules.single import Lines, content_of, judge
 
 Line = tuple[int, int, bool, int]  # file, record number, bad, content

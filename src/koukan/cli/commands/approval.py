@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -57,38 +58,51 @@ def list_(settings: Settings) -> int:
 
 
 @shape.command("approve", root=True, json=True)
-@click.argument("number", type=click.IntRange(min=1))
+@click.argument("numbers", metavar="NUMBER...", type=click.IntRange(min=1), nargs=-1, required=True)
 @click.option("--key", "key_file", type=FILE, metavar="PATH")
 @click.option("--signature", type=FILE, metavar="FILE")
-def approve(settings: Settings, number: int, key_file: Path | None, signature: Path | None) -> int:
-    """Give one approval, by a private key or by a signature made elsewhere."""
-    if (key_file is None) == (signature is None):
+def approve(
+    settings: Settings, numbers: tuple[int, ...], key_file: Path | None, signature: Path | None
+) -> int:
+    """Give approvals, by a private key or, a single one, by a signature made elsewhere."""
+    if (key_file is None) == (signature is None) or (signature and len(numbers) > 1):
         raise UsageError("cli.key_or_signature")
+    told = []
     with settings.desk() as desk:
         from koukan.reports.approvals import USED_BY
         from koukan.reports.due import next_run
 
-        given = _given(settings, desk, number, key_file, signature)
-        following = next_run(desk, USED_BY[given.operation])
-    enough = given.given >= given.needed
+        for given in _given(settings, desk, numbers, key_file, signature):
+            enough = given.given >= given.needed
+            following = next_run(desk, USED_BY[given.operation]) if enough else None
+            told.append({**given._asdict(), "next_run": following})
+            if not settings.json:
+                _tell(settings, given, following)
     if settings.json:
-        content = {**given._asdict(), "next_run": following if enough else None}
-        output.document("approval", content)
-        return Exit.DONE
-    operation = settings.text(f"approvals.operation.{given.operation}")
-    where = {"approval": number, "actor": given.person, "code": operation}
-    counts = {"count": given.given, "total": given.needed}
-    output.show(settings.text("cli.approved", **where, **counts))
-    if enough:
-        output.tell(render_approvals.used(settings, following))
-    else:
-        output.suggest(settings, "koukan approval list")
+        output.document("approvals_given", {"approvals": told})
     return Exit.DONE
 
 
+def _tell(settings: Settings, given: Given, following: Mapping[str, Any] | None) -> None:
+    """At once: a later one may be refused."""
+    operation = settings.text(f"approvals.operation.{given.operation}")
+    where = {"approval": given.approval, "actor": given.person, "code": operation}
+    counts = {"count": given.given, "total": given.needed}
+    output.show(settings.text("cli.approved", **where, **counts))
+    if given.given >= given.needed:
+        output.tell(render_approvals.used(settings, following))
+    else:
+        output.suggest(settings, "koukan approval list")
+
+
 def _given(
-    settings: Settings, desk: Desk, number: int, key_file: Path | None, signature: Path | None
-) -> Given:
+    settings: Settings,
+    desk: Desk,
+    numbers: Sequence[int],
+    key_file: Path | None,
+    signature: Path | None,
+) -> Iterator[Given]:
+    """One approval after another, as each is given."""
     from koukan.engine.approvals import approve, approve_signed
     from koukan.keys.secret import read_small
     from koukan.keys.sshsig import LARGEST, load_private_key
@@ -97,11 +111,12 @@ def _given(
         key = load_private_key(
             key_file, outside=desk.root, passphrase=lambda: passphrase(settings, key_file)
         )
-        return approve(desk, number, key)
+        yield from (approve(desk, number, key) for number in numbers)
+        return
     assert signature is not None
     if not signature.is_file():
         raise UsageError("offline.no_file", file=signature.name)
-    return approve_signed(desk, number, read_small(signature.resolve(), LARGEST))
+    yield approve_signed(desk, numbers[0], read_small(signature.resolve(), LARGEST))
 
 
 def passphrase(settings: Settings, key_file: Path) -> bytes:

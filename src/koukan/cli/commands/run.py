@@ -17,18 +17,22 @@ if TYPE_CHECKING:
 
 
 @shape.command("run", site=True, json=True)
-@click.argument("job")
+@click.argument("jobs", metavar="JOB...", nargs=-1, required=True)
 @click.option("--expect-input", is_flag=True)
-def run(settings: Settings, job: str, expect_input: bool) -> int:
-    """Run one job now."""
+def run(settings: Settings, jobs: tuple[str, ...], expect_input: bool) -> int:
+    """Run jobs now, one after another."""
     with progress(settings) as observe, settings.centre(observe) as centre:
-        from koukan.engine.run import run_job
+        from koukan.engine.run import require_job, run_job
 
-        ran = run_job(centre, job)
-        if expect_input and not ran.receptions and ran.exit < Exit.HELD:
+        for job in jobs:
+            require_job(centre, job)  # before the first of them does anything
+        done = [run_job(centre, job) for job in jobs]
+        if expect_input and not any(ran.receptions for ran in done):
             # It was asked whether anything came: that questions wait is no answer to it.
-            ran = ran._replace(exit=Exit.NO_INPUT)
-        return report(settings, centre, "run", [ran], Exit.DONE)
+            done = [
+                ran._replace(exit=Exit.NO_INPUT) if ran.exit < Exit.HELD else ran for ran in done
+            ]
+        return report(settings, centre, "run", done, Exit.DONE)
 
 
 @shape.command("tick", site=True, json=True)

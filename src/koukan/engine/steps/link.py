@@ -26,6 +26,7 @@ from koukan.engine.steps.validate import ROW
 from koukan.flows.registration import BASIC, CLASS, LINKS, QUALIFICATION
 from koukan.ledger import Group, Reception
 from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
+from koukan.rules.checks import FINDINGS
 from koukan.rules.fitting import Days, misfits
 from koukan.rules.hindsight import Spoken, nothing, spoken_of, supposing
 from koukan.rules.link import Issuable
@@ -43,7 +44,6 @@ from koukan.rules.register import (
     judge,
 )
 from koukan.rules.remarks import SHARE_PASSED
-from koukan.rules.schema import FINDINGS
 from koukan.rules.settling import Linked
 from koukan.rules.shares import beyond
 

@@ -28,8 +28,8 @@ from koukan.flows import identity
 from koukan.ledger import Counts, Group, Ledger, Reception
 from koukan.ledger import identity as asked
 from koukan.rules import reconcile
+from koukan.rules.checks import FINDINGS
 from koukan.rules.register import Ints
-from koukan.rules.schema import FINDINGS
 from koukan.rules.shares import beyond
 
 LOT = 50_000  # questions that are looked at together, by worker

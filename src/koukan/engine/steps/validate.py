@@ -19,9 +19,9 @@ from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, cut, receptions_of, stage_of
 from koukan.engine.stages import Stage
 from koukan.ledger import Group
+from koukan.rules.checks import FINDINGS
 from koukan.rules.fitting import SPAN, span_columns
 from koukan.rules.register import KEYS, key_columns, room_for
-from koukan.rules.schema import FINDINGS
 from koukan.rules.validate import BAD, PROVEN, Validator, validators
 
 ROW = "__row"  # line of the group, from 0
