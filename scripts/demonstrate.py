@@ -21,6 +21,7 @@ from demonstration.commands import Commands
 from demonstration.identity import IdentityNight
 from demonstration.morning import Morning
 from demonstration.sizes import least
+from demonstration.transport import Transport, opened
 from demonstration.wanted import differing
 from demonstration.words import WORDS
 
@@ -47,10 +48,19 @@ class Demonstration:
 
     def run(self) -> int:
         """The whole of it; 0 when everything ended as planned."""
-        arguments, root = self.arguments, self.commands.root
-        self.prepare()
-        planned = lay_night(root, arguments.seed, arguments.lines, arguments.persons)
-        asking = lay_questions(root, arguments.seed, arguments.questions, arguments.persons)
+        root = self.commands.root
+        self.say("site", root=root, keys=self.beside.keys)
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with opened(root, self.beside, self.commands, self.say) as transport:
+            return self.show(transport)
+
+    def show(self, transport: Transport) -> int:
+        """Everything after the site is there."""
+        arguments, root, insurers = self.arguments, self.commands.root, transport.insurers
+        self.prepare(transport)
+        planned = lay_night(insurers, arguments.seed, arguments.lines, arguments.persons)
+        asking = lay_questions(insurers, arguments.seed, arguments.questions, arguments.persons)
+        transport.send()
         lines = planned.summary()["records"]["received"]
         files = len(planned.files) + len(asking.files)
         self.say("lay", files=files, lines=lines, questions=arguments.questions)
@@ -60,9 +70,9 @@ class Demonstration:
         night = self.commands.ask("run", REGISTER)
         if not arguments.json:
             self.commands.show("status", "--insurers")
-        identity = IdentityNight(self.commands, self.beside, arguments.seed, self.say)
+        identity = IdentityNight(self.commands, self.beside, transport, arguments.seed, self.say)
         receptions = identity.run()
-        told, numbers = self.second_night(known)
+        told, numbers = self.second_night(transport, known)
         morning = Morning(self.commands)
         self.say("morning")
         morning.run()
@@ -97,28 +107,29 @@ class Demonstration:
             self.farewell()
         return 0 if balanced and not found else 50
 
-    def second_night(self, first_person: int) -> tuple[list[ExpectedFile], list[int]]:
+    def second_night(
+        self, transport: Transport, first_person: int
+    ) -> tuple[list[ExpectedFile], list[int]]:
         """Every event; the files, and their receptions."""
         files: list[ExpectedFile] = []
         numbers: list[int] = []
         self.say("events")
         for lay in (lay_registrations, lay_events):
-            files += lay(self.commands.root, self.arguments.seed, first_person).files
+            transport.look()
+            files += lay(transport.insurers, self.arguments.seed, first_person).files
+            transport.send()
             (done,) = self.commands.ask("run", REGISTER)["jobs"]
             numbers += [int(number) for number in done["receptions"]]
         return files, numbers
 
-    def prepare(self) -> None:
+    def prepare(self, transport: Transport) -> None:
         """The centre and its earlier night."""
-        root = self.commands.root
-        self.say("site", root=root, keys=self.beside.keys)
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not (root / "site.toml").exists():
-            (root / "site.toml").write_text(self.beside.make(), encoding="utf-8")
         self.commands.show("init")
         self.say("earlier", count=self.arguments.persons)
-        lay_earlier_night(root, self.arguments.seed, self.arguments.persons)
+        lay_earlier_night(transport.insurers, self.arguments.seed, self.arguments.persons)
+        transport.send()
         self.commands.ask("run", REGISTER)
+        transport.look()
 
     def tell(
         self,

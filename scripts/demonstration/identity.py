@@ -8,7 +8,6 @@ come to.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any
 
 from demonstration.commands import Commands
 from demonstration.people import DECIDING, SENDING, STORING, Beside
+from demonstration.transport import Transport
 
 ASK, ANSWER, DELIVER = "ask_identity", "answer_identity", "confirm_delivery"
 COUNTERPART = Path(__file__).resolve().parents[1] / "counterparts" / "juki_net.py"
@@ -30,9 +30,15 @@ class IdentityNight:
     """One run of it; `questions`, `packages` and `seconds` are known afterwards."""
 
     def __init__(
-        self, commands: Commands, beside: Beside, seed: int, say: Callable[..., None]
+        self,
+        commands: Commands,
+        beside: Beside,
+        transport: Transport,
+        seed: int,
+        say: Callable[..., None],
     ) -> None:
         self._commands, self._beside, self._seed, self._say = commands, beside, seed, say
+        self._transport = transport
         self._shown = False
         self.seconds = 0.0
         self.questions: dict[str, int] = {}
@@ -42,18 +48,18 @@ class IdentityNight:
     def run(self) -> list[int]:
         """The whole of it; the receptions of the questions."""
         self._say("ask")
-        asked = self._job(ASK)
+        (asked,) = self._jobs(ASK)
         self._say("people", keys=self._beside.keys)
         self._approve(SENDING)
-        self._job(ASK)
+        self._jobs(ASK)
         for tick in range(1, MOST_TICKS + 1):
             played = self._counterpart()
             self._say("tick", **played)
-            self._job(ANSWER)
+            self._jobs(ANSWER)
             self._approve(STORING)
-            self._job(ANSWER)
+            self._jobs(ANSWER)
             self._collect()
-            self._job(DELIVER)
+            self._jobs(DELIVER)
             if tick >= TICKS and played["idle"] and not played["waiting_files"]:
                 break
         self._decide()
@@ -82,9 +88,9 @@ class IdentityNight:
         for number in by_file:
             self._commands.ask("identity", "release", number)
         self._approve(DECIDING)
-        self._job(ANSWER)
+        self._jobs(ANSWER)
         self._collect()
-        self._job(DELIVER)
+        self._jobs(DELIVER)
 
     def differing(self) -> list[str]:
         """What koukan came to otherwise than the counterpart says."""
@@ -94,16 +100,18 @@ class IdentityNight:
         found += ["withheld"] if self.withheld else []
         return found
 
-    def _job(self, name: str) -> dict[str, Any]:
-        (done,) = self._commands.ask("run", name)["jobs"]
-        self.seconds += float(done["seconds"])
-        return dict(done)
+    def _jobs(self, *names: str) -> list[dict[str, Any]]:
+        done = self._commands.ask("run", *names)["jobs"]
+        self.seconds += sum(float(job["seconds"]) for job in done)
+        return [dict(job) for job in done]
 
     def _approve(self, person: str) -> None:
-        """Everything that waits for this person, a process for each approval."""
-        for item in self._commands.ask("approval", "list")["approvals"]:
+        """Everything that waits for this person."""
+        waiting = self._commands.ask("approval", "list")["approvals"]
+        if waiting:
+            numbers = [str(item["approval"]) for item in waiting]
             key = str(self._beside.person(person))
-            self._commands.show("approval", "approve", str(item["approval"]), "--key", key)
+            self._commands.show("approval", "approve", *numbers, "--key", key)
 
     def _counterpart(self, *options: str) -> dict[str, Any]:
         command = [sys.executable, str(COUNTERPART), "--seed", str(self._seed), *options]
@@ -114,12 +122,10 @@ class IdentityNight:
         return dict(json.loads(done.stdout))
 
     def _collect(self) -> None:
-        """Every insurer moves its packages into `taken/`; one of them is opened and shown first."""
-        for path in sorted((self._commands.root / "exchange").glob("*/outbox/PK_*.age")):
+        """Every insurer collects its packages; the first of one of them is opened and shown."""
+        for path in self._transport.collect():
             if path.parents[1].name == SHOWN and not self._shown:
                 self._open(path)
-            for each in (path.with_name(path.name + ".sig"), path):
-                os.replace(each, path.parents[1] / "taken" / each.name)
 
     def _open(self, path: Path) -> None:
         """As the insurer does it: no site, no key of the centre, its public key only."""

@@ -20,8 +20,7 @@ class Morning:
     def run(self) -> None:
         """Every job of the morning, one after another."""
         withdrawn, files = self._withdrawn(), self._files()
-        for name in JOBS:
-            self._commands.ask("run", name)
+        self._commands.ask("run", *JOBS)
         waiting = self._commands.ask("waiting", INSURERS[SHOWN][0].code)["waiting"]
         overlaps = self._commands.ask("review")["found"]
         self.found = {

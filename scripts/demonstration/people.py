@@ -47,31 +47,44 @@ class Beside:
         """An insurer's private key for its packages."""
         return self.keys / "insurers" / f"{code}.txt"
 
+    def login(self, sender: str) -> Path:
+        """A sender's private key for its account with the SFTP server."""
+        return self.keys / "logins" / sender
+
     def opened(self, name: str) -> Path:
         """Where an insurer takes a package's files out."""
         return self.others / "opened" / name
 
-    def make(self) -> str:
-        """Make everybody's keys; the site.toml that names their public parts."""
-        for folder in (self.keys / "staff", self.keys / "insurers", self.others / "opened"):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    def make(self, *, by_sftp: bool) -> str:
+        """Make everybody's keys; the site.toml that names their public parts.
+
+        Args:
+            by_sftp: senders log in at the centre.
+        """
+        for folder in ("staff", "insurers", "logins"):
+            (self.keys / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.others / "opened").mkdir(parents=True, exist_ok=True, mode=0o700)
         persons = [
-            SamplePerson(name, title, self._staff_key(name), (right,))
+            SamplePerson(name, title, ssh_key(self.person(name)), (right,))
             for name, (title, right) in STAFF.items()
         ]
+        senders = [sender.name for sender in SCENARIO.senders] if by_sftp else []
+        logins = {name: ssh_key(self.login(name)) for name in senders}
         recipients = {
             insurer.code: self._insurer_key(insurer.code) for insurer in SCENARIO.insurers
         }
-        return site_toml(package_keys=recipients, persons=persons) + WITHHOLDING
-
-    def _staff_key(self, name: str) -> str:
-        private = Ed25519PrivateKey.generate()
-        content = private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
-        self.person(name).write_bytes(content)
-        public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
-        return f"{public.decode()} {name}"
+        return site_toml(package_keys=recipients, persons=persons, logins=logins) + WITHHOLDING
 
     def _insurer_key(self, code: str) -> str:
         identity = pyrage.x25519.Identity.generate()
         self.insurer(code).write_text(f"{identity}\n")
         return str(identity.to_public())
+
+
+def ssh_key(path: Path) -> str:
+    """A new private key in this file; the line of its public half."""
+    private = Ed25519PrivateKey.generate()
+    content = private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    path.write_bytes(content)
+    public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    return f"{public.decode()} {path.name}"

@@ -8,27 +8,32 @@ config` writes; elsewhere the insurers' folders are the centre's own.
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from demonstration.commands import Commands
 from demonstration.people import Beside
 
 from koukan.exchange.marker import DONE
-from koukan.sites import Sender, Site, server
+from koukan.formats import require_catalogue
+from koukan.shipped import formats_folder
+from koukan.sites import Site, require_site, server
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "counterparts"))
 import sshd
 
+Say = Callable[..., None]
 PART = ".part"
-GROUP, FIRST = 3901, 3001  # numbers of the accounts, which exist in sshd's namespace only
+GROUP = 3901  # of all accounts, which exist in sshd's namespace only
 TOP, KEYS = "/srv/sftp", "/run/koukan-keys"  # there
-OPEN, READABLE, PACKAGES = 0o755, 0o640, "PK_*.age"
+READABLE, PACKAGES = 0o640, "PK_*.age"
 SETTINGS = f'\n[sftp]\nfolder = "{TOP}"\nkeys = "{KEYS}"\nuser = "root"\n'
 
 
@@ -106,6 +111,10 @@ class Client:
                 lines.append(line.rstrip())
         raise OSError(f"sftp ended with {self._process.wait()}")
 
+    def names(self, folder: str) -> list[str]:
+        """What lies in a folder of the centre."""
+        return [Path(line.strip()).name for line in self.do(f"ls -1 {folder}")]
+
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -147,15 +156,16 @@ class Sftp:
     def look(self) -> None:
         for name, folder in self._everybody():
             (folder / "outbox").mkdir(exist_ok=True)
-            self._client(name).do(f"get -p outbox/* {folder}/outbox/")
+            client = self._client(name)
+            if client.names("outbox"):
+                client.do(f"get -p outbox/* {folder}/outbox/")
 
     def collect(self) -> list[Path]:
         found = []
         for name, folder in self._everybody():
             client, mine = self._client(name), folder / "collected"
-            names = [Path(line.strip()).name for line in client.do(f"-ls -1 outbox/{PACKAGES}")]
             mine.mkdir(exist_ok=True)
-            for each in names:
+            for each in sorted(fnmatch.filter(client.names("outbox"), PACKAGES)):
                 pair = (f"{each}.sig", each)
                 client.do(
                     *(f"get outbox/{one} {mine}/{one}" for one in pair),
@@ -178,3 +188,54 @@ class Sftp:
             key = self._beside.login(name)
             self._clients[name] = Client(self._port, name, key, self._known_hosts)
         return self._clients[name]
+
+
+@contextmanager
+def opened(root: Path, beside: Beside, commands: Commands, say: Say) -> Iterator[Transport]:
+    """Whatever there can be on this machine, with the root's `site.toml`, until the block ends."""
+    reason, written = sshd.missing(), root / "site.toml"
+    if not written.exists():
+        text = beside.make(by_sftp=reason is None)
+        written.write_text(text + (SETTINGS if reason is None else ""), encoding="utf-8")
+    site = require_site(written, require_catalogue(formats_folder()))
+    senders = server.accounts(site)
+    if reason or not senders:
+        say("by_folders", reason=reason or "the site was made without")
+        yield Folders(root)
+        return
+    made = beside.others / "sftp"
+    commands.ask("sftp", "config", "--output", str(made))
+    top = beside.others / "srv"
+    make_folders(site, top)
+    if not (root / "exchange").exists():
+        (root / "exchange").symlink_to(top)
+    group = {site.sftp.group: GROUP}
+    accounts = [
+        sshd.Account(sender.name, sender.uid, sender.uid, (), {"": top / sender.name}, group)
+        for sender in senders
+    ]
+    keys = {f"{KEYS}/{sender.name}": made / "keys" / sender.name for sender in senders}
+    config = (made / "sshd.conf").read_text(encoding="ascii")
+    with ExitStack() as stack:
+        running = sshd.running(beside.others / "sshd", accounts, config=config, files=keys)
+        host = stack.enter_context(running)
+        known_hosts = beside.others / "known_hosts"
+        known_hosts.write_text(f"[127.0.0.1]:{host.port} {host.host_key}\n")
+        for sender in senders:
+            for door in sender.doors:
+                mine = beside.others / "insurers" / "exchange" / sender.name / "inbox" / door
+                mine.mkdir(parents=True, exist_ok=True)
+        transport = Sftp(beside, host.port, known_hosts)
+        stack.callback(transport.close)
+        say("by_sftp", count=len(senders), port=host.port, folder=made)
+        yield transport
+
+
+def make_folders(site: Site, top: Path) -> None:
+    """What systemd-tmpfiles makes of the generated file, where there is one."""
+    numbers = {sender.name: sender.uid or 0 for sender in server.accounts(site)}
+    for folder in server.folders(site):
+        path = top / folder.path
+        path.mkdir(parents=True, exist_ok=True)
+        os.chown(path, numbers.get(folder.owner, 0), numbers.get(folder.group, 0))
+        path.chmod(folder.mode)

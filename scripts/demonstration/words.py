@@ -7,6 +7,9 @@ WORDS = {
         "too_small": "--{name} は {least:,} 以上にしてください。それより小さいと、実演する誤りが"
         "入りきりません（実際の運用に下限はありません）。",
         "site": "1. センターを作る：{root}（鍵はその外：{keys}）",
+        "by_sftp": "   {count} 者は SFTP（OpenSSH、ポート {port}）で送り、受け取ります。設定は "
+        "koukan sftp config が書きました：{folder}",
+        "by_folders": "   SFTP でなくフォルダーでやり取りします（sshd を起動できません：{reason}）",
         "earlier": "2. 前の晩：{count:,} 人を登録する（架空の人だけです）",
         "lay": "3. 今夜のファイルを受付箱に置く：{files} 件、登録 {lines:,} 行と照会 "
         "{questions:,} 件。正しくないものも混ざっています",
@@ -44,6 +47,10 @@ WORDS = {
         "too_small": "--{name} must be {least:,} or more: below that there is no room for "
         "everything that is to go wrong (a real site has no such limit).",
         "site": "1. Make a centre: {root} (keys outside it: {keys})",
+        "by_sftp": "   {count} senders upload and collect by SFTP (OpenSSH, port {port}), as "
+        "koukan sftp config has set it up: {folder}",
+        "by_folders": "   Files go through folders, not SFTP: this machine cannot start an sshd "
+        "({reason})",
         "earlier": "2. The earlier night: register {count:,} persons (all of them invented)",
         "lay": "3. Lay tonight's files: {files} files, {lines:,} lines to register and "
         "{questions:,} questions, bad ones too",

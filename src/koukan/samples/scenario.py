@@ -98,6 +98,7 @@ INSURERS = {
     "shiken-shi": (_insurer("municipal_nhi", 99002, "架空県試験市国民健康保険"), 0.04),
     "fukushi": (_insurer("welfare", 1299601, "架空市福祉事務所"), 0.02),
 }
+FIRST_UID = 3001  # of senders that come in by SFTP
 ASKING_DOOR = "dedicated_terminal"
 DOORS = (ASKING_DOOR, "server_link")
 MUNICIPAL = ("mihon-shi", "shiken-shi")
@@ -152,13 +153,16 @@ def site_toml(
     *,
     package_keys: Mapping[str, str] | None = None,
     persons: Sequence[SamplePerson] = (),
+    logins: Mapping[str, str] | None = None,
 ) -> str:
     """The text of a site.toml with the scenario's insurers and senders, and with 住基ネット.
 
     Args:
         package_keys: 保険者コード -> public key of the insurer's packages.
+        logins: name of a sender -> public SSH key of its account with our SFTP server.
     """
-    keys = package_keys or {}
+    keys, logins = package_keys or {}, logins or {}
+    uids = dict(zip(logins, range(FIRST_UID, FIRST_UID + len(logins)), strict=True))
     parts = ['language = "ja"']
     for insurer in scenario.insurers:
         key = {"package_key": keys[insurer.code]} if insurer.code in keys else {}
@@ -167,7 +171,11 @@ def site_toml(
     for sender in scenario.senders:
         values = {"name": sender.name, "title": sender.title}
         lists = {"doors": sender.doors, "insurers": sender.insurers}
-        parts.append(_table("sender", {**values, **lists}))
+        text = _table("sender", {**values, **lists})
+        if sender.name in logins:
+            key = _quoted((logins[sender.name],))
+            text += f"\nuid = {uids[sender.name]}\nssh_keys = {key}"
+        parts.append(text)
     values = {"name": JUKI_NET.name, "title": JUKI_NET.title, "system": JUKI_NET_SYSTEM}
     parts.append(_table("sender", {**values, "doors": JUKI_NET.doors}))
     for person in persons:
