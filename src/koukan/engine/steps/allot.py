@@ -30,8 +30,8 @@ from koukan.flows import usage
 from koukan.ledger import Counts, Group, Ledger, Reception
 from koukan.ledger import usage as known
 from koukan.ledger.usage import Log
+from koukan.rules.checks import FINDINGS
 from koukan.rules.register import Mask
-from koukan.rules.schema import FINDINGS
 from koukan.rules.usage import offices_of
 
 LOT = 100_000  # lines that a task has in memory, unless one office has more

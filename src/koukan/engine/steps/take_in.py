@@ -28,6 +28,7 @@ from koukan.ledger import Counts, Group, Ledger, Reception
 from koukan.ledger import online as pushes
 from koukan.ledger.online import Answer, Push
 from koukan.reports.online import allowed_until
+from koukan.rules.checks import FINDINGS
 from koukan.rules.register import Ints
 from koukan.rules.responses import (
     ACCEPTED,
@@ -40,7 +41,6 @@ from koukan.rules.responses import (
     judge,
     state_of,
 )
-from koukan.rules.schema import FINDINGS
 from koukan.rules.shares import beyond
 
 
