@@ -173,8 +173,8 @@ def site_toml(
         lists = {"doors": sender.doors, "insurers": sender.insurers}
         text = _table("sender", {**values, **lists})
         if sender.name in logins:
-            key = _quoted((logins[sender.name],))
-            text += f"\nuid = {uids[sender.name]}\nssh_keys = {key}"
+            own = _quoted((logins[sender.name],))
+            text += f"\nuid = {uids[sender.name]}\nssh_keys = {own}"
         parts.append(text)
     values = {"name": JUKI_NET.name, "title": JUKI_NET.title, "system": JUKI_NET_SYSTEM}
     parts.append(_table("sender", {**values, "doors": JUKI_NET.doors}))
