@@ -10,12 +10,14 @@ import numpy as np
 import polars as pl
 
 from koukan.engine.centre import Centre, held_version, version_of
+from koukan.engine.codes import counted
 from koukan.engine.rewriting import row_of
 from koukan.engine.steps.commit import file_name
 from koukan.flows.codes import CODES, COLUMNS
 from koukan.flows.registration import FORMAT
 from koukan.ledger import Ledger
-from koukan.rules.linkage import FAILED, SET, WANTED
+from koukan.ledger.codes import put_events
+from koukan.rules.linkage import ASKED, FAILED, SET, WANTED
 from koukan.tables.definition import bucket_label, bucket_of_link
 
 Row = dict[str, Any]
@@ -24,6 +26,10 @@ Row = dict[str, Any]
 def wanted(link: int, at: int = 0, *, reissue: bool = False) -> Row:
     """`at`: the group."""
     return {"link_number": link, "event": WANTED, "reissue": reissue, "group_number": at}
+
+
+def asked(link: int, at: int = 0) -> Row:
+    return {**wanted(link, at), "event": ASKED}
 
 
 def made(link: int, code: str, at: int = 0) -> Row:
@@ -35,7 +41,8 @@ def failed(link: int, at: int = 0) -> Row:
 
 
 def frame(rows: Iterable[Row]) -> pl.DataFrame:
-    common = {"reception": 1, "line_number": 2, "request_record_number": 3}
+    common = {"request": 0, "reception": 1, "line_number": 2}
+    common["request_record_number"] = 0
     return pl.DataFrame([common | row for row in rows], schema=COLUMNS)
 
 
@@ -60,4 +67,5 @@ def put(centre: Centre, *rows: Row) -> None:
     with centre.ledger.begin() as transaction:
         Ledger.put_group_files(transaction, group, [row_of(CODES, file) for file in files])
         Ledger.put_table_version(transaction, held_version(CODES, version))
+        put_events(transaction, counted(events))
         Ledger.set_group(transaction, group, "committed")

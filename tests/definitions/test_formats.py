@@ -30,6 +30,8 @@ from koukan.shipped import formats_folder
 INBOUND = [
     "basic_four_query",
     "juki_net_answer",
+    "linkage_code_answer",
+    "linkage_code_query",
     "member_registration",
     "member_registration_fixed",
     "my_number_query",
@@ -43,6 +45,8 @@ OUTBOUND = [
     "acknowledgement",
     "basic_four_result",
     "juki_net_request",
+    "linkage_code_request",
+    "linkage_code_states",
     "my_number_result",
     "pmh_answer",
     "query_acceptance",
@@ -438,7 +442,9 @@ KINDS = {  # 特定個人情報保護評価書: the nine kinds of 医療保険�
     "national_mutual", "local_mutual", "private_school", "welfare",
 }  # fmt: skip
 REGISTER = ("member_registration", "member_registration_fixed")
-DOORS = {"dedicated_terminal", "server_link", "nhi_aggregation", "pmh_link", "juki_net", "oqs"}
+DOORS = {"dedicated_terminal", "server_link", "nhi_aggregation"} | {
+    *("pmh_link", "juki_net", "oqs", "nws"),
+}
 MAY = {  # who may register qualifications, and through which doors
     "association": {"dedicated_terminal", "server_link"},
     "health_society": {"dedicated_terminal", "server_link"},
@@ -474,7 +480,7 @@ ASKING = {  # who may ask what, in which mode; by the dedicated terminal only
 def test_rights_are_those_of_the_documented_table(catalogue: Catalogue) -> None:
     for form, kind, door, mode in product(catalogue.formats, KINDS, DOORS, "12"):
         terminal = door == "dedicated_terminal"
-        if form in REGISTER:
+        if form in (*REGISTER, "linkage_code_query"):  # every kind may do both, by the same doors
             allowed = door in MAY[kind]
         elif form == "package_receipt":
             allowed = terminal and kind != "municipal_nhi"
@@ -497,6 +503,7 @@ def test_national_systems_answer_and_do_nothing_else(catalogue: Catalogue) -> No
             ("pmh_request", "pmh", "pmh_link"),
             ("usage_log", "oqs", "oqs"),
             ("online_response", "oqs", "oqs"),
+            ("linkage_code_answer", "nws", "nws"),
         )
         assert (catalogue.allowed(form, system, door) is None) == allowed
 
@@ -612,11 +619,12 @@ def test_municipal_nhi_and_welfare_are_refused_what_is_not_theirs(
     codes = catalogue.codes["query_mode"].values
     for kind, mode, door in product(("municipal_nhi", "welfare"), codes, catalogue.doors):
         code = catalogue.allowed(name, kind, door, {"query_mode": mode})
-        if name.startswith("member_registration"):
+        if name.startswith("member_registration") or name == "linkage_code_query":
             own = door == "nhi_aggregation" if kind == "municipal_nhi" else door in OWN_DOORS
             assert (code is None) == own
         elif kind == "municipal_nhi" or name in (
             *("my_number_query", "juki_net_answer", "pmh_request", "online_response", "usage_log"),
+            "linkage_code_answer",
         ):
             assert code == "F203"
         elif name == "basic_four_query":

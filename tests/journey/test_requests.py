@@ -58,7 +58,8 @@ def find_all(rows: list[outside.Row]) -> list[outside.Row]:
 
 def lines_of(centre: Centre, request: int) -> int:
     """Questions in a request's sealed text."""
-    return b"".join(entrusted.request_blocks(centre, request)).count(b"\r\n") - 2
+    blocks = entrusted.request_blocks(centre, entrusted.request_name(request))
+    return b"".join(blocks).count(b"\r\n") - 2
 
 
 def test_a_file_in_two_requests_of_which_one_is_answered_still_asks_the_other(

@@ -34,6 +34,7 @@ COMMANDS = {
     "changes": "history",
     "review": "review",
     "waiting": "waiting",
+    "codes": "codes",
     "pmh": "pmh",
     "usage": "usage",
     "online": "online",

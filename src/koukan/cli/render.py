@@ -154,6 +154,8 @@ def _needs(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[Ren
     yield from _usage(settings, needs["usage"])
     if page["identity"]["overdue"]:
         yield settings.text("reports.identity.overdue", count=page["identity"]["overdue"])
+    if page["codes"]["overdue"]:
+        yield settings.text("reports.overdue_codes", count=page["codes"]["overdue"])
     yield from render_identity.withheld(settings, page["identity"])
     yield from render_identity.uncollected_long(settings, page["identity"])
     yield from render_online.needs(settings, page["online"])

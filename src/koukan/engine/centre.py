@@ -9,7 +9,7 @@ Layout below the root (all 0700; nothing in plain but configuration, names and c
     ledger/                           SQLite
     definitions/                      the format definitions that receptions were read by
     originals/  results/              sealed, one of each for a reception, until their time is over
-    questions/  requests/  packages/  本人確認: sealed under random keys of their own
+    questions/  requests/  packages/  本人確認, 機関別符号: sealed under random keys of their own
     pushes/                           to オンライン資格確認等システム: until they are laid out;
                                       of whom each told, and what was answered
     stages/                           sealed work of groups under way
@@ -79,6 +79,7 @@ STEPS = (
     *("issue", "hand_out"),
     *("allot", "provide"),
     *("fetch", "hand_over"),
+    *("want", "take_codes", "notify", "request_codes", "send_codes", "tell_codes"),
 )
 SITE = "site.toml"
 ACCOUNT = {"uid", "ssh_keys"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from koukan.engine.centre import SITE, STEPS, format_folders, job_folders
 from koukan.errors import SecretError
-from koukan.flows import identity, online, pmh, registration, usage
+from koukan.flows import codes, identity, online, pmh, registration, usage
 from koukan.formats import Catalogue, Problem, gaps, load_catalogue
 from koukan.formats.problems import listed, problem
 from koukan.keys.package import recipient
@@ -23,6 +23,8 @@ FLOWS: Mapping[str, tuple[str, ...]] = {
     "issue": (pmh.REQUEST,),
     "allot": (usage.LOG,),
     "take_in": (online.RESPONSE,),
+    "want": (codes.QUERY,),
+    "take_codes": (codes.ANSWER,),
 }
 
 

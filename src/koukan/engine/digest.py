@@ -21,7 +21,7 @@ from koukan.engine.centre import Centre
 from koukan.engine.reading import steady
 from koukan.flows.registration import INCIDENTAL
 from koukan.keys.secret import canonical
-from koukan.ledger import Reception, asking, hosts, pmh, reviews, usage, withholding
+from koukan.ledger import Reception, asking, codes, hosts, pmh, reviews, usage, withholding
 from koukan.ledger import identity as asked
 from koukan.ledger.corrections import corrections
 from koukan.tables import encrypted
@@ -78,7 +78,7 @@ def state_digest(centre: Centre) -> str:
         _add(whole, "pmh answer", _without(vars(answer), *without))
     for number, code, rows in pmh.reasons(centre.ledger):
         _add(whole, "pmh reason", {"reception": number, "code": code, "rows": rows})
-    for kind, content in usage_state(centre):
+    for kind, content in (*usage_state(centre), *code_state(centre)):
         _add(whole, kind, content)
     for correction in corrections(centre.ledger):
         _add(whole, "correction", vars(correction))
@@ -174,6 +174,23 @@ def usage_state(centre: Centre) -> Iterator[tuple[str, dict[str, object]]]:
         yield "usage package", _without(vars(package), "sha256", "built_at", "closed_at")
     for item in usage.all_held(centre.ledger):
         yield "usage held", _without(vars(item), "since")
+
+
+def code_state(centre: Centre) -> Iterator[tuple[str, dict[str, object]]]:
+    """機関別符号: what was asked of whom in numbers, without times and how it came about."""
+    for request in codes.all_requests(centre.ledger):
+        how = ("group_number", "until_group", "sha256", "created_at", "sent_at", "repeated_at")
+        yield "code request", _without(vars(request), *how)
+    sums: dict[tuple[str, int, str], int] = {}
+    for item in codes.all_events(centre.ledger):
+        key = item["event"], item["request"], item["detail"]
+        sums[key] = sums.get(key, 0) + item["rows"]
+    for (event, number, detail), rows in sorted(sums.items()):
+        yield "code event", {"event": event, "request": number, "detail": detail, "rows": rows}
+    for telling in codes.all_tellings(centre.ledger):
+        yield "code telling", {"number": telling.number, "state": telling.state}
+    for told in codes.all_told(centre.ledger):
+        yield "code told", _without(vars(told), "sha256")
 
 
 def _without(values: Mapping[str, object], *names: str) -> dict[str, object]:

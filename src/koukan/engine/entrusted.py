@@ -8,6 +8,7 @@ open are sealed again under the next generation's key, and the old one is destro
     questions/q<reception>-<generation>.a<answer>  what one answer file had for them
     questions/q<reception>-<generation>.withheld   answers that wait for a person
     requests/r<number>/<piece>                     a merged request, piece by piece
+    requests/c<number>/<piece>                     one for 機関別符号 likewise
     packages/p<reception>-<ordinal>                the result file that a package is made of
 """
 
@@ -34,6 +35,10 @@ def questions_name(reception: int, generation: int) -> str:
 
 def request_name(number: int) -> str:
     return f"r{number:010d}"
+
+
+def code_request_name(number: int) -> str:
+    return f"c{number:010d}"
 
 
 def package_name(reception: int, ordinal: int) -> str:
@@ -125,17 +130,15 @@ def destroy_generations(centre: Centre, found: Sequence[Generation]) -> None:
 # --- requests
 
 
-def seal_piece(centre: Centre, number: int, piece: int, content: bytes) -> None:
+def seal_piece(centre: Centre, name: str, piece: int, content: bytes) -> None:
     """Write a piece of a request durably."""
-    name = request_name(number)
     key = centre.keyring.existing_key("request", name)
     path = centre.folder("requests", name, f"{piece:05d}")
     seal(path, content, key, f"request|{name}|{piece}", replace=True)
 
 
-def start_request(centre: Centre, number: int) -> None:
-    """An empty folder and a key; what a killed run had begun under the number goes."""
-    name = request_name(number)
+def start_request(centre: Centre, name: str) -> None:
+    """An empty folder and a key; what a killed run had begun under the name goes."""
     folder = centre.folder("requests", name)
     if folder.exists():
         shutil.rmtree(folder)
@@ -144,18 +147,16 @@ def start_request(centre: Centre, number: int) -> None:
     centre.keyring.random_key("request", name)
 
 
-def request_blocks(centre: Centre, number: int) -> Iterator[bytes]:
+def request_blocks(centre: Centre, name: str) -> Iterator[bytes]:
     """The request as it goes to the partner, block by block."""
-    name = request_name(number)
     key = centre.keyring.existing_key("request", name)
     for path in sorted(centre.folder("requests", name).iterdir()):
         with SealedReader(path, key, f"request|{name}|{int(path.name)}") as piece:
             yield from piece.blocks(BLOCK)
 
 
-def destroy_request(centre: Centre, number: int) -> None:
+def destroy_request(centre: Centre, name: str) -> None:
     """Key, then files; once more changes nothing."""
-    name = request_name(number)
     centre.keyring.destroy("request", name)
     folder = centre.folder("requests", name)
     if folder.exists():

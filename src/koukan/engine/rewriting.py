@@ -10,9 +10,10 @@ nothing has happened; killed after it, the rest is done before any other group i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from sqlalchemy import Connection
 from sqlalchemy.engine import Row
 
 from koukan import durable
@@ -36,11 +37,13 @@ def replace(
     group: Group,
     parts: Sequence[Replaced],
     forgotten: Iterable[Mapping[str, object]] = (),
+    note: Callable[[Connection], None] = lambda _: None,
 ) -> None:
-    """Let files that were just written take the place of others.
+    """Let files that were just written take the place of others, or come beside them.
 
     Args:
         forgotten: counts of the rows that are in none of those that come.
+        note: what else the ledger takes with them.
     """
     come = [row_of(part.table, file) for part in parts for file in part.come]
     go = [row_of(part.table, file) for part in parts for file in part.go]
@@ -50,6 +53,7 @@ def replace(
         Ledger.put_group_files(transaction, group.number, come)
         rewritings.put_removals(transaction, group.number, go)
         rewritings.put_forgotten(transaction, group.number, forgotten)
+        note(transaction)
         Ledger.set_group(transaction, group.number, "written")
     centre.observe("written", step=group.format)
     finish(centre, centre.ledger.group(group.number))

@@ -35,20 +35,27 @@ from koukan.engine.steps import (
     hand_over,
     issue,
     link,
+    notify,
     package,
     pick_up,
     provide,
     report,
     request,
+    request_codes,
     review,
     send,
+    send_codes,
     split,
+    take_codes,
     take_in,
+    tell_codes,
     validate,
+    want,
 )
 from koukan.errors import Exit, IntegrityError, KoukanError, LeaseHeld, UsageError
-from koukan.flows import identity, online, pmh, usage
+from koukan.flows import codes, identity, online, pmh, usage
 from koukan.ledger import Group, Reception
+from koukan.reports.codes import clock as code_clock
 from koukan.reports.due import between, due, stamp_of
 from koukan.reports.hosts import standing_hosts
 from koukan.reports.identity import clock
@@ -80,6 +87,10 @@ FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "fetch": fetch.run,
     "hand_over": hand_over.run,
     "provide": provide.run,
+    "notify": notify.run,
+    "request_codes": request_codes.run,
+    "send_codes": send_codes.run,
+    "tell_codes": tell_codes.run,
 }
 # Steps over groups of receptions: what follows `validate` depends on what the files are.
 CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame]], None]] = {
@@ -89,14 +100,18 @@ CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame
     pmh.REQUEST: issue.run,
     usage.LOG: allot.run,
     online.RESPONSE: take_in.run,
+    codes.QUERY: want.run,
+    codes.ANSWER: take_codes.run,
 }
 ASKING = frozenset(
     ("request", "request_immediate", "send", "split", "package")
 )  # a job with one waits for answers
+CODING = frozenset(("request_codes", "send_codes"))  # a job with one waits for codes
 GOING = frozenset(("fetch", "hand_over"))  # a job with one goes to partners' hosts
 LARGE = 2_000_000  # lines of a group: beyond, freed memory goes back between its steps
 GROUP_STEPS = (
     *("validate", "link", "commit", "ask", "split", "confirm", "issue", "allot", "take_in"),
+    *("want", "take_codes"),
 )
 
 
@@ -170,6 +185,8 @@ def run_whole(centre: Centre, job: Job) -> Ran:
     found = judge(centre, own)
     if ASKING.intersection(job.steps):
         found = max(found, clock(centre))
+    if CODING.intersection(job.steps):
+        found = max(found, code_clock(centre))
     if GOING.intersection(job.steps):
         found = max(found, standing_hosts(centre))
     if PROVIDES in job.steps:

@@ -6,7 +6,7 @@ outcome has the form that result files are written from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -21,8 +21,11 @@ from koukan.engine.steps.link import EMPTY, LINES, Content, Outcome, beyond_shar
 from koukan.engine.steps.validate import ROW
 from koukan.formats.model import Record
 from koukan.ledger import Group, Ledger, Reception
-from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
+from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED, UNTAKEN
 from koukan.rules.single import Judgement, Lines, content_of, judge
+
+CLASSES = {"R": REJECTED, "D": DUPLICATE, "H": UNTAKEN}  # by the first letter of a code
+PLACE = ("reception", "line_number", "insurer")
 
 
 def typed_sections(centre: Centre, chunk: Chunk) -> Iterator[tuple[Record, pl.DataFrame]]:
@@ -110,6 +113,55 @@ def concluded(
     return settled(centre, group, chunks, found)
 
 
+def taken_lines(
+    centre: Centre,
+    chunks: Sequence[Chunk],
+    found: Outcome,
+    section: str,
+    items: Mapping[str, pl.DataType],
+) -> pl.DataFrame:
+    """The accepted lines of files that are not refused, in order of the group's rows.
+
+    Returns:
+        `row` of the group, PLACE, and these items, empty where no line of a chunk has any.
+    """
+    parts = [pl.DataFrame(schema={ROW: pl.UInt32(), **items})]
+    for chunk in chunks:
+        name = f"{chunk.number:05d}.{section}"
+        stage = stage_of(centre, chunk.group, chunk.attempt)
+        if stage.holds(name):
+            frame = stage.get(name)
+            missing = items.keys() - {*frame.columns}
+            empty = [pl.lit(None, items[item]).alias(item) for item in missing]
+            parts.append(frame.with_columns(empty).select(ROW, *items))
+    lines = pl.concat(parts).sort(ROW)
+    came_to = found.lines.select(*PLACE, "class")[lines[ROW]]
+    whole = pl.concat([lines.rename({ROW: "row"}), came_to], how="horizontal")
+    taken = (pl.col("class") == ACCEPTED) & ~pl.col("reception").is_in(list(found.refused))
+    return whole.filter(taken).drop("class").with_columns(pl.col("row", *PLACE).cast(pl.Int64))
+
+
+def with_codes(found: Outcome, judged: pl.DataFrame, field: str) -> Outcome:
+    """The outcome with the classes and findings of lines that came to a code.
+
+    Args:
+        judged: `row`, `code`; a remark leaves its line accepted.
+    """
+    letter = pl.col("code").str.head(1)
+    classes = judged.select(
+        "row", kind=letter.replace_strict(CLASSES, default=ACCEPTED, return_dtype=pl.Int8)
+    )
+    lines = (
+        found.lines.with_row_index("row")
+        .with_columns(pl.col("row").cast(pl.Int64))
+        .join(classes, on="row", how="left", maintain_order="left")
+        .with_columns(pl.coalesce("kind", "class").alias("class"))
+        .drop("row", "kind")
+    )
+    findings = judged.select("row", field=pl.lit(field), code="code")
+    return found._replace(lines=lines, findings=pl.concat([found.findings, findings]))
+
+
 def typed_lines(centre: Centre, reception: int, chunks: Sequence[Chunk], kind: int) -> pl.DataFrame:
     """Lines of a file that came to one class, in line order.
 
@@ -135,11 +187,16 @@ def conclude(
     group: Group,
     found: Outcome,
     results: Sequence[Rendered],
+    *,
+    written: bool = False,
 ) -> Iterator[Reception]:
     """Counts, findings and results of a group into the ledger, which commits it.
 
+    Args:
+        written: tables have to take its files first; then `commit.finish` closes its receptions.
+
     Yields:
-        each reception that is accepted, closed in this transaction.
+        each reception that is accepted, closed in this transaction if nothing is left to do.
     """
     counts, findings = counts_of(found), findings_of(found)
     rendered = {item.reception: item for item in results}
@@ -158,6 +215,9 @@ def conclude(
         if number in rendered:
             result = rendered[number]
             told |= {"result_sha256": result.sha256, "result_lines": result.lines}
-        close(centre, transaction, reception, "accepted", None, **told)
+        if written:
+            Ledger.set(transaction, number, **told)
+        else:
+            close(centre, transaction, reception, "accepted", None, **told)
         yield reception
-    Ledger.set_group(transaction, group.number, "committed")
+    Ledger.set_group(transaction, group.number, "written" if written else "committed")

@@ -22,6 +22,7 @@ from koukan.engine import (
     originals,
     usage,
     vanishing,
+    verify_codes,
     verify_identity,
     verify_pmh,
     verify_usage,
@@ -83,6 +84,7 @@ def verify_ledger(centre: Centre) -> list[Problem]:
         problems += verify_identity.problems(centre)
         problems += verify_pmh.problems(centre)
         problems += verify_usage.problems(centre)
+        problems += verify_codes.problems(centre)
         problems += log_problems(centre)
     return problems
 

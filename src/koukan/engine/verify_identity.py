@@ -19,6 +19,7 @@ from koukan.errors import IntegrityError, SecretError
 from koukan.flows import identity
 from koukan.ledger import identity as asked
 from koukan.ledger import withholding
+from koukan.ledger.codes import CodeRequest
 from koukan.ledger.identity import Package, Questions, Request
 
 GONE = -1  # a sealed file that does not open
@@ -91,7 +92,9 @@ def problems(centre: Centre) -> Iterator[Problem]:
     for package in (one for several in packages.values() for one in several):
         yield from of_package(centre, package, records)
     for request in asked.requests(centre.ledger):
-        yield from of_request(centre, request, records)
+        place = entrusted.request_name(request.number)
+        record = records.get((request.number, "request"))
+        yield from of_request(centre, request, place, record)
     yield from of_answers(centre)
 
 
@@ -255,14 +258,19 @@ def of_package(
 
 
 def of_request(
-    centre: Centre, request: Request, records: Mapping[tuple[int, str], str]
+    centre: Centre, request: Request | CodeRequest, place: str, text: str | None
 ) -> Iterator[Problem]:
-    """A request that waits is what it was; one that was split is gone."""
+    """A request that waits is what it was; one that was answered is gone.
+
+    Args:
+        place: name of its folder and key.
+        text: its record of erasure, if there is one.
+    """
     where = {"file": request.name, "sender": request.partner}
     if request.state in asked.UNDER_WAY:
         digest = hashlib.sha256()
         try:
-            for block in entrusted.request_blocks(centre, request.number):
+            for block in entrusted.request_blocks(centre, place):
                 digest.update(block)
         except (IntegrityError, SecretError, FileNotFoundError) as error:
             if not isinstance(error, FileNotFoundError):
@@ -273,12 +281,10 @@ def of_request(
             yield problem("verify.request_broken", **where)
         return
     if request.state == "erased":
-        record = signed(centre, records.get((request.number, "request")))
-        if record.get("sha256") != request.sha256:
+        if signed(centre, text).get("sha256") != request.sha256:
             yield problem("verify.request_record", **where)
-        name = entrusted.request_name(request.number)
-        key = centre.folder("keyring", "random", "request", f"{name}.key")
-        if key.exists() or centre.folder("requests", name).exists():
+        key = centre.folder("keyring", "random", "request", f"{place}.key")
+        if key.exists() or centre.folder("requests", place).exists():
             yield problem("verify.request_left", **where)
 
 

@@ -3,6 +3,7 @@
 # Their tables belong to the schema.
 from koukan.ledger import (  # noqa: F401
     asking,
+    codes,
     hosts,
     laid_packages,
     looks,

@@ -22,7 +22,7 @@ Closed = Literal["used", "expired", "replaced"]
 class Subject(NamedTuple):
     """What an operation is on, by its number: a request of ours, a reception, a decision."""
 
-    kind: Literal["request", "reception", "withheld"]
+    kind: Literal["request", "reception", "withheld", "code_request"]
     number: int
 
 

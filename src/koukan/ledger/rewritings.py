@@ -18,7 +18,9 @@ from koukan.ledger import schema as s
 from koukan.ledger.store import Group, Ledger
 
 COMPACT, FORGET = "compact", "forget"  # what stands for a format in such a group
-KINDS = (COMPACT, FORGET)
+TAKING = (COMPACT, FORGET)
+WANT, ASK = "want_codes", "ask_codes"  # 機関別符号: files come, none goes
+KINDS = (*TAKING, WANT, ASK)
 
 
 def begin(ledger: Ledger, kind: str, at: str) -> Group:
@@ -81,5 +83,5 @@ def forgetting(ledger: Ledger) -> list[int]:
 def newest(ledger: Ledger) -> int:
     """The last group that took files away; 0 before the first."""
     table = s.groups.c
-    gone = table.format.in_(KINDS) & table.state.in_(("replaced", "committed"))
+    gone = table.format.in_(TAKING) & table.state.in_(("replaced", "committed"))
     return int(ledger.read(select(func.max(table.number)).where(gone))[0][0] or 0)

@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from koukan.exchange import ApprovalFolder
 from koukan.keys.approval import Judged, counting, judged
+from koukan.ledger import codes, withholding
 from koukan.ledger import schema as s
-from koukan.ledger import withholding
 from koukan.ledger.approvals import Approval, open_approvals
 from koukan.reports.due import next_run
 from koukan.reports.source import Source, age, local, rows
@@ -22,6 +22,7 @@ USED_BY = {
     "store": "split",
     "release": "package",
 }  # operation -> the step that goes on with it
+CODE_REQUEST = "code_request"  # a subject of "send" that has a step of its own
 _NAME = re.compile(r"a[0-9]{10}\.[A-Za-z0-9._-]{1,100}")
 
 
@@ -52,9 +53,21 @@ def _told(source: Source, approval: Approval) -> dict[str, Any]:
         "overdue": overdue(source, approval),
         "needed": source.site.approvals.needed(approval.operation),
         "given": len(counting(found)),
-        "next_run": next_run(source, USED_BY[approval.operation]),
+        "next_run": next_run(source, used_by(approval)),
         "signatures": [_signature(item) for item in found],
     }
+
+
+def is_of_codes(approval: Approval) -> bool:
+    """Whether it is about a request for 機関別符号."""
+    return approval.subject.kind == CODE_REQUEST
+
+
+def used_by(approval: Approval) -> str:
+    """The step that goes on with an approval."""
+    if is_of_codes(approval):
+        return "send_codes"
+    return USED_BY[approval.operation]
 
 
 def unsigned(item: dict[str, Any]) -> bool:
@@ -77,6 +90,7 @@ def overdue(source: Source, approval: Approval) -> bool:
         "request": (s.requests, s.requests.c.created_at),
         "reception": (s.receptions, s.receptions.c.received_at),
         "withheld": (decisions, decisions.c.created_at),
+        CODE_REQUEST: (codes.requests, codes.requests.c.created_at),
     }[kind]
     known = rows(source, select(column).where(table.c.number == number))
     since = known[0][0] if known else approval.created_at
@@ -89,11 +103,11 @@ def file_of(source: Source, approval: Approval) -> str | None:
     kind, number = approval.subject
     if kind == "withheld":
         return None
-    table, column = (
-        (s.requests, s.requests.c.name)
-        if kind == "request"
-        else (s.receptions, s.receptions.c.file_name)
-    )
+    table, column = {
+        "request": (s.requests, s.requests.c.name),
+        "reception": (s.receptions, s.receptions.c.file_name),
+        CODE_REQUEST: (codes.requests, codes.requests.c.name),
+    }[kind]
     known = rows(source, select(column).where(table.c.number == number))
     return str(known[0][0]) if known else None
 

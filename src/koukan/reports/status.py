@@ -14,6 +14,8 @@ from koukan.ledger import schema as s
 from koukan.ledger.failures import Failure, failures
 from koukan.ledger.withdrawals import open_withdrawals
 from koukan.reports.approvals import pending, unsigned
+from koukan.reports.codes import clock as code_clock
+from koukan.reports.codes import codes as code_page
 from koukan.reports.due import due_jobs, next_run
 from koukan.reports.hosts import hosts, standing_hosts
 from koukan.reports.identity import clock, identity
@@ -42,7 +44,7 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
     Returns:
         {"verdict": {"state", "count", "code"}, "now",  # needs_you running waiting others quiet
          "needs_you": {…}, "running": {…} or None, "waiting": {…}, "identity": {…},
-         "online": {…}, "pmh": {…}, "tonight": {…}}
+         "online": {…}, "pmh": {…}, "codes": {…}, "tonight": {…}}
     """
     chosen = night or night_of(source.clock())
     done = summary(source, night=chosen)
@@ -57,8 +59,9 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
     asked, answers, pushed = identity(source), pmh(source), online(source)
     built = asked["undelivered_total"] + answers["undelivered_total"]
     needs["undelivered"] = 0 if runs is not None else built  # a run lays them out yet
+    told = asked | {"pushes": pushed, "codes": (acquiring := code_page(source))}
     return {
-        "verdict": verdict(needs, waits, runs, asked | {"pushes": pushed}, standing(source)),
+        "verdict": verdict(needs, waits, runs, told, standing(source)),
         "now": local(source.clock().astimezone(UTC).isoformat()),
         "needs_you": needs,
         "running": runs,
@@ -66,6 +69,7 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
         "identity": asked,
         "pmh": answers,
         "online": pushed,
+        "codes": {name: acquiring[name] for name in ("events", "failures", "overdue")},
         "tonight": {"night": chosen, **done},
     }
 
@@ -74,6 +78,7 @@ def standing(source: Source) -> Exit:
     """The exit code that all that is known calls for, whatever ran last."""
     codes = [clock(source), *(Exit(item.exit) for item in standing_failures(source))]
     codes += [standing_hosts(source), standing_usage(source), clock_online(source)]
+    codes.append(code_clock(source))
     table = s.receptions
     held = select(table.c.number).where(table.c.outcome == "held").limit(1)
     if rows(source, held) or pmh(source)["undelivered_total"]:
@@ -101,6 +106,7 @@ def verdict(
     lines = needs["usage"]
     count += len(lines["held"]) + lines["undelivered"] + lines["uncollected_long"]
     count += asked["pushes"]["overdue"] + asked["pushes"]["refused_pushes"]
+    count += asked["codes"]["overdue"]
     next_run = any(waits[name] for name in NEXT_RUN) or any(
         item["files"] for item in waits["inboxes"]
     )

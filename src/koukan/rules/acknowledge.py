@@ -21,6 +21,7 @@ RUNG_CODE = {name: str(place) for place, name in enumerate(RUNGS, 1)}
 RUNG_STATE = {DONE: "1", PLANNED: "2", HELD: "3", ENDED: "4", NEEDLESS: "5"}
 COUNTS = ("received", "accepted", "rejected", "duplicate", "held")
 ACCEPTED, REJECTED, DUPLICATE = 1, 2, 3  # 処理結果区分
+UNTAKEN = 4  # a held row of an answer, of which nobody gets a result
 SECTION = "line_result"
 
 

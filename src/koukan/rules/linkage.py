@@ -16,7 +16,9 @@ from koukan.rules.issuing import first_issued
 from koukan.rules.persons import People
 from koukan.rules.register import Ints
 
-WANTED, SET, FAILED = "wanted", "set", "failed"
+WANTED, ASKED, SET, FAILED = "wanted", "asked", "set", "failed"
+EVENTS = (WANTED, ASKED, SET, FAILED)
+STATUS = {WANTED: "1", ASKED: "2", SET: "3", FAILED: "4"}  # 符号取得ステータス
 ALL, SELF_DISCLOSURE = "all", "self_disclosure"  # purposes
 
 
@@ -25,22 +27,40 @@ def by_link(events: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         events: `link_number`, `event`, `reissue` (wanted because the code before is compromised),
-            `linkage_code`, `group_number`; in any order. A group has one event of a link at most.
+            `linkage_code`, `result_detail_code`, `group_number`; in any order. A group has one
+            event of a link at most.
 
     Returns:
-        `link_number`, `state` (`SET` with a code, else the last event), `linkage_code` or null.
+        `link_number`, `linkage_code` or null, `state` (`SET` with a code, else the last event),
+        `since` (group in which it came to that), `tries` (how often it was asked for since it was
+        last wanted), `given_up` (group in which a code was last given up, -1 if none was),
+        `result_detail_code` of a failure.
     """
     event, group = pl.col("event"), pl.col("group_number")
     given_up = group.filter((event == WANTED) & pl.col("reissue")).max().fill_null(-1)
-    code = pl.col("linkage_code").filter((event == SET) & (group > pl.col("given_up"))).first()
-    ordered = events.sort("link_number", "group_number")
-    found = (
-        ordered.with_columns(given_up=given_up.over("link_number"))
-        .group_by("link_number", maintain_order=True)
-        .agg(code, last=event.last())
+    wanted = group.filter(event == WANTED).max().fill_null(-1)
+    holds = (event == SET) & (group > pl.col("given_up"))
+    ordered = events.sort("link_number", "group_number").with_columns(
+        given_up=given_up.over("link_number"), wanted=wanted.over("link_number")
+    )
+    found = ordered.group_by("link_number", maintain_order=True).agg(
+        pl.col("linkage_code").filter(holds).first(),
+        pl.col("given_up").first(),
+        set_in=group.filter(holds).first(),
+        last=event.last(),
+        last_in=group.last(),
+        why=pl.col("result_detail_code").last(),
+        tries=((event == ASKED) & (group > pl.col("wanted"))).sum().cast(pl.Int64),
     )
     state = pl.when(pl.col("linkage_code").is_null()).then("last").otherwise(pl.lit(SET))
-    return found.select("link_number", "linkage_code", state=state)
+    found = found.with_columns(state=state)
+    failed = pl.col("state") == FAILED
+    return found.select(
+        *("link_number", "linkage_code", "state"),
+        pl.coalesce("set_in", "last_in").alias("since"),
+        *("tries", "given_up"),
+        result_detail_code=pl.when(failed).then("why"),
+    )
 
 
 def of_persons(events: pl.DataFrame, people: People, ranks: Callable[[Ints], Ints]) -> pl.DataFrame:
@@ -51,13 +71,14 @@ def of_persons(events: pl.DataFrame, people: People, ranks: Callable[[Ints], Int
         ranks: in which order 紐付番号 were issued; asked only of those that others join.
 
     Returns:
-        as `by_link`, each person once, under the 紐付番号 that it is shown by.
+        as `by_link`, each person once, under the 紐付番号 that it is shown by. Of who has no code
+        the events under all raw links count together.
     """
     links = by_link(events)
-    coded = pl.col("linkage_code").is_not_null()
-    having = first_issued(links.filter(coded), people, ranks)
-    without = first_issued(links.filter(~coded), people, ranks)
-    return pl.concat([having, without.join(having, on="link_number", how="anti")])
+    having = first_issued(links.filter(pl.col("linkage_code").is_not_null()), people, ranks)
+    shown = pl.Series("link_number", people.canonical(events["link_number"].to_numpy()))
+    together = by_link(events.with_columns(shown))
+    return pl.concat([having, together.join(having, on="link_number", how="anti")])
 
 
 def purposes(qualified: pl.DataFrame, preparing: Collection[str]) -> pl.DataFrame:

@@ -22,11 +22,12 @@ InsurerCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{8}$")]
 SenderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,31}$")]
 PersonName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
 AccountName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+DetailCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}$")]
 Place = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]+)+$")]
 Day = Annotated[date, Strict()]  # a TOML date, in JST; never a number or a moment
 Operation = Literal["send", "store", "release"]  # what waits for a person's approval
-# "look" is one of its own, allowing none of these; the last two allow looks at persons.
-Right = Literal["send", "store", "release", "look", "number", "review"]
+# "look" is one of its own, allowing none of these; those behind it allow looks at persons.
+Right = Literal["send", "store", "release", "look", "number", "review", "code"]
 # What a package is encrypted to. A blob of SSH begins with its kind, so that base64 shows it, too.
 PACKAGE_KEY = re.compile(
     r"age1[02-9ac-hj-np-z]{58}"
@@ -200,6 +201,17 @@ class Online(Definition):
     overdue_days: int = Setting(2, ge=1)  # later, it is reported
 
 
+class Codes(Definition):
+    """機関別符号: what was agreed with 住基ネット and NWS, and when it is asked for again."""
+
+    request_rows: int = Setting(1_000_000, ge=1, le=99_999_999)  # persons in one request file
+    overdue_days: int = Setting(7, ge=1)  # what is unanswered for longer is reported
+    again_days: int = Setting(14, ge=1)  # and, after so long, asked for again
+    tries: int = Setting(3, ge=1)  # how often at most, before somebody wants it anew
+    # 処理結果詳細コード -> days after which who was refused for it is asked for again
+    ask_again: dict[DetailCode, int] = Setting(default_factory=lambda: {"9001": 1, "1002": 7})
+
+
 class Workers(Definition):
     """Where tasks run: threads of this process, or processes of this machine."""
 
@@ -277,6 +289,7 @@ class Site(Definition):
     identity: Identity = Identity()
     pmh: Pmh = Pmh()
     usage: Usage = Usage()
+    codes: Codes = Codes()
     policy: Policy = Policy()  # what differs from the shipped one
     insurers: tuple[Insurer, ...] = Setting(alias="insurer")
     senders: tuple[Sender, ...] = Setting(alias="sender")

@@ -90,6 +90,7 @@ def test_tick_runs_what_is_due_once(call, fresh) -> None:
         *("report_errors", "erase_expired", "forget_persons", "compact_tables"),
         *("review_spells", "issue_pmh_ids", "export_online", "answer_online"),
         *("exchange_partners", "provide_usage"),
+        "acquire_codes",
     }
     second = call("tick", *fresh.options)
     assert (second.code, second.out) == (0, "実行の時刻になったジョブはありません。\n")

@@ -166,7 +166,7 @@ def test_a_code_goes_with_the_last_insurer_that_has_the_person(
     ):
         with place.opened() as centre:
             found = codes_of(centre, people_of(centre), links)
-            assert {link: (code, state) for link, code, state in found.rows()} == wanted_to_be
+            assert {link: (code, state) for link, code, state, *_ in found.rows()} == wanted_to_be
             assert codes_of(centre, people_of(centre), links[:0]).is_empty()
 
 
@@ -307,7 +307,7 @@ def test_without_its_record_nothing_balances(after: Place, tmp_path: Path) -> No
             transaction.execute(delete(schema.erasures).where(schema.erasures.c.what == "members"))
         keys = {item.key for item in verify_ledger(centre)}
         wanted = {"verify.forgotten_missing", "verify.partition_rows", "verify.history_rows"}
-        assert keys == wanted
+        assert keys == wanted | {"codes.verify_rows"}
 
 
 def test_a_forged_record_and_one_of_other_counts_are_named(after: Place, tmp_path: Path) -> None:

@@ -260,6 +260,7 @@ def test_a_job_that_failed_and_one_that_never_ran_are_told(place: Place) -> None
         "provide_usage": "2026-04-01 07:20",
         "forget_persons": "2026-04-01 08:40",
         "compact_tables": "2026-04-01 09:00",
+        "acquire_codes": "2026-04-01 08:50",
     }
 
 
@@ -278,6 +279,7 @@ def test_a_time_before_the_site_was_there_is_not_missed(place: Place) -> None:
         "provide_usage": False,
         "forget_persons": False,
         "compact_tables": False,
+        "acquire_codes": False,
     }
 
 
@@ -305,6 +307,7 @@ def all_ran(place: Place) -> None:
         "provide_usage": "2026-03-31T22:20+00:00",
         "erase_expired": "2026-03-31T23:30+00:00",
         "forget_persons": "2026-03-31T23:40+00:00",
+        "acquire_codes": "2026-03-31T23:50+00:00",
         "compact_tables": "2026-04-01T00:00+00:00",
     }
     for job, due in daily.items():

@@ -5,12 +5,22 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from codes_support import Row, failed, frame, made, wanted
+from codes_support import Row, asked, failed, frame, made, wanted
 from statements import Row as Statement
 from statements import frame as statements
 from statements import joined, parted, rank_of
 
-from koukan.rules.linkage import ALL, FAILED, SELF_DISCLOSURE, SET, WANTED, of_persons, purposes
+from koukan.rules.linkage import (
+    ALL,
+    ASKED,
+    FAILED,
+    SELF_DISCLOSURE,
+    SET,
+    WANTED,
+    by_link,
+    of_persons,
+    purposes,
+)
 from koukan.rules.persons import People
 from koukan.rules.register import Ints
 
@@ -24,7 +34,7 @@ def ranks(links: Ints) -> Ints:
 
 def told(events: list[Row], *said: Statement) -> Told:
     found = of_persons(frame(events), People.of(statements(said)), ranks)
-    rows = list(found.iter_rows())
+    rows = list(found.select("link_number", "linkage_code", "state").iter_rows())
     assert len({link for link, _, _ in rows}) == len(rows)
     return {link: (code, state) for link, code, state in rows}
 
@@ -37,6 +47,7 @@ def test_without_an_event_nobody_has_anything() -> None:
     ("events", "wanted_to_be"),
     [
         ([wanted(5, 1)], (None, WANTED)),
+        ([wanted(5, 1), asked(5, 2)], (None, ASKED)),
         ([wanted(5, 1), failed(5, 2)], (None, FAILED)),
         ([wanted(5, 1), failed(5, 2), wanted(5, 3)], (None, WANTED)),
         ([wanted(5, 1), made(5, "A", 2)], ("A", SET)),
@@ -71,7 +82,7 @@ def test_joined_numbers_have_the_code_of_the_one_issued_first() -> None:
 def test_a_code_counts_before_whatever_became_of_the_others() -> None:
     """The number issued first has none."""
     assert told([failed(9, 1), made(5, "A", 1)], joined(1, 5, 9, 1)) == {9: ("A", SET)}
-    assert told([failed(9, 1), wanted(5, 2)], joined(1, 5, 9, 1)) == {9: (None, FAILED)}
+    assert told([failed(9, 1), wanted(5, 2)], joined(1, 5, 9, 1)) == {9: (None, WANTED)}
 
 
 def test_parted_numbers_have_their_own_again() -> None:
@@ -86,3 +97,21 @@ def test_a_code_of_those_alone_who_only_prepare_serves_the_self_disclosure_link(
     found = dict(purposes(qualified, ("M", "W")).iter_rows())
     assert found == {1: ALL, 2: SELF_DISCLOSURE, 3: SELF_DISCLOSURE, 4: ALL}
     assert set(dict(purposes(qualified, ()).iter_rows()).values()) == {ALL}
+
+
+def test_tries_count_from_the_last_wish_and_the_moment_is_that_of_the_state() -> None:
+    def last(*events: Row) -> tuple[object, ...]:
+        (row,) = by_link(frame(events)).rows(named=True)
+        return row["since"], row["tries"], row["given_up"], row["result_detail_code"]
+
+    assert last(wanted(5, 1)) == (1, 0, -1, None)
+    assert last(wanted(5, 1), asked(5, 2), asked(5, 4)) == (4, 2, -1, None)
+    assert last(wanted(5, 1), asked(5, 2), failed(5, 3)) == (3, 1, -1, "0001")
+    assert last(wanted(5, 1), asked(5, 2), failed(5, 3), wanted(5, 4)) == (4, 0, -1, None)
+    assert last(wanted(5, 1), asked(5, 2), made(5, "A", 3), failed(5, 4)) == (3, 1, -1, None)
+    assert last(made(5, "A", 3), wanted(5, 4, reissue=True), asked(5, 6)) == (6, 1, 4, None)
+
+
+def test_who_has_no_code_is_told_of_under_all_numbers_together() -> None:
+    """The older number is wanted, and the newer one was asked by."""
+    assert told([wanted(9, 1), asked(5, 2)], joined(1, 5, 9, 1)) == {9: (None, ASKED)}

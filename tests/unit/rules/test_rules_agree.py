@@ -40,9 +40,10 @@ SECTIONS = [  # every record type that comes in
     *((REGISTRATION, f"{name}_certificate") for name in ("elderly", "limit", "specific_disease")),
     *(("my_number_query", "question"), ("basic_four_query", "question")),
     *(("juki_net_answer", "answer"), ("package_receipt", "receipt")),
+    *(("linkage_code_query", "wanted_code"), ("linkage_code_answer", "code_answer")),
 ]
 WORDLESS = ("basic_four_query", "package_receipt", "information_control", "elderly_certificate")
-WORDLESS += ("limit_certificate", "specific_disease_certificate")
+WORDLESS += ("limit_certificate", "specific_disease_certificate", "linkage_code_query")
 WORDED = [case for case in SECTIONS if not set(case) & set(WORDLESS)]
 Row = dict[str, str | None]
 

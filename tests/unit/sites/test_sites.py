@@ -51,6 +51,7 @@ insurers = ["00138016"]
 AGE = "age12uxy4vz28hvh4v48ge68xx4z49ccwquvxp3upsevmkz6skq9l3psjx59uz"
 STEPS = (
     *("report", "correct"),
+    *("want", "take_codes", "notify", "request_codes", "send_codes", "tell_codes"),
     *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),
     *(
         "ask",
@@ -489,8 +490,8 @@ def person(operator: str, rights: str) -> str:
     )
 
 
-@pytest.mark.requirement("R005")
-@pytest.mark.parametrize("right", ["send", "store", "look"])
+@pytest.mark.requirement("R005", "R054")
+@pytest.mark.parametrize("right", ["send", "store", "look", "code"])
 def test_staff_of_an_operator_without_the_duty_have_no_right_at_the_register(
     tmp_path: Path, catalogue: Catalogue, right: str
 ) -> None:

@@ -45,6 +45,8 @@ COMPOSED += (
     "reports.certificate.",
     "online.kind.",
     "online.state.",
+    "codes.head.",
+    "codes.item.",
 )
 COMPOSED += ("usage.head.", "usage.column.", "usage.state.", "reports.usage.")
 # A word of ours that is no key: names of files and modules.

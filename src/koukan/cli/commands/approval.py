@@ -69,12 +69,14 @@ def approve(
         raise UsageError("cli.key_or_signature")
     told = []
     with settings.desk() as desk:
-        from koukan.reports.approvals import USED_BY
+        from koukan.ledger.approvals import approval as approval_of
+        from koukan.reports.approvals import used_by
         from koukan.reports.due import next_run
 
         for given in _given(settings, desk, numbers, key_file, signature):
             enough = given.given >= given.needed
-            following = next_run(desk, USED_BY[given.operation]) if enough else None
+            step = used_by(approval_of(desk.ledger, given.approval))
+            following = next_run(desk, step) if enough else None
             told.append({**given._asdict(), "next_run": following})
             if not settings.json:
                 _tell(settings, given, following)

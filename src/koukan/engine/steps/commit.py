@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from koukan.codecs.gate import NOBODY
 from koukan.engine.centre import Centre, held_version, version_of
 from koukan.engine.groups import Chunk, receptions_of, stage_of
 from koukan.engine.lookup import tokens_of
@@ -29,7 +30,7 @@ from koukan.flows.registration import FORMER, HISTORY, PARTITION, PERSON_LINKS, 
 from koukan.ledger import Counts, Group, Ledger, Reception
 from koukan.ledger.corrections import set_mended
 from koukan.ledger.withdrawals import put_withdrawals
-from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
+from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED, UNTAKEN
 from koukan.rules.persons import WITHDRAWN
 from koukan.rules.remarks import SHARE_PASSED, with_remark
 from koukan.rules.validate import KEPT
@@ -205,6 +206,11 @@ def write_people(centre: Centre, group: Group, outcome: Outcome) -> list[Written
     return files
 
 
+def text_of(insurer: int) -> str:
+    """保険者コード as the ledger has it; lines of systems are nobody's."""
+    return f"{insurer:08d}" if insurer >= 0 else NOBODY
+
+
 def counts_of(outcome: Outcome) -> dict[int, list[Counts]]:
     """Lines by reception and insurer."""
     classes = pl.col("class")
@@ -216,12 +222,13 @@ def counts_of(outcome: Outcome) -> dict[int, list[Counts]]:
             accepted=(classes == ACCEPTED).sum(),
             rejected=(classes == REJECTED).sum(),
             duplicate=(classes == DUPLICATE).sum(),
+            held=(classes == UNTAKEN).sum(),
         )
         .sort("reception", "insurer")
     )
     found: dict[int, list[Counts]] = {}
     for row in table.iter_rows(named=True):  # as many as insurers in files
-        number, insurer = row.pop("reception"), f"{row.pop('insurer'):08d}"
+        number, insurer = row.pop("reception"), text_of(row.pop("insurer"))
         found.setdefault(number, []).append(Counts(insurer, **row))
     return found
 
@@ -238,7 +245,7 @@ def findings_of(outcome: Outcome) -> dict[int, list[tuple[str, str, int]]]:
     )
     found: dict[int, list[tuple[str, str, int]]] = {}
     for number, insurer, code, count in table.iter_rows():
-        found.setdefault(number, []).append((f"{insurer:08d}", code, count))
+        found.setdefault(number, []).append((text_of(insurer), code, count))
     return found
 
 

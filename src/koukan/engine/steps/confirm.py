@@ -11,19 +11,16 @@ import polars as pl
 
 from koukan.engine import singly
 from koukan.engine.centre import Centre
-from koukan.engine.groups import Chunk, receptions_of, stage_of
+from koukan.engine.groups import Chunk, receptions_of
 from koukan.engine.rendering import render, renderings
 from koukan.engine.steps.link import Outcome
-from koukan.engine.steps.validate import ROW
 from koukan.ledger import Group
 from koukan.ledger import identity as asked
 from koukan.ledger.laid_packages import CORRECTION, USAGE, laid, set_collected
-from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
 from koukan.rules.confirm import CONFIRMED, judge
 
 SECTION = "receipt"
-SCHEMA = {ROW: pl.UInt32(), "package_name": pl.String(), "archive_sha256": pl.String()}
-CLASSES = {"R": REJECTED, "D": DUPLICATE}
+ITEMS = {"package_name": pl.String(), "archive_sha256": pl.String()}
 
 
 def run(centre: Centre, group: Group, chunks: list[Chunk], pending: Iterator[pl.DataFrame]) -> None:
@@ -37,7 +34,8 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], pending: Iterator[pl.
             judged = judge(said(centre, chunks, found), laid_out(centre))
             good = judged.filter(pl.col("code") == CONFIRMED)
             confirmed.extend(good.select("sender", "package_name").iter_rows())
-            return told(found, judged.filter(pl.col("code") != CONFIRMED))
+            others = judged.filter(pl.col("code") != CONFIRMED).select("row", "code")
+            return singly.with_codes(found, others, "package_name")
 
         outcome = singly.concluded(centre, group, chunks, pending, decide)
         answered = [item for item in receptions if item.number not in outcome.refused]
@@ -59,27 +57,12 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], pending: Iterator[pl.
 
 def said(centre: Centre, chunks: list[Chunk], found: Outcome) -> pl.DataFrame:
     """The accepted lines: row of the group, sender, package_name, archive_sha256."""
-    parts = [pl.DataFrame(schema=SCHEMA)]
-    for chunk in chunks:
-        name = f"{chunk.number:05d}.{SECTION}"
-        stage = stage_of(centre, chunk.group, chunk.attempt)
-        if stage.holds(name):
-            frame = stage.get(name)  # without the columns that no line of the chunk has a value of
-            missing = [
-                pl.lit(None, SCHEMA[item]).alias(item) for item in SCHEMA.keys() - {*frame.columns}
-            ]
-            parts.append(frame.with_columns(missing).select(list(SCHEMA)))
-    lines = pl.concat(parts).sort(ROW)
-    came_to = found.lines.select("reception", "class")[lines[ROW]]
     senders = {
         item.number: item.sender for item in centre.ledger.receptions() if item.state != "closed"
     }
-    whole = pl.concat([lines.rename({ROW: "row"}), came_to], how="horizontal")
-    taken = (pl.col("class") == ACCEPTED) & ~pl.col("reception").is_in(list(found.refused))
-    return whole.filter(taken).select(
-        pl.col("row").cast(pl.Int64),
-        "package_name",
-        "archive_sha256",
+    lines = singly.taken_lines(centre, chunks, found, SECTION, ITEMS)
+    return lines.select(
+        *("row", "package_name", "archive_sha256"),
         sender=pl.col("reception").replace_strict(senders, return_dtype=pl.String),
     )
 
@@ -111,19 +94,3 @@ def laid_out(centre: Centre) -> pl.DataFrame:
     ]
     schema = {"sender": pl.String, "package_name": pl.String, "known": pl.String}
     return pl.DataFrame(rows, schema={**schema, "open": pl.Boolean})
-
-
-def told(found: Outcome, judged: pl.DataFrame) -> Outcome:
-    """The outcome with the classes and findings of lines that confirm nothing."""
-    classes = judged.select(
-        "row", kind=pl.col("code").str.head(1).replace_strict(CLASSES, return_dtype=pl.Int8)
-    )
-    lines = (
-        found.lines.with_row_index("row")
-        .with_columns(pl.col("row").cast(pl.Int64))
-        .join(classes, on="row", how="left", maintain_order="left")
-        .with_columns(pl.coalesce("kind", "class").alias("class"))
-        .drop("row", "kind")
-    )
-    findings = judged.select("row", field=pl.lit("package_name"), code="code")
-    return found._replace(lines=lines, findings=pl.concat([found.findings, findings]))

@@ -160,15 +160,16 @@ def cut(
     """
     number, sequence = asked.next_request(centre.ledger, partner.name)
     form = centre.catalogue.formats[identity.REQUEST]
-    entrusted.start_request(centre, number)
+    place = entrusted.request_name(number)
+    entrusted.start_request(centre, place)
     rows = sum(item.rows for item in slices)
-    entrusted.seal_piece(centre, number, 0, head(centre, form, kind, mode, sequence))
+    entrusted.seal_piece(centre, place, 0, head(centre, form, kind, mode, sequence))
     pieces = plan(number, kind, slices)
     for done, _ in enumerate(centre.workers.map(write, pieces), 1):
         centre.observe("rendered", step="request", done=done, total=len(pieces))
-    entrusted.seal_piece(centre, number, len(pieces) + 1, end(form, rows))
+    entrusted.seal_piece(centre, place, len(pieces) + 1, end(form, rows))
     digest, length = hashlib.sha256(), 0
-    for block in entrusted.request_blocks(centre, number):
+    for block in entrusted.request_blocks(centre, place):
         digest.update(block)
         length += len(block)
     values = {
@@ -231,7 +232,7 @@ def write(centre: Centre, piece: Piece) -> int:
             raise IntegrityError("engine.questions_missing", reception=item.reception)
     form = centre.catalogue.formats[identity.REQUEST]
     content = records(form, piece.kind, pl.concat(frames), piece.first_line)
-    entrusted.seal_piece(centre, piece.request, piece.number, content)
+    entrusted.seal_piece(centre, entrusted.request_name(piece.request), piece.number, content)
     return sum(frame.height for frame in frames)
 
 

@@ -56,7 +56,7 @@ def lay_out(centre: Centre, request: Request, grant: Grant | None) -> None:
             approvals.use(transaction, grant)
     centre.observe("request to be laid out", step="send")
     outbox = centre.outbox(request.partner)
-    blocks = entrusted.request_blocks(centre, request.number)
+    blocks = entrusted.request_blocks(centre, entrusted.request_name(request.number))
     outbox.stream(request.name, blocks, request.sha256)
     centre.observe("request laid out", step="send")
     with centre.ledger.begin() as transaction:
