@@ -67,7 +67,7 @@ STEPS = (
     *("compact", "forget", "review", "export"),
     *("issue", "hand_out"),
     *("fetch", "hand_over"),
-    *("allot", "provide"),
+    *("allot", "provide", "take_in"),
 )
 
 
