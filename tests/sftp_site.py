@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,9 @@ def make_folders(site: Site, top: Path) -> None:
         path.chmod(folder.mode)
 
 
+@cache
 def warm_up() -> None:
-    """A run by root: what is imported late may lie where koukan's uid is not let in."""
+    """Once, a run by root: what is imported late may lie where koukan's uid is not let in."""
     with tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder, "site"), Path(folder, "keys", "batch.key")).initialised()
         lay(place, "kenpo-a", 1, persons=4, bad_persons=2)
