@@ -73,7 +73,12 @@ def packages(place: Place) -> list[Path]:
 
 def answers(place: Place, at: int = -1) -> list[tuple[bytes, bytes]]:
     """Lines of a package that lies in PMH's outbox: what was asked, and the PMH-ID."""
-    path = packages(place)[at]
+    return answer_lines(place, packages(place)[at].name)
+
+
+def answer_lines(place: Place, name: str) -> list[tuple[bytes, bytes]]:
+    """The same of the package of that name."""
+    path = place.outbox("pmh") / name
     into = place.root.parent / f"opened-{len(list(place.root.parent.glob('opened-*')))}"
     with place.opened() as centre:
         opened = open_package(

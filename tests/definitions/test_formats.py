@@ -37,6 +37,7 @@ INBOUND = [
     "my_number_query",
     "online_response",
     "package_receipt",
+    "pmh_receipt",
     "pmh_request",
     "usage_log",
 ]
@@ -501,6 +502,7 @@ def test_national_systems_answer_and_do_nothing_else(catalogue: Catalogue) -> No
         allowed = (form, system, door) in (
             ("juki_net_answer", "juki_net", "juki_net"),
             ("pmh_request", "pmh", "pmh_link"),
+            ("pmh_receipt", "pmh", "pmh_link"),
             ("usage_log", "oqs", "oqs"),
             ("online_response", "oqs", "oqs"),
             ("linkage_code_answer", "nws", "nws"),
@@ -624,7 +626,7 @@ def test_municipal_nhi_and_welfare_are_refused_what_is_not_theirs(
             assert (code is None) == own
         elif kind == "municipal_nhi" or name in (
             *("my_number_query", "juki_net_answer", "pmh_request", "online_response", "usage_log"),
-            "linkage_code_answer",
+            *("linkage_code_answer", "pmh_receipt"),
         ):
             assert code == "F203"
         elif name == "basic_four_query":

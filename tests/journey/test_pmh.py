@@ -12,15 +12,18 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from centres import Place
+from centres import DAY, Place
+from histories import lay_losses, member_ids
 from journey.stops import Stopped, stopping
-from pmh_support import ISSUE, answers, ask, numbers, packages, site, states, take
+from juki_net_support import module
+from pmh_support import ISSUE, answer_lines, answers, ask, numbers, packages, site, states, take
 from statements import joined
 from withdrawals import members, state, withdraw
 
 from koukan.cli import main
 from koukan.engine.centre import Centre
 from koukan.engine.digest import state_digest
+from koukan.engine.erasing import plan
 from koukan.engine.issued import all_pmh_ids
 from koukan.engine.people import people_of
 from koukan.engine.run import run_job
@@ -31,6 +34,8 @@ from koukan.ledger import pmh as asked
 from koukan.reports import status
 from koukan.samples.scenario import INSURERS
 
+pmh = module("pmh")
+REGISTER = "register_members"
 KENPO_A = INSURERS["kenpo-a"][0].code
 LONG = os.environ.get("KOUKAN_TEST_LONG") == "1"
 SHORT, WRONG = "12345678901", "123456789010"
@@ -184,6 +189,13 @@ def test_an_answer_without_its_key_any_more_is_told_until_there_is_one(
 def test_an_answer_is_erased_when_pmh_has_it_and_at_the_latest_after_its_days(place: Place) -> None:
     ask(place, numbers([1]))
     place.run(ISSUE)
+    with place.opened() as centre:
+        signer = str(centre.signer.ssh)
+    own = ["--key", str(place.root.parent / "pmh.key"), "--signer", signer]
+    (path,) = packages(place)
+    written = ["--sender", "pmh", "--sequence", "1", "--into", str(place.root.parent)]
+    assert main(["package", "receipt", str(path), *own, *written]) == 0
+    assert main(["validate", str(place.root.parent / "PC_pmh_000001.csv")]) == 0
     take(place)
     ask(place, numbers([2]), 2)
     place.run(ISSUE)
@@ -259,6 +271,67 @@ def test_the_operator_sees_counts_by_reason_and_no_number(
     assert main(["pmh", "status", *options]) == 0
     said = capsys.readouterr().out
     assert "R701" in said and not any(number in said for number in numbers([1, 100]))
+
+
+@pytest.mark.requirement("R147", "R149", "R153", "R154")
+def test_drawn_requests_late_doubled_and_mistyped_are_answered_to_one_that_knows_no_koukan(
+    place: Place,
+) -> None:
+    """PMH's own reader holds every answer against what it asked, and against all before."""
+    own, inbox = pmh.Pmh(), place.root / "exchange" / "pmh" / "inbox" / "pmh_link"
+    persons, strangers = numbers(range(12)), numbers(range(100, 104))
+    for seed in range(3):
+        fields = pmh.draw(seed, persons, strangers, 40)
+        own.lay(inbox, fields, twice=seed == 1)
+        place.run(ISSUE)
+        if seed == 1:
+            place.now += timedelta(days=2)  # the next one comes late, the answers lie there
+    receipts = []
+    with place.opened() as centre:
+        answered = asked.answers(centre.ledger)
+        for item in answered:
+            sequence = centre.ledger.reception(item.reception).sequence
+            told = own.take(
+                sequence, b"".join(b"%s,%s\r\n" % one for one in answer_lines(place, item.name))
+            )
+            wanted = pmh.expected(own.asked[sequence], persons)
+            assert item.given == sum(wanted) and set(told) <= set(persons)
+            receipts.append((item.name, str(item.archive_sha256)))
+    assert len(answered) == 3 and 8 < len(own.known) <= 12  # the doubled request is a duplicate
+    name, content = pmh.receipt(receipts, 1)
+    (inbox / name).write_bytes(content)
+    place.run(ISSUE)
+    assert states(place) == [("delivered", True)] * 3 and packages(place) == []
+    sound(place)
+
+
+@pytest.mark.requirement("R164")
+def test_a_pmh_id_goes_some_years_after_its_persons_last_qualification(place: Place) -> None:
+    """Not while any insurer still has the person, and whoever stays keeps the same."""
+    sender, lost = "kenpo-a", [1, 5]  # the second is another insurer's, too
+    ask(place, numbers([1, 5, 6]))
+    place.run(ISSUE)
+    before = dict(answers(place))
+    ids = member_ids(place, sender)
+    lay_losses(place, sender, 2, ids[:6], on=place.now)
+    place.run(REGISTER)
+    for years, left in ((4, 3), (5, 2)):
+        place.now = DAY + timedelta(days=365 * years + 40)
+        with place.opened() as centre:
+            assert sum(item.what == "pmh_ids" for item in plan(centre)) == 3 - left
+        place.run("retire_pmh_ids")
+        assert issues(place).height == left, (years, lost)
+        sound(place)
+    with place.opened() as centre:
+        digest_before = state_digest(centre)
+    place.run("retire_pmh_ids")
+    assert digest(place) == digest_before
+    ask(place, numbers([1, 5, 6]), 2)
+    place.run(ISSUE)
+    again = dict(answers(place))
+    first, *others = (number.encode() for number in numbers([1, 5, 6]))
+    assert again[first] not in ("", before[first])
+    assert [again[number] for number in others] == [before[number] for number in others]
 
 
 # --- killed

@@ -76,7 +76,7 @@ STEPS = (
         "expire",
     ),
     *("compact", "forget", "review", "export", "take_in"),
-    *("issue", "hand_out"),
+    *("issue", "hand_out", "retire"),
     *("allot", "provide"),
     *("fetch", "hand_over"),
     *("want", "take_codes", "notify", "request_codes", "send_codes", "tell_codes"),

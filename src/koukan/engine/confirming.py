@@ -31,7 +31,8 @@ def receipt_file(
         raise UsageError("package.receipt_insurers", known=", ".join(sorted(insurers)))
     if len(set(packages)) != len(packages):
         raise UsageError("package.receipt_twice")
-    name = f"PR_{sender}_{sequence:06d}.csv"
+    prefix = form.file.example.partition("_")[0]
+    name = f"{prefix}_{sender}_{sequence:06d}.csv"
     if form.file.expression.fullmatch(name) is None:
         raise UsageError("package.receipt_name", file=form.file.example)
     head = {

@@ -19,7 +19,7 @@ FLOWS: Mapping[str, tuple[str, ...]] = {
     "commit": registration.FORMATS,
     "ask": tuple(identity.QUESTIONS),
     "split": (identity.ANSWER,),
-    "confirm": (identity.RECEIPT,),
+    "confirm": (identity.RECEIPT, pmh.RECEIPT),
     "issue": (pmh.REQUEST,),
     "allot": (usage.LOG,),
     "take_in": (online.RESPONSE,),

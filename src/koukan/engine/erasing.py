@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 from koukan.engine import usage, vanishing
 from koukan.engine.centre import Centre
 from koukan.engine.run import Ran, run_job
-from koukan.engine.steps import erase, expire
+from koukan.engine.steps import erase, expire, retire
 from koukan.ledger import identity as asked
 from koukan.ledger.withdrawals import open_withdrawals
 from koukan.sites.model import Retention
 
-STEPS = frozenset(("erase", "expire", "forget"))  # jobs of these and no other steps
+STEPS = frozenset(("erase", "expire", "forget", "retire"))  # jobs of these and no other steps
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Due:
     """Something whose time has come.
 
     Args:
-        what: original, questions, packages, answer, request, held (lines) or members.
+        what: original, questions, packages, answer, request, held (lines), pmh_ids or
+            members.
         number: of the reception, or of the request.
         whose: sender or insurer.
         rows: lines, questions or members that are concerned.
@@ -64,6 +65,9 @@ def _due(centre: Centre) -> Iterator[Due]:
     for answer in vanishing.over(centre):
         yield Due("answer", answer.number, answer.sender, answer.rows, answer.received_at)
     yield from _due_usage(centre)
+    over = sum(len(item.links) for item in retire.due(centre))
+    if over:
+        yield Due("pmh_ids", 0, "", over, centre.now())
     for withdrawn in open_withdrawals(centre.ledger):
         whose = centre.ledger.reception(withdrawn.reception).sender
         members = withdrawn.members

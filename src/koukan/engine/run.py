@@ -42,6 +42,7 @@ from koukan.engine.steps import (
     report,
     request,
     request_codes,
+    retire,
     review,
     send,
     send_codes,
@@ -91,12 +92,14 @@ FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "request_codes": request_codes.run,
     "send_codes": send_codes.run,
     "tell_codes": tell_codes.run,
+    "retire": retire.run,
 }
 # Steps over groups of receptions: what follows `validate` depends on what the files are.
 CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame]], None]] = {
     **dict.fromkeys(identity.QUESTIONS, ask.run),
     identity.ANSWER: split.run,
     identity.RECEIPT: confirm.run,
+    pmh.RECEIPT: confirm.run,
     pmh.REQUEST: issue.run,
     usage.LOG: allot.run,
     online.RESPONSE: take_in.run,

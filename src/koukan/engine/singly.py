@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Connection
 
+from koukan.codecs.gate import NOBODY
 from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, receptions_of, stage_of
 from koukan.engine.rendering import Rendered
@@ -76,7 +77,7 @@ def outcome(
             "line_number": content.line_numbers,
             "record_number": content.lines.record_number,
             "type": content.lines.type,
-            "insurer": content.lines.insurer,
+            "insurer": np.maximum(content.lines.insurer, int(NOBODY)),  # none is named: a system
             "class": kinds.astype(np.int8),
             "link_number": nobody,
             "member_id": nobody,

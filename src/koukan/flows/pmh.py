@@ -14,7 +14,7 @@ from koukan.tables.definition import TableDefinition
 SYSTEM = "pmh"
 ISSUES = "pmh_issues"
 PMH_DIGITS = 16
-REQUEST, ANSWER = "pmh_request", "pmh_answer"
+REQUEST, ANSWER, RECEIPT = "pmh_request", "pmh_answer", "pmh_receipt"
 REQUEST_SECTION, ANSWER_SECTION = "asked_person", "answer"
 ITEMS = ("my_number", "pmh_id")  # all that an answer has
 ONLY = 1  # ordinal of the one package of a request

@@ -8,6 +8,7 @@ when they are parted again each has its own, as before.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,7 @@ import polars as pl
 from koukan.rules.checkdigits import valid_numbers
 from koukan.rules.persons import People
 from koukan.rules.register import NONE, Ints, Mask
+from koukan.rules.spells import END
 
 GIVEN = ""
 UNKNOWN, NO_NUMBER, ABSENT = "R701", "R702", "R703"
@@ -84,3 +86,18 @@ def raw_links_of(people: People, persons: Ints) -> Ints:
     if people.trivial:  # without any statement a million persons are not sorted once more
         return asked
     return np.unique(people.raw_links(asked)[1])
+
+
+def retired(found: pl.DataFrame, until: date) -> Ints:
+    """Persons whose last qualification ended on this day or before, ascending.
+
+    Whoever has one that goes on is none of them, and neither is who has none.
+
+    Args:
+        found: spells: `link_number`, by which the person is shown, and `disqualification_date`.
+    """
+    last = found.group_by("link_number").agg(
+        goes_on=pl.col(END).is_null().any(), last=pl.col(END).max()
+    )
+    over = last.filter(~pl.col("goes_on") & (pl.col("last") <= until))
+    return over["link_number"].sort().to_numpy()

@@ -121,11 +121,17 @@ def invented_packages(sender: str, seed: int, receptions: Ints) -> pl.DataFrame:
 
 
 def receipt_frames(
-    form: Format, packages: pl.DataFrame, *, insurer: SampleInsurer, first_record_number: int = 1
+    form: Format,
+    packages: pl.DataFrame,
+    *,
+    insurer: SampleInsurer | None,
+    first_record_number: int = 1,
 ) -> dict[str, pl.DataFrame]:
     """One receipt for each package.
 
     Args:
         packages: package_name, archive_sha256.
+        insurer: whose receipts they are; None: a national system's.
     """
-    return numbered(form, packages, first_record_number, insurer_code=insurer.code)
+    common = {} if insurer is None else {"insurer_code": insurer.code}
+    return numbered(form, packages, first_record_number, **common)

@@ -191,5 +191,6 @@ LINE_FAULTS: Mapping[str, Mapping[str, LineFault]] = {
         **QUESTION,
     },
 }
+LINE_FAULTS = {**LINE_FAULTS, "pmh_receipt": LINE_FAULTS["package_receipt"]}
 """Format -> code -> fault. A file alone cannot bring about D501 (confirmed before) and H202
 (answered before): the same lines in a second file do."""

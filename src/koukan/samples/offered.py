@@ -35,11 +35,13 @@ from koukan.samples.usage import usage_frames
 from koukan.samples.writing import PART
 from koukan.sites import Site
 
-RECEIPT = "package_receipt"
+RECEIPT, PMH_RECEIPT = "package_receipt", "pmh_receipt"
 USUAL = "kenpo-a"  # the sender when none is named and the format is its
 ROWS, LINES_OF_A_PERSON = 300, 3
 MODES = (IMMEDIATE, BULK)
-SYSTEMS = {one.format: one for one in (JUKI_NET, OQS, PMH)}  # of national systems
+SYSTEMS = {
+    one.format: one for one in (JUKI_NET, OQS, PMH, replace(PMH, format=PMH_RECEIPT))
+}  # of national systems
 # 保険者番号 of 国保 has six digits and stands padded in the eight of 保険者コード.
 KOKUHO, SIX_OF_EIGHT = ("municipal_nhi", "nhi_society"), 2
 
@@ -253,16 +255,16 @@ def _maker(form: Format, sender: SampleSender, insurer: SampleInsurer | None, wi
         return lambda persons, first: asked_frames(
             form, population, _numbers(persons), first_record_number=first
         )
-    if insurer is None:
-        return lambda persons, first: answer_frames(
-            form, population, _numbers(persons), first_record_number=first
-        )
-    if form.name == RECEIPT:
+    if form.name in (RECEIPT, PMH_RECEIPT):
         return lambda persons, first: receipt_frames(
             form,
             invented_packages(sender.name, wished.seed, _numbers(persons) + 1),
             insurer=insurer,
             first_record_number=first,
+        )
+    if insurer is None:
+        return lambda persons, first: answer_frames(
+            form, population, _numbers(persons), first_record_number=first
         )
     return lambda persons, first: question_frames(
         form, population, _numbers(persons), insurer=insurer, first_record_number=first

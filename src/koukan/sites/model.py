@@ -183,9 +183,11 @@ class Identity(Definition):
 
 
 class Pmh(Definition):
-    """PMH-ID: how long an answer waits for PMH."""
+    """PMH-ID: how long an answer waits for PMH, and how long what was issued is kept."""
 
     kept_days: int = Setting(7, ge=1, le=31)  # then it is erased, whoever has it
+    # PMH-IDs, after their person's last loss of qualification; planned to be five by the source.
+    issue_kept_years: int = Setting(5, ge=1, le=100)
 
 
 class Usage(Definition):

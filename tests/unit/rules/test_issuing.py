@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import polars as pl
 import pytest
@@ -16,6 +18,7 @@ from koukan.rules.issuing import (
     numbers_of,
     raw_links_of,
     reasons_of,
+    retired,
 )
 from koukan.rules.persons import People
 from koukan.rules.register import NONE, Ints
@@ -85,3 +88,16 @@ def test_the_reason_is_the_first_that_tells_why() -> None:
     persons = np.array([NONE, NONE, 20, 30], np.int64)
     absent = np.array([False, False, True, False])
     assert reasons_of(numbers, persons, absent).to_list() == [NO_NUMBER, UNKNOWN, ABSENT, GIVEN]
+
+
+@pytest.mark.requirement("R164")
+def test_a_person_is_over_when_the_last_qualification_ended_long_enough_ago() -> None:
+    """One that goes on counts more than any that ended."""
+    ends = [(1, 2), (1, 3), (2, 3), (2, None), (3, 5), (4, 1)]
+    found = pl.DataFrame(
+        [(link, day and date(2026, 4, day)) for link, day in ends],
+        schema={"link_number": pl.Int64, "disqualification_date": pl.Date},
+        orient="row",
+    )
+    assert retired(found, date(2026, 4, 3)).tolist() == [1, 4]
+    assert retired(found.head(0), date(2026, 4, 3)).tolist() == []

@@ -42,7 +42,7 @@ REMARKS = {"W411", "W412", "W413", "W421", "W422"}
 
 def _good(form: Format) -> Frames:
     population = Population(5)
-    if form.name == "package_receipt":
+    if form.name in ("package_receipt", "pmh_receipt"):
         return receipt_frames(form, PACKAGES, insurer=INSURER)
     if form.name == "juki_net_answer":
         return answer_frames(form, population, NUMBERS)

@@ -31,6 +31,7 @@ MISSING = {  # what files of a format cannot have, beside what the other syntax 
     "my_number_query": {"original"},
     "basic_four_query": {"original", "utf8", "undecodable"},
     "package_receipt": {"original", "utf8", "undecodable", "rejects", "immediate"},
+    "pmh_receipt": {"original", "utf8", "undecodable", "rejects", "immediate", "stranger"},
     "juki_net_answer": {"original", "stranger", "immediate"},
     "usage_log": {"original", "utf8", "undecodable", "stranger", "immediate"},
 }
@@ -39,7 +40,7 @@ each = pytest.mark.parametrize("name", LINE_FAULTS)
 
 def _good(form: Format) -> tuple[str, bytes]:
     persons = np.arange(LINES, dtype=np.int64)
-    if form.name == "package_receipt":
+    if form.name in ("package_receipt", "pmh_receipt"):
         frames = receipt_frames(form, invented_packages("kenpo-a", 5, persons), insurer=INSURER)
     elif form.name == "juki_net_answer":
         frames = answer_frames(form, Population(5), persons)

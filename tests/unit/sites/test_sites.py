@@ -65,7 +65,7 @@ STEPS = (
         "expire",
     ),
     *("compact", "forget", "review", "export"),
-    *("issue", "hand_out"),
+    *("issue", "hand_out", "retire"),
     *("fetch", "hand_over"),
     *("allot", "provide", "take_in"),
 )

@@ -1,6 +1,7 @@
 """confirm: an insurer says that it has its packages (受領確認), each by its archive's hash.
 
-Only who has opened a package can tell that hash. What is confirmed here is erased by `deliver`.
+Only who has opened a package can tell that hash. What is confirmed here is erased by `deliver`, an
+answer to PMH by `hand_out`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, receptions_of
 from koukan.engine.rendering import render, renderings
 from koukan.engine.steps.link import Outcome
-from koukan.ledger import Group
+from koukan.ledger import Group, pmh
 from koukan.ledger import identity as asked
 from koukan.ledger.laid_packages import CORRECTION, USAGE, laid, set_collected
 from koukan.rules.confirm import CONFIRMED, judge
@@ -42,10 +43,15 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], pending: Iterator[pl.
         parts = centre.workers.map(render, renderings(answered, chunks))
         rendered = [item for part in parts for item in part]
         packages = {(item.sender, item.name): item for item in asked.packages(centre.ledger)}
+        answers = {(item.sender, item.name): item for item in pmh.answers(centre.ledger)}
         with centre.ledger.begin() as transaction:
             for _ in singly.conclude(centre, transaction, group, outcome, rendered):
                 pass
             for sender, name in confirmed:
+                if (answer := answers.get((sender, name))) is not None:
+                    given = {"state": "delivered", "closed_at": centre.now()}
+                    pmh.set_answer(transaction, answer.reception, **given)
+                    continue
                 if (package := packages.get((sender, name))) is None:
                     set_collected(transaction, sender, name, centre.now())
                     continue
@@ -70,7 +76,7 @@ def said(centre: Centre, chunks: list[Chunk], found: Outcome) -> pl.DataFrame:
 def laid_out(centre: Centre) -> pl.DataFrame:
     """Every package that was laid out: sender, package_name, known (hash), open.
 
-    Those of answers, of rejected lines, and of 資格確認実績ログ.
+    Those of answers, also to PMH, of rejected lines, and of 資格確認実績ログ.
     """
     rows = [
         {
@@ -91,6 +97,16 @@ def laid_out(centre: Centre) -> pl.DataFrame:
         }
         for kind in (CORRECTION, USAGE)
         for item in laid(centre.ledger, kind)
+    ]
+    rows += [
+        {
+            "sender": item.sender,
+            "package_name": item.name,
+            "known": item.archive_sha256,
+            "open": item.state == "laid_out",
+        }
+        for item in pmh.answers(centre.ledger)
+        if item.archive_sha256 is not None
     ]
     schema = {"sender": pl.String, "package_name": pl.String, "known": pl.String}
     return pl.DataFrame(rows, schema={**schema, "open": pl.Boolean})
