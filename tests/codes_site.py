@@ -23,7 +23,9 @@ from koukan.flows.codes import CODES
 from koukan.samples.scenario import SCENARIO, site_toml
 
 ACQUIRE = "acquire_codes"
-SATO = Staff("sato", ("send", "code"))
+SATO = Staff("sato", ("send", "code", "reissue"))
+ADMIN = Staff("admin", ("administer",))
+BOTH = Staff("both", ("administer", "reissue"))
 NWS = (
     '\n[[sender]]\nname = "nws"\ntitle = "架空情報提供ネットワークシステム"\n'
     'doors = ["nws"]\nsystem = "nws"\n'
@@ -47,7 +49,7 @@ def site(folder: Path, *, persons: int = 8, more: str = "") -> Place:
     place = Place(folder / "root", folder / "keys" / "batch.key")
     place.root.mkdir(parents=True)
     place.write_site(f"buckets = 4\n{site_toml()}{NWS}{LIMITS}\n[codes]\ntries = 2\n{more}")
-    employ(place.root, SATO)
+    employ(place.root, SATO, ADMIN, BOTH)
     initialise(place.root, place.key)
     lay(place, "kenpo-a", 1, persons=persons)
     lay(place, "kenpo-b", 1, persons=persons, first_person=persons // 2)

@@ -12,6 +12,8 @@ import pytest
 from centres import JOB, Place, lay
 from codes_site import (
     ACQUIRE,
+    ADMIN,
+    BOTH,
     SATO,
     answer,
     approve,
@@ -27,11 +29,13 @@ from staff import key_file
 from withdrawals import Member, members
 
 from koukan.cli import main
+from koukan.engine import reissuing
 from koukan.engine.digest import state_digest
 from koukan.engine.run import run_job
 from koukan.engine.verify import verify_ledger, verify_tables
 from koukan.errors import Exit
 from koukan.flows.codes import COLUMNS
+from koukan.ledger import code_lists
 from koukan.ledger import codes as asked
 from koukan.samples.scenario import INSURERS
 
@@ -233,6 +237,111 @@ def test_what_nobody_answers_is_overdue_asked_again_and_given_up(
     assert sorted(states(place).values()).count("set") == 1
 
 
+# --- reissued
+
+
+@pytest.fixture(scope="module")
+def answered(sent: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """The same when everybody was answered. Copy it."""
+    place = copied(sent, tmp_path_factory.mktemp("answered") / "own")
+    answer(place)
+    place.run(ACQUIRE)
+    return place
+
+
+@pytest.mark.requirement("R067", "R068", "R069", "R070", "R071", "R072")
+def test_codes_are_reissued_by_a_list_that_staff_register_and_check(
+    answered: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = copied(answered, tmp_path / "own")
+    done = events(place).filter(pl.col("event") == "set")
+    old = dict(done[["link_number", "linkage_code"]].iter_rows())
+    chosen = [one for one in of_insurer(place, KENPO_A) if one.link in old][:2]
+    file = tmp_path / "list.csv"
+    lines = [f"{KENPO_A},{one.member_id:010d}\n" for one in chosen]
+    file.write_text("".join([*lines, f"{KENPO_A},0000000000\n"]))
+    where = ("--root", str(place.root), "--key", str(place.key))
+    by = {one.name: str(key_file(tmp_path, one)) for one in (SATO, ADMIN, BOTH)}
+    register = ["codes", "reissue", "register", str(file), *where, "--person-key"]
+    assert main([*register, by["admin"]]) == 64  # has no right to that
+    assert main([*register, by["sato"]]) == 0
+    assert not any(line.encode() in path.read_bytes() for line in lines
+                   for path in place.root.rglob("*") if path.is_file())  # fmt: skip
+    place.run(ACQUIRE)
+    assert requests(place)[1:] == [("cut", 2, False)]
+    approve(place)
+    place.run(ACQUIRE)
+    (path,) = place.outbox("juki-net").glob("JC_*")
+    assert {line[-1:] for line in path.read_bytes().split(b"\r\n")[1:-2]} == {b"1"}
+    check = ["codes", "reissue", "check", "1", *where, "--person-key", by["sato"], "--json"]
+    capsys.readouterr()
+    assert main(check) == 0
+    page = json.loads(capsys.readouterr().out)
+    assert [one["end"] for one in page["lines"]] == ["asked", "asked", "no_member"]
+    assert not page["whole"]
+    first = next(code for link, code in old.items() if link == chosen[0].link)
+    with place.opened() as centre:
+        (_, again) = asked.all_requests(centre.ledger)
+        numbers = events(place).filter(pl.col("request") == again.number)
+    number = dict(numbers[["link_number", "request_record_number"]].iter_rows())[chosen[0].link]
+    give(place, [(f"{number:016d}", "1", first, "0000")], 2)  # the old code comes back
+    place.run(ACQUIRE)
+    assert findings(place, "linkage_code_answer") == {"H214": 1}
+    give(place, [(f"{value:016d}", "1", f"N{value:016d}", "0000")
+                 for value in numbers["request_record_number"]], 3)  # fmt: skip
+    place.run(ACQUIRE)
+    assert main(check) == 0
+    page = json.loads(capsys.readouterr().out)
+    assert [one["end"] for one in page["lines"]] == ["set", "set", "no_member"] and page["whole"]
+    place.run(ACQUIRE)
+    assert main(check) == 64  # the list is gone
+    assert main(["codes", "reissue", "list", *where[:2]]) == 0
+    assert "消去済み" in capsys.readouterr().out
+    rows = events(place).filter(pl.col("event") == "set")
+    assert {*old.values()} <= {*rows["linkage_code"]}  # old ones stay as history
+    assert rows.height == len(old) + 2
+    sound(place)
+
+
+@pytest.mark.requirement("R195", "R197")
+def test_the_list_leaves_on_an_approved_medium_by_two_persons(
+    answered: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = copied(answered, tmp_path / "own")
+    where = ("--root", str(place.root), "--key", str(place.key))
+    by = {one.name: str(key_file(tmp_path, one)) for one in (SATO, ADMIN, BOTH)}
+    target = tmp_path / "copy.csv"
+
+    def extract(first: str, second: str) -> int:
+        copying = ("--medium", "USB-1", "--reason", "符号危殆化", "--output", str(target))
+        keys = ("--person-key", by[first], "--second-key", by[second])
+        return main(["codes", "reissue", "extract", KENPO_A, *copying, *keys, *where])
+
+    assert extract("admin", "sato") == 64  # nobody has approved the medium
+    assert main(["media", "approve", "USB-1", "--person-key", by["sato"], *where]) == 64
+    assert main(["media", "approve", "USB-1", "--person-key", by["admin"], *where]) == 0
+    assert extract("both", "both") == extract("sato", "admin") == 64 and not target.exists()
+    assert extract("admin", "sato") == 0
+    done = {*events(place).filter(pl.col("event") == "set")["link_number"]}
+    own = [one for one in of_insurer(place, KENPO_A) if one.link in done]
+    wanted = sorted(f"{KENPO_A},{one.member_id:010d}" for one in own)
+    assert target.read_text().splitlines() == wanted
+    assert main(["media", "destroyed", "USB-1", "--person-key", by["admin"], *where]) == 0
+    target.unlink()
+    assert extract("admin", "sato") == 64  # it is destroyed
+    capsys.readouterr()
+    assert main(["media", "list", *where[:2], "--json"]) == 0
+    (medium,) = json.loads(capsys.readouterr().out)["media"]
+    (copy,) = medium["copies"]
+    assert (copy["rows"], copy["permitted_by"], copy["second"]) == (len(own), "admin", "sato")
+    assert medium["destroyed_by"] == "admin" and main(["media", "list", *where[:2]]) == 0
+    sound(place)
+    with place.opened() as centre:
+        with centre.ledger.begin() as transaction:
+            code_lists.set_medium(transaction, "USB-1", approved_by="sato")
+        assert [item.key for item in verify_ledger(centre)] == ["media.verify_record"]
+
+
 # --- killed
 
 
@@ -245,6 +354,10 @@ def test_a_run_that_was_stopped_anywhere_comes_to_the_same(
     wish(place, ["0000000000", *(f"{one.member_id:010d}" for one in of_insurer(place, KENPO_A))])
     lay(place, "kenpo-b", 2, persons=2, first_person=40)
     place.run(JOB)
+    (citizen,) = of_insurer(place, CITY)
+    with place.opened() as centre:
+        person = centre.site.persons[0]
+        reissuing.register(centre, f"{CITY},{citizen.member_id:010d}\n".encode(), person)
     place.now += timedelta(days=1)
 
     def run(own: Place, at: int | None = None) -> int:
@@ -268,7 +381,7 @@ def test_a_run_that_was_stopped_anywhere_comes_to_the_same(
     with whole.opened() as centre:
         wanted = state_digest(centre)
     assert count > 40
-    drawn = range(1, count + 1) if long else random.Random(7).sample(range(1, count + 1), 2)
+    drawn = range(1, count + 1) if long else random.Random(7).sample(range(1, count + 1), 1)
     for at in drawn:
         own = copied(place, tmp_path / f"stopped-{at}")
         with pytest.raises(Stopped):

@@ -35,6 +35,7 @@ COMMANDS = {
     "review": "review",
     "waiting": "waiting",
     "codes": "codes",
+    "media": "media",
     "pmh": "pmh",
     "usage": "usage",
     "online": "online",

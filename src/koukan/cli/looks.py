@@ -19,6 +19,7 @@ from koukan.errors import UsageError
 if TYPE_CHECKING:
     from koukan.engine.centre import Centre
     from koukan.engine.looks import Look, Subject
+    from koukan.sites import Person
 
 FILE = click.Path(path_type=Path)
 LARGEST = 4096  # bytes of a question; some 400 are usual
@@ -61,8 +62,8 @@ def terminal() -> Iterator[TextIO]:
 
 def allowed(
     settings: Settings, centre: Centre, operation: Look, subject: Subject, signing: Signing
-) -> bool:
-    """Whether the look is allowed now; else its question was laid out, to be signed elsewhere.
+) -> Person | None:
+    """Who may look now; None: the question was laid out, to be signed elsewhere.
 
     Raises:
         UsageError: see `engine.looks.authorised`, or the options do not fit together.
@@ -82,15 +83,14 @@ def allowed(
         )
         text = question(centre, operation, subject)
         given = person.sign(text.encode("ascii"), NAMESPACE)
-        authorised(centre, text, given, operation, subject)
-        return True
+        return authorised(centre, text, given, operation, subject)
     assert asked is not None
     if signature is None:
         if asked.exists() or not asked.absolute().parent.is_dir():
             raise UsageError("history.output_place", path=asked.name)
         durable.write(asked.absolute(), question(centre, operation, subject).encode("ascii"))
         output.tell(settings.text("cli.question_laid_out", path=asked.name, key=NAMESPACE))
-        return False
+        return None
     for file in (asked, signature):
         if not file.is_file():
             raise UsageError("offline.no_file", file=file.name)
@@ -98,5 +98,5 @@ def allowed(
         text = read_small(asked.resolve(), LARGEST).decode("ascii")
     except UnicodeDecodeError:
         raise UsageError("looks.other") from None
-    authorised(centre, text, read_small(signature.resolve(), SIGNATURE), operation, subject)
-    return True
+    signed = read_small(signature.resolve(), SIGNATURE)
+    return authorised(centre, text, signed, operation, subject)

@@ -21,7 +21,17 @@ from koukan.engine.centre import Centre
 from koukan.engine.reading import steady
 from koukan.flows.registration import INCIDENTAL
 from koukan.keys.secret import canonical
-from koukan.ledger import Reception, asking, codes, hosts, pmh, reviews, usage, withholding
+from koukan.ledger import (
+    Reception,
+    asking,
+    code_lists,
+    codes,
+    hosts,
+    pmh,
+    reviews,
+    usage,
+    withholding,
+)
 from koukan.ledger import identity as asked
 from koukan.ledger.corrections import corrections
 from koukan.tables import encrypted
@@ -182,15 +192,22 @@ def code_state(centre: Centre) -> Iterator[tuple[str, dict[str, object]]]:
         how = ("group_number", "until_group", "sha256", "created_at", "sent_at", "repeated_at")
         yield "code request", _without(vars(request), *how)
     sums: dict[tuple[str, int, str], int] = {}
-    for item in codes.all_events(centre.ledger):
-        key = item["event"], item["request"], item["detail"]
-        sums[key] = sums.get(key, 0) + item["rows"]
+    for told in codes.all_events(centre.ledger):
+        key = told["event"], told["request"], told["detail"]
+        sums[key] = sums.get(key, 0) + told["rows"]
     for (event, number, detail), rows in sorted(sums.items()):
         yield "code event", {"event": event, "request": number, "detail": detail, "rows": rows}
+    for item in code_lists.all_lists(centre.ledger):
+        yield "code list", _without(vars(item), "group_number", "registered_at", "checked_at")
+    for medium in code_lists.all_media(centre.ledger):
+        signed = ("record", "destruction", "approved_at", "destroyed_at")
+        yield "medium", _without(vars(medium), *signed)
+    for copy in code_lists.all_copies(centre.ledger):
+        yield "medium copy", _without(vars(copy), "record", "copied_at")
     for telling in codes.all_tellings(centre.ledger):
         yield "code telling", {"number": telling.number, "state": telling.state}
-    for told in codes.all_told(centre.ledger):
-        yield "code told", _without(vars(told), "sha256")
+    for one in codes.all_told(centre.ledger):
+        yield "code told", _without(vars(one), "sha256")
 
 
 def _without(values: Mapping[str, object], *names: str) -> dict[str, object]:

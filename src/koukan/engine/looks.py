@@ -32,7 +32,7 @@ from koukan.oplog import OperationLog
 from koukan.sites import Person
 from koukan.sites.schedule import day_of
 
-Look = Literal["number", "review", "code"]
+Look = Literal["number", "review", "code", "reissue", "administer"]
 VALID = timedelta(hours=1)  # from the question to its answer
 SKEW = timedelta(minutes=5)  # clocks of those who sign elsewhere
 Subject = Mapping[str, str | int]
@@ -100,7 +100,7 @@ def authorised(
     with log.operation(f"look_{operation}", **place):
         if reason is not None:
             raise UsageError(REASONS[reason], actor=person.name)
-        if operation != "code" and not _responsible(centre, person, subject):
+        if operation in ("number", "review") and not _responsible(centre, person, subject):
             raise UsageError("looks.other_operator", actor=person.name)
         age = centre.clock() - datetime.fromisoformat(asked["asked_at"])
         if not -SKEW <= age <= VALID:

@@ -3,6 +3,7 @@
 # Their tables belong to the schema.
 from koukan.ledger import (  # noqa: F401
     asking,
+    code_lists,
     codes,
     hosts,
     laid_packages,

@@ -17,6 +17,8 @@ NUMBER = "request_record_number"
 GIVEN, REFUSED = "1", "2"  # 符号取得応答区分
 STRANGER, CLOSED, CONTRADICTING, OTHERS, SECOND = HELD = ("H211", "H212", "H213", "H214", "H215")
 NO_ANSWER = "9999"  # 処理結果詳細コード of what nobody answered
+NO_MEMBER, NO_NUMBER, NOT_CONCERNED = "no_member", "no_number", "not_concerned"
+ENDS = (NO_MEMBER, NO_NUMBER, NOT_CONCERNED, SET, FAILED)  # of a line, when nothing is to come
 AGAIN = "D502"
 UNKNOWN, WAITS = "R504", "R505"
 HAS_ONE, UNDER_WAY = "W431", "W432"
@@ -79,6 +81,32 @@ def wishes(states: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit(UNDER_WAY))
     )
     return found.select("row", "link_number", code=code)
+
+
+def listed(persons: pl.DataFrame, states: pl.DataFrame, group: int | None) -> pl.DataFrame:
+    """What became of each line of a 符号再発行対象者リスト.
+
+    Args:
+        persons: `line`, `exists`, `link_number`, see `wishes`.
+        states: of these persons, see `linkage.of_persons`.
+        group: that gave their codes up; None before it did.
+
+    Returns:
+        `line`, `end` (one of ENDS, or how far it is), `result_detail_code`.
+    """
+    found = persons.join(states, on="link_number", how="left", maintain_order="left")
+    waits = pl.lit(WANTED) if group is None else pl.lit(NOT_CONCERNED)
+    concerned = pl.lit(value=False) if group is None else pl.col("given_up") >= group
+    end = (
+        pl.when(~pl.col("exists"))
+        .then(pl.lit(NO_MEMBER))
+        .when(pl.col("link_number").is_null())
+        .then(pl.lit(NO_NUMBER))
+        .when(concerned)
+        .then("state")
+        .otherwise(waits)
+    )
+    return found.select("line", "result_detail_code", end=end)
 
 
 def judge(answers: pl.DataFrame, asked: pl.DataFrame, codes: pl.DataFrame) -> pl.DataFrame:

@@ -71,13 +71,15 @@ def of_persons(events: pl.DataFrame, people: People, ranks: Callable[[Ints], Int
         ranks: in which order 紐付番号 were issued; asked only of those that others join.
 
     Returns:
-        as `by_link`, each person once, under the 紐付番号 that it is shown by. Of who has no code
-        the events under all raw links count together.
+        as `by_link`, each person once, under the 紐付番号 that it is shown by. Of who has no code,
+        and for `given_up`, the events under all raw links count together.
     """
     links = by_link(events)
     having = first_issued(links.filter(pl.col("linkage_code").is_not_null()), people, ranks)
     shown = pl.Series("link_number", people.canonical(events["link_number"].to_numpy()))
     together = by_link(events.with_columns(shown))
+    given_up = together.select("link_number", "given_up")
+    having = having.drop("given_up").join(given_up, on="link_number").select(together.columns)
     return pl.concat([having, together.join(having, on="link_number", how="anti")])
 
 

@@ -27,7 +27,9 @@ Place = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]+)+$")]
 Day = Annotated[date, Strict()]  # a TOML date, in JST; never a number or a moment
 Operation = Literal["send", "store", "release"]  # what waits for a person's approval
 # "look" is one of its own, allowing none of these; those behind it allow looks at persons.
-Right = Literal["send", "store", "release", "look", "number", "review", "code"]
+Right = Literal[
+    "send", "store", "release", "look", "number", "review", "code", "reissue", "administer"
+]
 # What a package is encrypted to. A blob of SSH begins with its kind, so that base64 shows it, too.
 PACKAGE_KEY = re.compile(
     r"age1[02-9ac-hj-np-z]{58}"

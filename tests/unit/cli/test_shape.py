@@ -27,10 +27,16 @@ def _paths() -> Iterator[tuple[str, ...]]:
     yield ()
     context = click.Context(program(), info_name="koukan")
     for name in COMMANDS:
-        yield (name,)
         found = program().get_command(context, name)
-        if isinstance(found, click.Group):
-            yield from ((name, inner) for inner in found.commands)
+        assert found is not None
+        yield from _below((name,), found)
+
+
+def _below(path: tuple[str, ...], command: click.Command) -> Iterator[tuple[str, ...]]:
+    yield path
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from _below((*path, name), inner)
 
 
 PATHS = list(_paths())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from koukan.rules.acquiring import NUMBER, due, judge, unanswered, wishes
+from koukan.rules.acquiring import NUMBER, due, judge, listed, unanswered, wishes
 from koukan.rules.linkage import ASKED, FAILED, SET, WANTED
 
 STATE = {
@@ -144,3 +144,20 @@ def test_a_code_that_was_given_up_is_nobodys_any_more() -> None:
     assert judged([given(20, "A")], codes=old) == ["H214"]
     assert judged([given(10, "B")], codes=old) == [None]
     assert judged([given(10, "B")], codes=(*old, ("B", 1, True))) == ["D502"]
+
+
+def test_each_line_of_a_list_has_its_end() -> None:
+    known = states((1, SET, 9, 1, None), (2, FAILED, 9, 1, "1001"), (3, SET, 2, 1, None))
+    known = known.with_columns(given_up=pl.Series([7, 7, -1]))
+    lines = [(1, True, 1), (2, True, 2), (3, True, 3), (4, True, 4), (5, True, None)]
+    persons = pl.DataFrame(
+        [*lines, (6, False, None)],
+        schema={"line": pl.Int64, "exists": pl.Boolean, "link_number": pl.Int64},
+        orient="row",
+    )
+    found = listed(persons, known, 7)
+    ends = ["set", "failed", "not_concerned", "not_concerned", "no_number", "no_member"]
+    assert found["end"].to_list() == ends
+    assert found["result_detail_code"].to_list()[:2] == [None, "1001"]
+    waiting = listed(persons, known, None)["end"].to_list()
+    assert waiting == [*["wanted"] * 4, "no_number", "no_member"]

@@ -115,3 +115,11 @@ def test_tries_count_from_the_last_wish_and_the_moment_is_that_of_the_state() ->
 def test_who_has_no_code_is_told_of_under_all_numbers_together() -> None:
     """The older number is wanted, and the newer one was asked by."""
     assert told([wanted(9, 1), asked(5, 2)], joined(1, 5, 9, 1)) == {9: (None, ASKED)}
+
+
+def test_that_a_code_was_given_up_is_told_of_the_person() -> None:
+    """The new one came by a number that the person has since."""
+    events = [made(9, "A", 1), wanted(9, 2, reissue=True), made(5, "B", 3)]
+    found = of_persons(frame(events), People.of(statements([joined(1, 5, 9, 1)])), ranks)
+    (row,) = found.rows(named=True)
+    assert (row["link_number"], row["linkage_code"], row["given_up"]) == (9, "B", 2)

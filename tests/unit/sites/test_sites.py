@@ -51,7 +51,7 @@ insurers = ["00138016"]
 AGE = "age12uxy4vz28hvh4v48ge68xx4z49ccwquvxp3upsevmkz6skq9l3psjx59uz"
 STEPS = (
     *("report", "correct"),
-    *("want", "take_codes", "notify", "request_codes", "send_codes", "tell_codes"),
+    *("want", "take_codes", "notify", "request_codes", "send_codes", "tell_codes", "instruct"),
     *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),
     *(
         "ask",

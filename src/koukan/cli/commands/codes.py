@@ -10,7 +10,7 @@ import click
 
 from koukan.cli import looks, output, shape
 from koukan.cli.settings import Settings
-from koukan.errors import Exit
+from koukan.errors import Exit, UsageError
 
 STATES = {
     "wanted": "codes.state.wanted",
@@ -96,4 +96,133 @@ def line(settings: Settings, name: str, found: Mapping[str, Any]) -> str:
     return f"{settings.text(f'codes.item.{name}')}: {shown}"
 
 
-COMMANDS = {"codes": shape.family("codes", status, show)}
+ENDS = {
+    **STATES,
+    "no_member": "codes.end.no_member",
+    "no_number": "codes.end.no_number",
+    "not_concerned": "codes.end.not_concerned",
+}
+LISTS = {
+    "registered": "codes.list.registered",
+    "instructed": "codes.list.instructed",
+    "checked": "codes.list.checked",
+    "erased": "codes.list.erased",
+}
+NUMBER = click.argument("number", type=click.IntRange(min=1))
+
+
+@shape.command("register", site=True, json=True)
+@click.argument("file", type=looks.FILE)
+@looks.options
+def register(settings: Settings, file: Path, **signing: Path | None) -> int:
+    """Register a list of persons who are to get new codes."""
+    with settings.centre() as centre:
+        import hashlib
+
+        from koukan.engine.reissuing import LARGEST, read
+        from koukan.engine.reissuing import register as keep
+        from koukan.keys.secret import read_small
+
+        if not file.is_file():
+            raise UsageError("offline.no_file", file=file.name)
+        content = read_small(file.resolve(), LARGEST)
+        rows = read(content).height
+        digest = hashlib.sha256(content).hexdigest()
+        subject: dict[str, str | int] = {"sha256": digest, "rows": rows}
+        signed = looks.Signing(**signing)
+        person = looks.allowed(settings, centre, "reissue", subject, signed)
+        if person is None:
+            return Exit.DONE
+        found = keep(centre, content, person)
+    if settings.json:
+        output.document("reissue_registered", {"list": found.number, "rows": found.rows})
+        return Exit.DONE
+    output.show(settings.text("cli.reissue_registered", key=found.number, count=found.rows))
+    return Exit.DONE
+
+
+@shape.command("list", root=True, json=True)
+def lists(settings: Settings) -> int:
+    """Lists with their states, in numbers."""
+    with settings.desk() as desk:
+        from koukan.ledger.code_lists import all_lists
+
+        found = [vars(one) for one in all_lists(desk.ledger)]
+    if settings.json:
+        output.document("reissue_lists", {"lists": found})
+        return Exit.DONE
+    if not found:
+        output.show(settings.text("codes.no_lists"))
+        return Exit.DONE
+    heads = [settings.text(f"codes.head.{name}") for name in ("list", "rows", "given_up", "state")]
+    body = [
+        [one["number"], one["rows"], one["persons"], settings.text(LISTS[one["state"]])]
+        for one in found
+    ]
+    output.show(output.table(heads, body, numbers=[0, 1, 2]))
+    return Exit.DONE
+
+
+@shape.command("check", site=True, json=True)
+@NUMBER
+@looks.options
+def check(settings: Settings, number: int, **signing: Path | None) -> int:
+    """What became of a list, line by line; once every line has its end the list is done with."""
+    with settings.centre() as centre:
+        import json
+
+        from koukan.engine.reissuing import checked, conclude
+
+        signed = looks.Signing(**signing)
+        person = looks.allowed(settings, centre, "reissue", {"list": number}, signed)
+        if person is None:
+            return Exit.DONE
+        frame = checked(centre, number)
+        whole = conclude(centre, number, frame, person)
+        found = json.loads(frame.write_json())
+    if settings.json:
+        output.document("reissue_checked", {"list": number, "whole": whole, "lines": found})
+        return Exit.DONE
+    for one in found:
+        place = f"{one['line']:>8}  {one['insurer']:08d}  {one['member_id']:010d}"
+        end = settings.text(ENDS[one["end"]])
+        output.show(f"{place}  {end} {one['result_detail_code'] or ''}".rstrip())
+    output.tell(settings.text("cli.reissue_whole" if whole else "cli.reissue_open", key=number))
+    return Exit.DONE
+
+
+@shape.command("extract", site=True, json=True)
+@click.argument("insurers", nargs=-1)
+@click.option("--medium", "label", required=True, metavar="LABEL")
+@click.option("--reason", required=True, metavar="TEXT")
+@click.option("--output", "target", required=True, type=looks.FILE, metavar="FILE")
+@click.option("--person-key", "first", required=True, type=looks.FILE, metavar="FILE")
+@click.option("--second-key", "second", required=True, type=looks.FILE, metavar="FILE")
+def extract(
+    settings: Settings, insurers: tuple[str, ...], *, first: Path, second: Path, **given: Any
+) -> int:
+    """Copy the list of whose codes are set on to a medium, with two persons' signatures."""
+    with settings.centre() as centre:
+        from koukan.engine import media
+
+        copying = media.Copying(given["label"], given["target"], given["reason"], insurers)
+        media.require(centre, copying)
+        subject = {
+            "medium": copying.label,
+            "output": copying.target.name,
+            "insurers": " ".join(insurers),
+        }
+        one, two = looks.Signing(first, None, None), looks.Signing(second, None, None)
+        permitting = looks.allowed(settings, centre, "administer", subject, one)
+        beside = looks.allowed(settings, centre, "reissue", subject, two)
+        signers = [person for person in (permitting, beside) if person is not None]
+        rows = media.extract(centre, copying, signers)
+    if settings.json:
+        output.document("reissue_extracted", {"medium": copying.label, "rows": rows})
+        return Exit.DONE
+    output.show(settings.text("cli.reissue_extracted", count=rows, path=copying.target.name))
+    return Exit.DONE
+
+
+REISSUE = shape.family("reissue", register, lists, check, extract)
+COMMANDS = {"codes": shape.family("codes", status, show, REISSUE)}
