@@ -40,9 +40,14 @@ def identity(folder: Path) -> PackageIdentity:
     return load_package_identity(path)
 
 
+def lying(place: Place, sequence: int) -> Path:
+    """A push in the partner's outbox."""
+    return place.outbox(PARTNER) / f"{online.push_name(sequence)}.age"
+
+
 def content(place: Place, sequence: int, key: PackageIdentity) -> bytes:
     """A push as its receiver reads it."""
-    path = place.outbox(PARTNER) / f"{online.push_name(sequence)}.age"
+    path = lying(place, sequence)
     return b"".join(key.decrypted([path.read_bytes()], path.name))
 
 
@@ -75,5 +80,6 @@ def shown_links(place: Place, numbers: list[str]) -> dict[str, int]:
 def respond(place: Place, said: tuple[int, int, Said], key: PackageIdentity) -> None:
     """The partner's answer in its inbox: to which push, under which number of its own, and what."""
     push, sequence, how = said
-    name, answer = oqs.answer(content(place, push, key), sequence, how)
+    came = lying(place, push).read_bytes()
+    name, answer = oqs.answer(content(place, push, key), came, sequence, how)
     (place.root / "exchange" / PARTNER / "inbox" / "oqs" / name).write_bytes(answer)

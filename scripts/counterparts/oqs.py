@@ -41,9 +41,7 @@ class Table:
         """
         if not content.endswith(b"\r\n"):
             raise Refused("it is cut")
-        head, *lines, end = (
-            tuple(line.split(",")) for line in content.decode("cp932").split("\r\n")[:-1]
-        )
+        head, *lines, end = (tuple(line.split(",")) for line in content.decode().split("\r\n")[:-1])
         if head[:4] != ("0" * 10, "00", "OQ202604", "koukan") or end[:2] != ("9" * 10, "99"):
             raise Refused("control or end record")
         sequence = int(head[4])
@@ -101,7 +99,7 @@ class Said:
         also: further lines (number, record type, code), as they are to stand there.
         whole: the code by which all of the push is refused.
         persons: how many it says that it counted; None: how many there are.
-        sha256: of what it says that it received; None: of the push.
+        sha512: of what it says that it received; None: of the push.
         push: which push it says that it answers; 0: the one that it was.
         taken_count: how many lines of persons taken in it says that it has; None: the right one.
     """
@@ -111,7 +109,7 @@ class Said:
     also: tuple[tuple[int, str, str], ...] = ()
     whole: str = ""
     persons: int | None = None
-    sha256: str | None = None
+    sha512: str | None = None
     push: int = 0
     taken_count: int | None = None
 
@@ -120,9 +118,9 @@ ALL = Said()
 TAKEN, REFUSED = "66", "67"
 
 
-def answer(content: bytes, sequence: int, said: Said = ALL) -> tuple[str, bytes]:
-    """Name and content of the answer to a push; `sequence` counts our answers."""
-    head, *lines, _ = (line.split(",") for line in content.decode("cp932").split("\r\n")[:-1])
+def answer(content: bytes, came: bytes, sequence: int, said: Said = ALL) -> tuple[str, bytes]:
+    """Name and content of the answer to a push that `came` encrypted; its number is ours."""
+    head, *lines, _ = (line.split(",") for line in content.decode().split("\r\n")[:-1])
     numbers = [int(line[0]) for line in lines if line[1] == PERSON]
     told = [
         (number, REFUSED if number in said.refused else TAKEN, said.refused.get(number, "0000"))
@@ -134,7 +132,7 @@ def answer(content: bytes, sequence: int, said: Said = ALL) -> tuple[str, bytes]
     control = (
         *("0" * 10, "00", "OA202604", "oqs", f"{sequence:06d}", "20260402"),
         f"{said.push or int(head[4]):06d}",
-        said.sha256 or hashlib.sha256(content).hexdigest(),
+        said.sha512 or hashlib.sha512(came).hexdigest(),
         "2" if said.whole else "1",
         *((said.whole, "") if said.whole else ("", f"{count:010d}")),
     )

@@ -131,7 +131,7 @@ def parts(form: Format, fields: tuple[Field, ...], line: bytes) -> list[str]:
     """The values of a written line."""
     content = line.removesuffix(form.file.line_end)
     if form.file.syntax == "csv":
-        return content.decode("cp932").split(",")
+        return content.decode(form.file.encoding).split(",")
     ends = list(accumulate(item.slot for item in fields))
     assert len(content) == ends[-1]
     found = [content[end - item.slot : end] for end, item in zip(ends, fields, strict=True)]

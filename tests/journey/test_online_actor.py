@@ -76,7 +76,7 @@ def test_with_the_key_of_the_pushes_no_number_can_be_had(place: Place, tmp_path:
             originals.open_original(centre, reception.original)
     assert run_job(centre, EXPORT).exit == Exit.DONE
     centre.close()
-    pushed = content(place, 1, identity(tmp_path)).decode("cp932")
+    pushed = content(place, 1, identity(tmp_path)).decode()
     numbers = Population(7).numbers(np.arange(4 * FILES, dtype=np.int64)).to_list()
     assert not [number for number in numbers if number in pushed]
     assert actors(place, "export") == {ACTOR}

@@ -147,7 +147,7 @@ def test_who_was_refused_is_told_again_and_what_is_late_is_seen(
 
 def people(push: bytes) -> list[str]:
     """Lines of persons in a push."""
-    return [line for line in push.decode("cp932").split("\r\n") if line[11:13] == "65"]
+    return [line for line in push.decode().split("\r\n") if line[11:13] == "65"]
 
 
 class Killed(Exception):

@@ -175,21 +175,23 @@ def events_under(centre: Centre, section: str, links: Ints, columns: Sequence[st
 def events_of(
     centre: Centre,
     files: Sequence[DataFile],
-    links: Ints,
+    links: Ints | None,
     columns: Sequence[str],
     groups: Collection[int] | None,
 ) -> pl.DataFrame:
-    """The events of these persons in some files of one section, file by file.
+    """The events of these persons, or of all, in some files of one section, file by file.
 
     The files' reader drops other persons' rows before it decodes what else they say.
     """
     table = centre.tables[HISTORY]
     types = table.definition.columns(files[0].partition)
     parts = [pl.DataFrame(schema={name: types[name] for name in columns})]
-    wanted = pl.col("link_number").is_in(pl.Series(links).implode())
+    wanted = []
+    if links is not None:
+        wanted.append(pl.col("link_number").is_in(pl.Series(links).implode()))
     if groups is not None:
-        wanted &= pl.col("group_number").is_in(list(groups))
+        wanted.append(pl.col("group_number").is_in(list(groups)))
     for file in files:
-        rows = table.open_file(file).select(columns).filter(wanted)
+        rows = table.open_file(file).select(columns).filter(*wanted)
         parts.append(encrypted.collect(rows, path=table.folder / file.path))
     return pl.concat(parts)

@@ -3,15 +3,15 @@
 Nearly everybody's events lie in one bucket and are looked at there, some persons at a time. Persons
 whom statements have joined or parted may have events in several: they are few, and come last.
 
-    pushes/o<sequence>/<piece>     a push in pieces, under a key of its own until it is laid out
+A piece goes from the worker that renders it into the file that is encrypted for the partner;
+nothing of it is written elsewhere.
+
     pushes/f<group>                紐付番号 of whom `forget` erased, until a push has told of it
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,18 +29,20 @@ from koukan.engine.people import people_of
 from koukan.flows import online
 from koukan.flows.pmh import ISSUES
 from koukan.flows.registration import FORMAT, FORMATS, HISTORY, PERSON_LINKS
-from koukan.formats.model import Format
-from koukan.keys.sealed import SealedReader, SealedWriter, seal, unseal
+from koukan.keys.sealed import seal, unseal
 from koukan.ledger import online as pushes
 from koukan.ledger.online import Push
-from koukan.rules.register import Ints
+from koukan.rules.register import Ints, Mask
 from koukan.rules.restating import MAIN, NOTHING, SAID, Digests, affected, digests, named, restated
 from koukan.tables import encrypted
 from koukan.tables.definition import bucket_label, bucket_of_link
 from koukan.tables.table import DataFile
 
-PERSONS = 100_000  # persons whose lines are text at the same time, by worker
-BLOCK = 2 * 1024 * 1024
+PERSONS = 200_000  # of a piece, which a worker holds whole
+LINES = 50_000  # of them that are text at once
+SMALLEST = 5_000  # persons of a piece: fewer cost as much
+MEMBER = "member_id"  # tells whose an event is where anybody was joined or parted
+Restated = dict[str, pl.DataFrame]
 
 
 class Touch(NamedTuple):
@@ -59,13 +61,15 @@ class Share(NamedTuple):
     links: Ints  # raw links under which their events lie, ascending
     persons: Ints  # shown ones, ascending
     gone: Ints  # 紐付番号 that are nobody's shown one any more
-    bucket: str  # in which all of it lies; `rolls.ANY`: here and there
+    buckets: str  # where all of it lies, from and to; `rolls.ANY`: here and there
     first: int  # レコード識別番号 of the first of both
+    whole: bool  # everybody in its files is in it
 
 
 class Written(NamedTuple):
-    """What a piece holds."""
+    """A piece: its lines, and how many of what they are."""
 
+    parts: tuple[bytes, ...]
     persons: int
     deleted: int
     rows: int
@@ -85,7 +89,8 @@ def touched(centre: Centre, push: Push) -> tuple[Ints, Ints]:
     found = [np.zeros(0, np.int64), *centre.workers.map(links_of, touches(centre, groups))]
     after = people_of(centre)
     if full:
-        return np.unique(after.canonical(np.concatenate(found))), found[0]
+        every = after.canonical(np.concatenate(found))  # bucket by bucket, so nearly in order
+        return every if np.all(every[1:] > every[:-1]) else np.unique(every), found[0]
     statements = centre.snapshot(PERSON_LINKS)
     found.append(named(statements.read(statements.files()), groups or ()))
     found += [forgotten(centre, path) for path in forgotten_files(centre)]
@@ -147,138 +152,141 @@ def anything(centre: Centre, since: int, until: int) -> bool:
 
 
 def shares(centre: Centre, push: Push, persons: Ints, gone: Ints) -> Iterator[Share]:
-    """Persons bucket by bucket, then those of several 紐付番号 with all that is to be deleted."""
+    """Persons bucket by bucket, then those of several 紐付番号 with all that is to be deleted.
+
+    Small buckets share a piece: what a piece costs beside reading its files is then paid once.
+    """
     people, buckets = people_of(centre), centre.site.buckets
     apart = people.scattered(persons)
     form = centre.catalogue.formats[online.EXPORT]
     files = {section: files_of(centre, section) for section in online.sections(form)}
+    alone = persons[~apart] if apart.any() else persons
+    every = push.kind == "full" and people.trivial
     number, first = 1, 1
-    alone = persons[~apart]
-    bounds = np.searchsorted(bucket_of_link(alone, buckets), np.arange(buckets + 1)).tolist()
     nobody = np.zeros(0, np.int64)
-    for bucket, (start, stop) in enumerate(pairwise(bounds)):
-        label = bucket_label(bucket, buckets)
-        here = {section: tuple(found.get(label, ())) for section, found in files.items()}
-        for at in range(start, stop, PERSONS):
-            mine = alone[at : min(at + PERSONS, stop)]
-            yield Share(push.sequence, number, here, mine, mine, nobody, label, first)
-            number, first = number + 1, first + len(mine)
+    for start, stop, low, high in cuts(alone, buckets, centre.site.workers.count):
+        here = {section: _within(found, low, high, buckets) for section, found in files.items()}
+        mine, where = alone[start:stop], f"{low:04d}-{high:04d}"
+        whole = every and high > low
+        yield Share(push.sequence, number, here, mine, mine, nobody, where, first, whole)
+        number, first = number + 1, first + len(mine)
     others = persons[apart]
     if len(others) or len(gone):
         raw = np.unique(np.concatenate([others, people.raw_links(others)[1]]))
-        labels = {
-            bucket_label(at, buckets) for at in np.unique(bucket_of_link(raw, buckets)).tolist()
-        }
+        places = np.unique(bucket_of_link(raw, buckets)).tolist()
         everywhere = {
-            section: tuple(file for label in sorted(labels) for file in found.get(label, ()))
+            section: tuple(
+                file for at in places for file in found.get(bucket_label(at, buckets), ())
+            )
             for section, found in files.items()
         }
-        yield Share(push.sequence, number, everywhere, raw, others, gone, rolls.ANY, first)
+        yield Share(
+            push.sequence, number, everywhere, raw, others, gone, rolls.ANY, first, whole=False
+        )
+
+
+def cuts(links: Ints, buckets: int, workers: int) -> Iterator[tuple[int, int, int, int]]:
+    """Pieces of ascending 紐付番号: from, to, and the buckets that are whole in it, from and to.
+
+    A part of a bucket has its own number twice.
+    """
+    bounds = np.searchsorted(bucket_of_link(links, buckets), np.arange(buckets + 1)).tolist()
+    room = min(PERSONS, max(SMALLEST, -(-len(links) // (2 * workers))))
+    low = 0
+    for bucket in range(buckets):
+        if bounds[bucket + 1] - bounds[low] > room and bucket > low:
+            if bounds[bucket] > bounds[low]:
+                yield bounds[low], bounds[bucket], low, bucket
+            low = bucket
+        if bounds[bucket + 1] - bounds[low] > PERSONS:
+            for at in range(bounds[low], bounds[bucket + 1], PERSONS):
+                yield at, min(at + PERSONS, bounds[bucket + 1]), low, low
+            low = bucket + 1
+    if bounds[buckets] > bounds[low]:
+        yield bounds[low], bounds[buckets], low, buckets
+
+
+def _within(
+    found: Mapping[str, Sequence[DataFile]], low: int, high: int, buckets: int
+) -> tuple[DataFile, ...]:
+    """A section's files of some buckets."""
+    places = range(low, max(high, low + 1))
+    return tuple(file for at in places for file in found.get(bucket_label(at, buckets), ()))
 
 
 def write(centre: Centre, share: Share) -> Written:
-    """Task: render and seal one piece."""
+    """Task: render one piece, and leave its persons in the roll."""
+    form = centre.catalogue.formats[online.EXPORT]
+    people = people_of(centre)
+    found = said(centre, share, [online.items(form, name) for name in online.sections(form)])
+    issued = pmh_ids_of(centre, people, share.persons)
+    enrol(centre, share, digests(found, share.persons, issued, online.layout(form)))
+    links = np.concatenate([share.persons, share.gone])
+    numbers = np.arange(share.first, share.first + len(links), dtype=np.int64)
+    there = np.zeros(len(links), np.bool_)
+    there[np.searchsorted(share.persons, found[MAIN]["link_number"].to_numpy())] = True
+    texts = [
+        online.padded(pl.Series("record_number", numbers), 10),
+        online.padded(pl.Series("link_number", links), 16),
+    ]
+    replace = (
+        pl.when(pl.Series(there)).then(pl.lit(online.REPLACE)).otherwise(pl.lit(online.DELETE))
+    )
+    whom = pl.DataFrame([*texts, _ids(links, there, issued)]).with_columns(entry_class=replace)
+    parts = [render.records(form, online.PERSON, rows) for rows in whom.iter_slices(LINES)]
+    rows, total = len(links), int(numbers.sum())
+    for section in online.sections(form):
+        lines = found.pop(section)
+        place = np.searchsorted(share.persons, lines["link_number"].to_numpy())
+        rows, total = rows + lines.height, total + int(numbers[place].sum())
+        for at in range(0, lines.height, LINES):  # as few as stay in cache
+            given = [text.gather(place[at : at + LINES]) for text in texts]
+            part = online.shown(lines[at : at + LINES].with_columns(given))
+            parts.append(render.records(form, section, part))
+    return Written(tuple(parts), len(links), int(np.count_nonzero(~there)), rows, total)
+
+
+def said(centre: Centre, share: Share, items: Sequence[Sequence[str]] | None) -> Restated:
+    """What holds of a share's persons; without items what decides alone."""
     form = centre.catalogue.formats[online.EXPORT]
     keys = {item.section: item.key for item in centre.catalogue.formats[FORMAT].records}
+    names = online.sections(form)
     told = {
-        section: _told(centre, share, form, section, keys[section])
-        for section in online.sections(form)
+        section: _told(centre, share, section, [*keys[section], *own])
+        for section, own in zip(names, items or [()] * len(names), strict=True)
     }
-    people = people_of(centre)
-    found = restated(told, keys, people, share.persons)
-    issued = pmh_ids_of(centre, people, share.persons)
-    whom = _whom(share, found[MAIN], issued)
-    enrol(centre, share, digests(found, share.persons, issued, online.layout(form)))
-    parts = [render.records(form, online.PERSON, online.shown(whom))]
-    rows, total = whom.height, int(whom["record_number"].sum())
-    for section in online.sections(form):
-        lines = found[section].join(
-            whom.select("link_number", "record_number"),
-            on="link_number", how="inner", maintain_order="left",
-        )  # fmt: skip
-        rows, total = rows + lines.height, total + int(lines["record_number"].sum())
-        parts.append(render.records(form, section, online.shown(lines)))
-    seal_piece(centre, share.push, share.number, b"".join(parts))
-    deleted = int((whom["entry_class"] == online.DELETE).sum())
-    return Written(whom.height, deleted, rows, total)
-
-
-def _told(
-    centre: Centre, share: Share, form: Format, section: str, key: Sequence[str]
-) -> pl.DataFrame:
-    """Events of one section under the share's links: what decides, and the items that are sent."""
-    columns = list(dict.fromkeys([*SAID, *key, *online.items(form, section)]))
-    files = share.files[section]
-    if not files:
-        types = centre.tables[HISTORY].definition.sections[section]
-        return pl.DataFrame(schema={name: types[name] for name in columns})
-    return events_of(centre, files, share.links, columns, None)
+    return restated(told, keys, people_of(centre), share.persons)
 
 
 def enrol(centre: Centre, share: Share, told: Digests) -> None:
     """Leave in the roll whom a piece tells of, and digests of what."""
     links = np.concatenate([share.persons, share.gone])
     whole = np.concatenate([told, np.full(len(share.gone), NOTHING, np.uint64)])
-    rolls.put(centre, share.push, f"{share.number:05d}-{share.bucket}", links, whole)
+    rolls.put(centre, share.push, f"{share.number:05d}-{share.buckets}", links, whole)
 
 
-def _whom(share: Share, held: pl.DataFrame, ids: pl.DataFrame) -> pl.DataFrame:
-    """Lines of persons: replace who has any spell, delete everybody else."""
-    links = np.concatenate([share.persons, share.gone])
-    found = pl.DataFrame(
-        {"link_number": links, "record_number": np.arange(share.first, share.first + len(links))}
-    )
-    there = pl.col("link_number").is_in(held["link_number"].unique().implode())
-    action = pl.when(there).then(pl.lit(online.REPLACE)).otherwise(pl.lit(online.DELETE))
-    found = found.with_columns(entry_class=action)
-    given = found.join(ids, on="link_number", how="left", maintain_order="left")
-    kept = pl.when(pl.col("entry_class") == online.REPLACE).then(online.PMH_ID)
-    return given.with_columns(kept.alias(online.PMH_ID))
+def _told(centre: Centre, share: Share, section: str, items: Sequence[str]) -> pl.DataFrame:
+    """Events of one section under the share's links: what decides, and these items."""
+    trivial = people_of(centre).trivial
+    decides = [name for name in SAID if not (trivial and name == MEMBER)]
+    columns = list(dict.fromkeys([*decides, *items]))
+    files = share.files[section]
+    if not files:
+        types = centre.tables[HISTORY].definition.sections[section]
+        return pl.DataFrame(schema={name: types[name] for name in columns})
+    return events_of(centre, files, None if share.whole else share.links, columns, None)
+
+
+def _ids(links: Ints, there: Mask, issued: pl.DataFrame) -> pl.Series:
+    """PMH-IDs of who is there, as text."""
+    if issued.is_empty():
+        return pl.Series(online.PMH_ID, [None], dtype=pl.String).new_from_index(0, len(links))
+    asked = pl.DataFrame({"link_number": links})
+    found = asked.join(issued, on="link_number", how="left", maintain_order="left")[online.PMH_ID]
+    return online.padded(found.set(pl.Series(~there), None), 16)
 
 
 # --- on disk
-
-
-def push_label(sequence: int) -> str:
-    return f"o{sequence:06d}"
-
-
-def start(centre: Centre, sequence: int) -> None:
-    """An empty folder and a key; what a killed run had begun under the number goes."""
-    discard(centre, sequence)
-    folder = centre.folder("pushes", push_label(sequence))
-    folder.mkdir(mode=0o700)
-    durable.sync_folder(folder.parent)
-    centre.keyring.random_key("push", push_label(sequence))
-    rolls.start(centre, sequence)
-
-
-def seal_piece(centre: Centre, sequence: int, piece: int, content: bytes) -> None:
-    """Write a piece of a push durably."""
-    name = push_label(sequence)
-    key = centre.keyring.existing_key("push", name)
-    path = centre.folder("pushes", name, f"{piece:05d}")
-    with SealedWriter(path, key, f"push|{name}|{piece}", replace=True) as file:
-        file.write(content)
-
-
-def blocks(centre: Centre, sequence: int) -> Iterator[bytes]:
-    """The push as it is before it is encrypted, block by block."""
-    name = push_label(sequence)
-    key = centre.keyring.existing_key("push", name)
-    for path in sorted(centre.folder("pushes", name).iterdir()):
-        with SealedReader(path, key, f"push|{name}|{int(path.name)}") as piece:
-            yield from piece.blocks(BLOCK)
-
-
-def discard(centre: Centre, sequence: int) -> None:
-    """Key, then pieces; once more changes nothing."""
-    name = push_label(sequence)
-    centre.keyring.destroy("push", name)
-    folder = centre.folder("pushes", name)
-    if folder.exists():
-        shutil.rmtree(folder)
-        durable.sync_folder(folder.parent)
 
 
 def leave_forgotten(centre: Centre, group: int, links: Ints) -> None:
@@ -302,15 +310,9 @@ def forgotten(centre: Centre, path: Path) -> Ints:
 
 
 def tidy(centre: Centre) -> None:
-    """Destroy what is laid out: keys, pieces, and what `forget` left that a push has told of."""
-    under_way = {push.sequence for push in pushes.all_pushes(centre.ledger, states=["open"])}
-    labels = {path.name for path in centre.folder("pushes").glob("o*")}
-    labels |= {path.stem for path in centre.folder("keyring", "random", "push").glob("o*.key")}
-    for label in sorted(labels):
-        if int(label[1:]) not in under_way:
-            discard(centre, int(label[1:]))
+    """Destroy what is over: old rolls, and what `forget` left that a push has told of."""
     rolls.tidy(centre)
-    if under_way:
+    if pushes.all_pushes(centre.ledger, states=[pushes.UNDER_WAY]):
         return
     until = pushes.told_until(centre.ledger)
     for path in forgotten_files(centre):

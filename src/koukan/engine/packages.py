@@ -111,14 +111,21 @@ def lay(
     manifest = manifest_bytes(Manifest(name, about, files))
     keys = [recipient(text, about.insurer) for text in recipients]
     archive = Seen(pack(_members(manifest, contents, signer)))
-    sealed = lay_sealed(target, archive, keys, signer)
-    return Laid(archive.sha256, archive.length, sealed.sha256, sealed.length)
+    digest = hashlib.sha256()
+    _, length = lay_sealed(target, archive, keys, signer, digest)
+    return Laid(archive.sha256, archive.length, digest.hexdigest(), length)
 
 
 def lay_sealed(
-    target: Path, plain: Iterable[bytes], keys: Sequence[Recipient], signer: Signer
-) -> Seen:
+    target: Path, plain: Iterable[bytes], keys: Sequence[Recipient], signer: Signer, *others: Hash
+) -> tuple[str, int]:
     """Blocks encrypted into a file for collecting, its signature beside it, as `lay` does.
+
+    Args:
+        others: further digests of the file, which are brought up to date.
+
+    Returns:
+        the SHA-512 that is signed, and the length.
 
     Raises:
         IsADirectoryError: somebody's folder has the name.
@@ -127,16 +134,18 @@ def lay_sealed(
     try:
         digest = hashlib.sha512()
         with closing(encrypted(plain, keys)) as blocks:
-            sealed = Seen(blocks)
-            _write(temporary, _through(sealed, digest))
+            sealed: Iterator[bytes] = blocks
+            for one in (digest, *others):
+                sealed = _through(sealed, one)
+            length = _write(temporary, sealed)
         temporary.chmod(FOR_COLLECTING)
         signature = signer.sign_digest(digest.digest(), NAMESPACE)
         durable.unlink(target)
         durable.write(signature_path(target), signature, replace=True, mode=FOR_COLLECTING)
-        durable.publish(temporary, target, length=sealed.length, replace=True)
+        durable.publish(temporary, target, length=length, replace=True)
     finally:
         temporary.unlink(missing_ok=True)
-    return sealed
+    return digest.hexdigest(), length
 
 
 def signature_path(package: Path) -> Path:
@@ -244,12 +253,11 @@ def _keep(folder: Path | None, name: str, blocks: Iterable[bytes]) -> None:
     durable.sync_file(folder / name)
 
 
-def _write(path: Path, blocks: Iterable[bytes]) -> None:
-    """A new file that is its owner's alone."""
+def _write(path: Path, blocks: Iterable[bytes]) -> int:
+    """A new file that is its owner's alone; its length."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-        for block in blocks:
-            file.write(block)
+        return sum(file.write(block) for block in blocks)
 
 
 def _signature(path: Path) -> bytes:

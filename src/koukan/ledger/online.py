@@ -34,12 +34,14 @@ pushes = Table(
     Column("persons", Integer, nullable=False, default=0),  # of them `deleted`
     Column("deleted", Integer, nullable=False, default=0),
     Column("rows", Integer, nullable=False, default=0),
-    Column("sha256", String, nullable=False, default=""),  # of the file before it was encrypted
-    Column("file_sha256", String, nullable=False, default=""),  # as it lies in the outbox
+    # Of earlier versions: nothing is in them any more.
+    Column("sha256", String, nullable=False, default=""),
+    Column("file_sha256", String, nullable=False, default=""),
     Column("accepted", Integer, nullable=False, default=0),  # persons, as the receiver said
     Column("refused", Integer, nullable=False, default=0),
     Column("laid_at", String),
     Column("answered_at", String),  # when the last answer was taken in that said anything new
+    Column("file_sha512", String, nullable=False, default="", server_default=""),  # as signed
     Column("answer", Integer, nullable=False, default=0, server_default="0"),  # its reception
     Column("refusal", String, nullable=False, default="", server_default=""),  # code, of all of it
     # Of those refused, whom no later push has told of.
@@ -83,6 +85,7 @@ class Push:
     refused: int = 0
     laid_at: str | None = None
     answered_at: str | None = None
+    file_sha512: str = ""
     answer: int = 0
     refusal: str = ""
     open_refused: int = 0

@@ -19,10 +19,23 @@ import polars as pl
 
 from koukan.rules.persons import People
 from koukan.rules.register import NONE, Ints
-from koukan.rules.spells import FORMER, ORDER, PERSON, PROCESS, corrections, last_words, spells
+from koukan.rules.spells import (
+    CANCELLATION,
+    CORRECTION,
+    FORMER,
+    ORDER,
+    PERSON,
+    PROCESS,
+    WITHDRAWAL,
+    corrections,
+    last_words,
+    spells,
+)
 
 SAID = (*PERSON, "member_id", *ORDER, PROCESS, FORMER)  # what decides, beside a section's key
 MAIN = "qualification"
+ROW = "__row"
+ACTING = [CORRECTION, CANCELLATION, WITHDRAWAL]  # events that take something away
 Digests = npt.NDArray[np.uint64]
 NOTHING = 0  # the digest of whoever the receiver is to have no line of
 
@@ -58,20 +71,83 @@ def restated(
     """What holds of some persons now, by section.
 
     Args:
-        told: section -> events under all raw links of these persons, others' too: SAID, the
-            section's key and any items; `MAIN` is one of them.
+        told: section -> events under all raw links of these persons: SAID, the section's key and
+            any items; `MAIN` is one of them. Others' too where anybody is joined or parted.
         keys: section -> by what, beside person and insurer, its lines name the same.
         persons: shown 紐付番号.
     """
-    mine = pl.col("link_number").is_in(pl.Series(persons).implode())
-    own = {name: people.attribute(events).filter(mine) for name, events in told.items()}
-    corrected = corrections(own[MAIN])
-    held = spells(own[MAIN])
+    own = {name: people.attribute(events) for name, events in told.items()}
+    if not people.trivial:
+        mine = pl.col("link_number").is_in(pl.Series(persons).implode())
+        own = {name: events.filter(mine) for name, events in own.items()}
+    hard = _undecided(own)
+    if not len(hard):
+        return own
+    among = {name: _among(events["link_number"].to_numpy(), hard) for name, events in own.items()}
+    found = {}
+    for name, last in _decided(own, among, keys).items():
+        kept = ~among[name]
+        rows = last[ROW].to_numpy()
+        kept[rows] = True
+        events = own[name]
+        moved = events[FORMER].gather(rows).is_not_null().to_numpy()
+        if moved.any():  # whose lines went on at another insurer are the former one's here
+            changed = last["insurer_code"].filter(pl.Series(moved))
+            codes = events["insurer_code"].scatter(rows[moved], changed)
+            events = events.with_columns(codes)
+        found[name] = events.filter(pl.Series(kept))
+    return found
+
+
+def _undecided(own: Mapping[str, pl.DataFrame]) -> Ints:
+    """Persons of whom not every line there is holds, ascending: the few that have to be looked at.
+
+    Of whoever has one line of `MAIN` one event tells, and one line at most of each other section;
+    it takes nothing away, and all of it holds.
+    """
+    main = own[MAIN]
+    acts = pl.col(PROCESS).is_in(ACTING) | pl.col(FORMER).is_not_null()
+    found = [main.lazy().filter(acts).select("link_number").collect()["link_number"].to_numpy()]
+    known = np.zeros(0, np.int64)
+    for name, events in sorted(own.items(), key=lambda item: item[0] != MAIN):
+        links = events["link_number"].to_numpy()
+        if not np.all(links[1:] > links[:-1]):  # files of several nights
+            links = np.sort(links, kind="stable")
+            found.append(links[1:][links[1:] == links[:-1]])
+        if name == MAIN:
+            known = links
+        else:
+            found.append(links[~_among(links, known)])
+    return np.unique(np.concatenate(found))
+
+
+def _among(links: Ints, known: Ints) -> npt.NDArray[np.bool_]:
+    """Which of the links are known ones, which ascend."""
+    if not len(known):
+        return np.zeros(len(links), np.bool_)
+    place = np.minimum(np.searchsorted(known, links), len(known) - 1)
+    return np.asarray(known[place] == links, np.bool_)
+
+
+def _decided(
+    own: Mapping[str, pl.DataFrame],
+    among: Mapping[str, npt.NDArray[np.bool_]],
+    keys: Mapping[str, Sequence[str]],
+) -> dict[str, pl.DataFrame]:
+    """What holds where lines have to be held against each other: what decides, and `ROW`."""
+    narrow = {
+        name: events.select(*dict.fromkeys([*PERSON, *ORDER, PROCESS, FORMER, *keys[name]]))
+        .with_row_index(ROW)
+        .filter(pl.Series(among[name]))
+        for name, events in own.items()
+    }
+    corrected = corrections(narrow[MAIN])
+    held = spells(narrow[MAIN])
     found = {MAIN: held}
-    for name in told.keys() - {MAIN}:
+    for name in own.keys() - {MAIN}:
         key = (*PERSON, *keys[name])
-        last = last_words(own[name], key, corrected, voids=bool(keys[name]))
-        found[name] = last.join(held, on=list(PERSON), how="semi").sort(key)
+        last = last_words(narrow[name], key, corrected, voids=bool(keys[name]))
+        found[name] = last.join(held, on=list(PERSON), how="semi")
     return found
 
 
@@ -106,7 +182,10 @@ def digests(
 
 
 def _add(sums: Digests, persons: Ints, links: Ints, what: Digests) -> None:
-    """Sum up, modulo 2^64, by person; equal links are neighbours."""
+    """Sum up, modulo 2^64, by person."""
+    if np.any(links[1:] < links[:-1]):
+        order = np.argsort(links, kind="stable")
+        links, what = links[order], what[order]
     if len(links):
         starts = np.flatnonzero(np.diff(links, prepend=-1))
         sums[np.searchsorted(persons, links[starts])] += np.add.reduceat(what, starts)

@@ -14,7 +14,7 @@ from lives import INSURERS, day
 from statements import Twin, frame, joined, parted, rank_of, withdrawn
 
 from koukan.rules.persons import People
-from koukan.rules.restating import MAIN, affected, named, restated
+from koukan.rules.restating import MAIN, NOTHING, affected, digests, named, restated
 
 LONG = os.environ.get("KOUKAN_TEST_LONG") == "1"
 NIGHTS, COURSES = 200, 20 if LONG else 1
@@ -209,3 +209,26 @@ def test_nobody_is_told_of_without_news() -> None:
     nobody = People.of(frame([]))
     assert affected(np.array([-1], np.int64), nobody, nobody).tolist() == []
     assert affected(np.array([7, 7, 3]), nobody, nobody).tolist() == [3, 7]
+
+
+def test_a_digest_tells_which_lines_hold_and_which_pmh_id() -> None:
+    persons = np.array([101, 102, 103], np.int64)
+    nobody = pl.DataFrame(schema={"link_number": pl.Int64, "pmh_id": pl.Int64})
+
+    def told(
+        *lines: tuple[int, int, int], issued: pl.DataFrame = nobody, layout: int = 7
+    ) -> list[int]:
+        names = ("link_number", "reception", "line_number")
+        main = pl.DataFrame(lines, schema=dict.fromkeys(names, pl.Int64), orient="row")
+        found = {MAIN: main, "basic": main.clear()}
+        return [int(one) for one in digests(found, persons, issued, layout)]
+
+    one, two = (101, 1, 2), (102, 1, 5)
+    whole = told(one, two)
+    assert whole[2] == NOTHING and NOTHING not in whole[:2] and whole[0] != whole[1]
+    assert told(two, one) == whole  # in whatever order lines are found
+    assert told((101, 1, 3), two)[0] != whole[0] and told((101, 2, 2), two)[0] != whole[0]
+    assert told(one, one, two)[0] != whole[0] and told(one, two, layout=8)[:2] != whole[:2]
+    ids = pl.DataFrame({"link_number": [103, 101, 999], "pmh_id": [4, 5, 6]})
+    with_ids = told(one, two, issued=ids)
+    assert (with_ids[0] != whole[0], with_ids[1:]) == (True, whole[1:])

@@ -9,7 +9,8 @@ it, and nothing comes back but the 処理結果電文.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -20,10 +21,9 @@ from koukan.engine import online as pushing
 from koukan.engine import rolls
 from koukan.engine.centre import Centre
 from koukan.engine.leases import lease
-from koukan.engine.online import Written
+from koukan.engine.online import Share
 from koukan.engine.packages import PACKAGE, lay_sealed
 from koukan.engine.reading import undisturbed
-from koukan.engine.seen import Seen
 from koukan.errors import DefinitionError, UsageError
 from koukan.flows import online
 from koukan.flows.registration import HISTORY
@@ -34,7 +34,7 @@ from koukan.ledger.online import Push
 from koukan.sites import Job, Sender
 from koukan.sites.schedule import JST
 
-LAST_PIECE = 99_999
+COUNTED = ("persons", "deleted", "rows", "total")
 BY_HAND = "export_online"  # as which job an operator's push stands in the log
 
 
@@ -91,20 +91,12 @@ def require_items(centre: Centre) -> None:
 def conclude(centre: Centre, job: str, partner: Sender, push: Push) -> Push:
     """Render, lay out, let the ledger know, destroy."""
     with centre.log.operation("export", job=job) as operation, undisturbed(centre):
-        pushing.start(centre, push.sequence)
+        rolls.start(centre, push.sequence)
         persons, gone = pushing.touched(centre, push)
-        form = centre.catalogue.formats[online.EXPORT]
-        pushing.seal_piece(centre, push.sequence, 0, head(form, push))
-        written: list[Written] = []
-        for done in centre.workers.map(pushing.write, pushing.shares(centre, push, persons, gone)):
-            written.append(done)
-            centre.observe("rendered", step="export", done=len(written))
-        pushing.seal_piece(centre, push.sequence, LAST_PIECE, end(form, written))
-        values = lay_out(centre, partner, push)
-        counts = {
-            name: sum(getattr(one, name) for one in written)
-            for name in ("persons", "deleted", "rows")
-        }
+        counts = Counter(dict.fromkeys(COUNTED, 0))
+        pieces = rendered(centre, push, pushing.shares(centre, push, persons, gone), counts)
+        values = lay_out(centre, partner, push, pieces)
+        del counts["total"]
         centre.observe("push laid out", step="export")
         with centre.ledger.begin() as transaction:
             told = {**values, **counts, "laid_at": centre.now(), "state": "laid"}
@@ -115,6 +107,20 @@ def conclude(centre: Centre, job: str, partner: Sender, push: Push) -> Push:
     pushing.tidy(centre)
     centre.observe("push's key destroyed", step="export")
     return next(one for one in pushes.all_pushes(centre.ledger) if one.sequence == push.sequence)
+
+
+def rendered(
+    centre: Centre, push: Push, shares: Iterable[Share], counts: Counter[str]
+) -> Iterator[bytes]:
+    """The push as it is before it is encrypted; counts what is in it."""
+    form = centre.catalogue.formats[online.EXPORT]
+    yield head(form, push)
+    for done, piece in enumerate(centre.workers.map(pushing.write, shares), 1):
+        for name in COUNTED:
+            counts[name] += getattr(piece, name)
+        centre.observe("rendered", step="export", done=done)
+        yield from piece.parts
+    yield end(form, counts)
 
 
 def settle_refusals(centre: Centre) -> None:
@@ -201,22 +207,22 @@ def head(form: Format, push: Push) -> bytes:
     return render.control(form, values)
 
 
-def end(form: Format, written: list[Written]) -> bytes:
+def end(form: Format, counts: Mapping[str, int]) -> bytes:
     """The end record."""
     values = {
-        "export_record_count": f"{sum(one.rows for one in written):010d}",
-        "person_count": f"{sum(one.persons for one in written):010d}",
-        "control_total": f"{sum(one.total for one in written) % TOTAL_MODULUS:018d}",
+        "export_record_count": f"{counts['rows']:010d}",
+        "person_count": f"{counts['persons']:010d}",
+        "control_total": f"{counts['total'] % TOTAL_MODULUS:018d}",
     }
     return render.end(form, values)
 
 
-def lay_out(centre: Centre, partner: Sender, push: Push) -> dict[str, object]:
+def lay_out(
+    centre: Centre, partner: Sender, push: Push, pieces: Iterator[bytes]
+) -> dict[str, object]:
     """Encrypted to the partner's key into its outbox, with a signature beside it."""
     folder = centre.outbox(partner.name).folder
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     target = folder / (online.push_name(push.sequence) + PACKAGE)
-    plain = Seen(pushing.blocks(centre, push.sequence))
     keys = [recipient(partner.package_key, partner.name)]
-    sealed = lay_sealed(target, plain, keys, centre.signer)
-    return {"sha256": plain.sha256, "file_sha256": sealed.sha256}
+    return {"file_sha512": lay_sealed(target, pieces, keys, centre.signer)[0]}

@@ -133,7 +133,7 @@ def unfit(reception: Reception, control: dict[str, str], push: Push | None) -> s
     there = push is not None and push.state != pushes.UNDER_WAY
     if push is None or not there or push.partner != reception.sender:
         return online.NO_PUSH
-    if control["push_sha256"].lower() not in (push.sha256, push.file_sha256):
+    if control["push_sha512"].lower() != push.file_sha512:
         return online.OTHER_BYTES
     if control["push_result_class"] == online.REFUSED_WHOLE:
         contradicts = reception.rows or not control[online.CODE]

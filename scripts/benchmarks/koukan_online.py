@@ -1,0 +1,39 @@
+"""One push of koukan in a process of its own: of a night, or of everybody.
+
+  koukan_online.py FOLDER delta|full
+
+Prints one JSON document: time, memory, and what the push holds.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import measuring
+
+import koukan
+from koukan.engine.centre import open_centre
+from koukan.engine.run import run_job
+from koukan.engine.steps.export import push_all
+from koukan.ledger.online import all_pushes
+
+
+def main() -> None:
+    folder, kind = Path(sys.argv[1]), sys.argv[2]
+    centre = open_centre(folder / "site", folder / "keys" / "batch.key")
+    meter = measuring.Meter()
+    if kind == "full":
+        push_all(centre)
+    else:
+        run_job(centre, "export_online")
+    cost = meter.stop()
+    push = all_pushes(centre.ledger)[-1]
+    lying = centre.outbox("oqs").folder / f"OQ_koukan_{push.sequence:06d}.csv.age"
+    held = {"kind": push.kind, "persons": push.persons, "rows": push.rows}
+    measuring.say({**cost, **held, "bytes": lying.stat().st_size, "version": koukan.__version__})
+    centre.close()
+
+
+if __name__ == "__main__":
+    main()
