@@ -119,10 +119,6 @@ def test_who_is_newly_linked_is_asked_for_once_a_person_has_approved_it(
     assert len(lines) == 16 and {len(line) for line in lines[1:-2]} == {41}
     told = rows.filter(pl.col("event") == "asked")["request_record_number"]
     assert {int(line[12:28]) for line in lines[1:-2]} == set(told)
-    lay(place, "kenpo-a", 2, persons=1, first_person=30)
-    place.run(JOB)
-    place.run(ACQUIRE)
-    assert requests(place)[1:] == [("cut", 1, False)]
 
 
 @pytest.mark.requirement("R056", "R061", "R065", "R066")
@@ -212,7 +208,6 @@ def test_insurers_ask_by_member_and_are_told_states_and_staff_look_them_up(
         assert count in (None, found["linked_members"]) and found["code_set_at"]
         assert "N0000000000" not in said
     assert {*found, *COLUMNS} >= ITEMS and len(ITEMS) == 18 and "my_number" not in COLUMNS
-    sound(place)
 
 
 def test_what_nobody_answers_is_overdue_asked_again_and_given_up(
@@ -378,6 +373,7 @@ def test_a_run_that_was_stopped_anywhere_comes_to_the_same(
 
     whole = copied(place, tmp_path / "whole")
     count = run(whole)
+    assert [rows for _, rows, _ in requests(whole)] == [13, 2, 1]  # who is new; of the list
     with whole.opened() as centre:
         wanted = state_digest(centre)
     assert count > 40
@@ -389,4 +385,4 @@ def test_a_run_that_was_stopped_anywhere_comes_to_the_same(
         run(own)
         with own.opened() as centre:
             assert state_digest(centre) == wanted, at
-        sound(own)
+            assert not long or verify_ledger(centre) == []
