@@ -14,7 +14,7 @@ import measuring
 from koukan_run import Boundaries
 
 import koukan
-from koukan.engine.centre import open_centre
+from koukan.engine.centre import initialise, open_centre
 from koukan.engine.run import run_job
 from koukan.ledger import pmh as asked
 
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("sequence", type=int)
     given = parser.parse_args()
     boundaries = Boundaries(STEPS)
+    initialise(given.root, given.keys / "batch.key")  # the vault may be of an earlier koukan
     centre = open_centre(given.root, given.keys / "batch.key", observe=boundaries)
     number = f"{given.sequence:06d}"
     path = centre.inbox("pmh", "pmh_link").folder / f"PM_pmh_{number}.csv"
