@@ -13,7 +13,7 @@ from pathlib import Path
 import measuring
 
 import koukan
-from koukan.engine.centre import open_centre
+from koukan.engine.centre import initialise, open_centre
 from koukan.engine.run import run_job
 from koukan.engine.steps.export import push_all
 from koukan.ledger.online import all_pushes
@@ -21,7 +21,9 @@ from koukan.ledger.online import all_pushes
 
 def main() -> None:
     folder, kind = Path(sys.argv[1]), sys.argv[2]
-    centre = open_centre(folder / "site", folder / "keys" / "batch.key")
+    place = folder / "site", folder / "keys" / "batch.key"
+    initialise(*place)  # a site that was kept may be of an earlier koukan
+    centre = open_centre(*place)
     meter = measuring.Meter()
     if kind == "full":
         push_all(centre)

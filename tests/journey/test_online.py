@@ -41,7 +41,7 @@ from withdrawals import FORGET
 from koukan.engine import rolls
 from koukan.engine.centre import Centre, open_centre
 from koukan.engine.run import run_job
-from koukan.engine.steps.export import push_again, push_all
+from koukan.engine.steps.export import push_again, push_all, reconcile
 from koukan.engine.verify import verify_ledger
 from koukan.errors import DefinitionError
 from koukan.flows import pmh
@@ -114,7 +114,11 @@ def text(day: date | None) -> str:
 def require_whole(place: Place, table: Table, key: PackageIdentity) -> None:
     """Everybody, pushed into an empty table, is what the receiver has already."""
     with place.opened() as centre:
+        before = reconcile(centre, repair=False)
         push_all(centre)
+        for found in (before, reconcile(centre, repair=False)):
+            assert len(found.links) == 0 and found.pending == 0
+            assert found.held == len(table.persons)
         assert verify_ledger(centre) == []
         assert any(push.deleted for push in all_pushes(centre.ledger))
     whole = Table(taken=table.taken)

@@ -18,10 +18,10 @@ from koukan.cli import main
 from koukan.engine import rolls
 from koukan.engine.centre import Centre
 from koukan.engine.run import run_job
-from koukan.engine.steps.export import push_again, push_all, push_refused
+from koukan.engine.steps.export import push_again, push_all, push_refused, reconcile
 from koukan.engine.verify import verify_ledger
 from koukan.errors import Exit, UsageError
-from koukan.ledger.online import Push, all_answers, all_pushes
+from koukan.ledger.online import Push, all_answers, all_pushes, change
 from koukan.reports.online import clock_online, listed, online
 from koukan.reports.status import status
 
@@ -143,6 +143,51 @@ def test_who_was_refused_is_told_again_and_what_is_late_is_seen(
         assert verify_ledger(centre) == []
     for wrong in ([], ["--since", "1", "--refused"]):
         assert main(["online", "resend", *wrong, *options]) == Exit.USAGE
+
+
+@pytest.mark.requirement("R044")
+def test_what_the_receiver_must_hold_is_compared_with_the_history_and_repaired(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--root", str(place.root), "--key", str(place.key))
+    with place.opened() as centre:
+        first = reconcile(centre, repair=False)
+        assert (first.pending, first.held, len(first.links)) == (5, 36, 0)  # who is withdrawn
+        run_job(centre, EXPORT)
+        left = 36 - known(centre, 2).deleted
+        assert reconcile(centre, repair=False)[1:8] == (left, 0, 0, 0, 0, 0, 41)
+        answered(centre, place, 1, Said(refused={1: "0101", 2: "0101"}))
+        assert reconcile(centre, repair=False).refused == known(centre, 1).open_refused
+        spoil(centre)
+    assert main(["online", "reconcile", *options]) == Exit.HELD
+    said = capsys.readouterr().out
+    for what in ("相手にいない人：1 人", "相手にいる人：1 人", "内容が違う人：1 人"):
+        assert what in said
+    assert main(["online", "reconcile", "--repair", *options]) == Exit.DONE
+    assert "次の連携に含めます" in capsys.readouterr().out
+    with place.opened() as centre:
+        run_job(centre, EXPORT)
+        assert (known(centre, 3).persons, known(centre, 3).deleted) == (3, 1)
+        assert len(reconcile(centre, repair=False).links) == 0
+        assert verify_ledger(centre) == []
+        with centre.ledger.begin() as transaction:
+            change(transaction, 1, accepted=35)
+        rolls.discard(centre, 2)
+        keys = ["online.verify_answers", "online.verify_roll"]
+        assert [one.key for one in verify_ledger(centre)] == keys
+        with pytest.raises(UsageError, match="no_roll"):
+            reconcile(centre, repair=False)
+
+
+def spoil(centre: Centre) -> None:
+    """Of one the roll says something else, one is not in it, and somebody is whom nobody knows."""
+    again = {link for name in rolls.names(centre, 2) for link in rolls.piece(centre, 2, name)[0]}
+    (name,) = rolls.names(centre, 1)
+    links, told = (one.copy() for one in rolls.piece(centre, 1, name))
+    mine = [at for at, link in enumerate(links) if link not in again and at > 2]
+    told[mine[0]] ^= 1
+    links[mine[1]] = 10**16 - 1
+    rolls.put(centre, 1, name, links, told)
 
 
 def people(push: bytes) -> list[str]:

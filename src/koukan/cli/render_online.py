@@ -35,3 +35,18 @@ def line(settings: Settings, push: Page) -> str:
     names = ("persons", "deleted", "accepted", "refused", "unanswered")
     counts = "".join(f"{push[name]:>9}" for name in names)
     return f"{push['sequence']:06d}  {push['day']}{counts}  {kind}  {state}"
+
+
+def reconciled(settings: Settings, found: Page, *, queued: bool) -> Iterator[str]:
+    """What replaying every push came to."""
+    held = {"key": f"{found['since']:06d}", "count": f"{found['held']:,}"}
+    yield settings.text("reports.online.held", **held)
+    wrong = [name for name in ("missing", "surplus", "different") if found[name]]
+    for name in (*wrong, *(one for one in ("pending", "refused", "unanswered") if found[one])):
+        yield settings.text(f"reports.online.{name}", count=f"{found[name]:,}")
+    if queued:
+        yield settings.text("reports.online.queued")
+    elif wrong:
+        yield settings.text("reports.online.repair")
+    else:
+        yield settings.text("reports.online.same")

@@ -43,6 +43,7 @@ LINES = 50_000  # of them that are text at once
 SMALLEST = 5_000  # persons of a piece: fewer cost as much
 MEMBER = "member_id"  # tells whose an event is where anybody was joined or parted
 Restated = dict[str, pl.DataFrame]
+Files = Mapping[str, tuple[DataFile, ...]]
 
 
 class Touch(NamedTuple):
@@ -57,7 +58,7 @@ class Share(NamedTuple):
 
     push: int
     number: int
-    files: Mapping[str, tuple[DataFile, ...]]  # by section
+    files: Files  # by section
     links: Ints  # raw links under which their events lie, ascending
     persons: Ints  # shown ones, ascending
     gone: Ints  # 紐付番号 that are nobody's shown one any more

@@ -4,7 +4,7 @@ What a push held is gone once it is laid out. Its roll stays until a later push 
 answered: 紐付番号 and digests, no item. By it an answer finds its persons, whoever was refused is
 told again, and `koukan online reconcile` replays what the receiver must hold.
 
-    pushes/r<sequence>/<piece>-<bucket>     紐付番号 and digests of one piece; `_` for any bucket
+    pushes/r<sequence>/<piece>-<buckets>    紐付番号 and digests of one piece, from and to; `_`: any
     pushes/r<sequence>/answers-<reception>  what was answered up to that reception, by person
     pushes/q<sequence>                      紐付番号 to be told again by a push after that one
 """
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from koukan import durable
 from koukan.engine.centre import Centre
 from koukan.engine.leftovers import UNFINISHED, remove_unfinished
-from koukan.keys.sealed import seal, unseal
+from koukan.keys.sealed import SealedReader, seal, unseal
 from koukan.ledger import online as pushes
 from koukan.ledger.online import Push
 from koukan.rules.register import Ints
@@ -30,6 +30,7 @@ from koukan.rules.responses import UNANSWERED, Results, refused
 Digests = npt.NDArray[np.uint64]
 ANY = "_"  # persons whose events may lie in any bucket
 ANSWERS = "answers"
+ENTRY = 16  # bytes of a person: 紐付番号 and digest
 
 
 def label(sequence: int) -> str:
@@ -60,9 +61,9 @@ def _seal(centre: Centre, sequence: int, name: str, content: bytes) -> None:
     seal(path, content, key, f"roll|{label(sequence)}|{name}", replace=True)
 
 
-def _unseal(centre: Centre, sequence: int, name: str) -> bytes:
+def _reader(centre: Centre, sequence: int, name: str) -> SealedReader:
     key = centre.keyring.existing_key("push", label(sequence))
-    return unseal(_folder(centre, sequence) / name, key, f"roll|{label(sequence)}|{name}")
+    return SealedReader(_folder(centre, sequence) / name, key, f"roll|{label(sequence)}|{name}")
 
 
 def holds(centre: Centre, sequence: int) -> bool:
@@ -78,9 +79,28 @@ def names(centre: Centre, sequence: int) -> list[str]:
 
 def piece(centre: Centre, sequence: int, name: str) -> tuple[Ints, Digests]:
     """紐付番号 and digests of a piece, in order."""
-    content = _unseal(centre, sequence, name)
+    with _reader(centre, sequence, name) as file:
+        content = file.read(0, file.length)
     half = len(content) // 2
     return np.frombuffer(content[:half], np.int64), np.frombuffer(content[half:], np.uint64)
+
+
+def places(centre: Centre, sequence: int) -> Iterator[tuple[str, int]]:
+    """Pieces in order, and where the first person of each stands in the push, from 0."""
+    first = 0
+    for name in names(centre, sequence):
+        yield name, first
+        with _reader(centre, sequence, name) as file:
+            first += file.length // ENTRY
+
+
+def tells(name: str, low: int, high: int) -> bool:
+    """Whether a piece may tell of buckets, from and to."""
+    _, _, where = name.partition("-")
+    if where == ANY:
+        return True
+    begin, end = (int(one) for one in where.split("-"))
+    return begin < high and max(end, begin + 1) > low
 
 
 def _links(centre: Centre, sequence: int) -> Iterator[Ints]:
@@ -91,12 +111,14 @@ def _links(centre: Centre, sequence: int) -> Iterator[Ints]:
 # --- answers
 
 
-def answers(centre: Centre, push: Push) -> Results:
-    """By person of a push, what was answered so far."""
+def answers(centre: Centre, push: Push, start: int = 0, stop: int | None = None) -> Results:
+    """By person of a push, or of some in a row, what was answered so far."""
+    stop = push.persons if stop is None else stop
     if not push.answer:
-        return np.full(push.persons, UNANSWERED, np.int16)
-    content = _unseal(centre, push.sequence, f"{ANSWERS}-{push.answer:010d}")
-    return np.frombuffer(content, np.int16)
+        return np.full(stop - start, UNANSWERED, np.int16)
+    name = f"{ANSWERS}-{push.answer:010d}"
+    with _reader(centre, push.sequence, name) as file:
+        return np.frombuffer(file.read(2 * start, 2 * stop), np.int16)
 
 
 def put_answers(centre: Centre, push: Push, reception: int, results: Results) -> None:
@@ -176,7 +198,9 @@ def tidy(centre: Centre) -> None:
             if path.name != f"{ANSWERS}-{push.answer:010d}":
                 durable.unlink(path)
     laid = max((one.sequence for one in known if one.state != pushes.UNDER_WAY), default=0)
-    for path in queue_files(centre):
-        if int(path.name[1:]) < laid:
-            centre.keyring.destroy("push", path.name)
-            durable.unlink(path)
+    left = {path.name for path in queue_files(centre)}
+    left |= {path.stem for path in centre.folder("keyring", "random", "push").glob("q*.key")}
+    for name in sorted(left):
+        if int(name[1:]) < laid:
+            centre.keyring.destroy("push", name)
+            durable.unlink(centre.folder("pushes", name))

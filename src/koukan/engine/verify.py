@@ -24,6 +24,7 @@ from koukan.engine import (
     vanishing,
     verify_codes,
     verify_identity,
+    verify_online,
     verify_pmh,
     verify_usage,
 )
@@ -83,6 +84,7 @@ def verify_ledger(centre: Centre) -> list[Problem]:
         problems += mending.problems(centre)
         problems += verify_identity.problems(centre)
         problems += verify_pmh.problems(centre)
+        problems += verify_online.problems(centre)
         problems += verify_usage.problems(centre)
         problems += verify_codes.problems(centre)
         problems += log_problems(centre)

@@ -43,6 +43,7 @@ COMPOSED += (
     "approvals.parameter.",
     "reports.erasure.",
     "reports.certificate.",
+    "reports.online.",
     "online.kind.",
     "online.state.",
     "codes.head.",

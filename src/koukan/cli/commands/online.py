@@ -57,6 +57,24 @@ def resend(settings: Settings, *, push: int | None, refused: bool) -> int:
         return _pushed(settings, centre, made)
 
 
+@shape.command("reconcile", site=True, json=True)
+@click.option("--repair", is_flag=True)
+def reconcile(settings: Settings, *, repair: bool) -> int:
+    """Whether replaying every push gives what the history says."""
+    with settings.centre() as centre:
+        from koukan.engine.steps.export import reconcile
+
+        found = reconcile(centre, repair=repair)
+    differ = len(found.links)
+    code = Exit.HELD if differ and not repair else Exit.DONE
+    told = {name: count for name, count in found._asdict().items() if name != "links"}
+    if settings.json:
+        output.document("online_reconcile", {**told, "queued": differ if repair else 0}, code)
+    else:
+        output.show(*render_online.reconciled(settings, told, queued=repair and differ > 0))
+    return code
+
+
 def _pushed(settings: Settings, centre: Any, push: Push) -> int:
     from koukan.reports.online import listed
 
@@ -68,6 +86,6 @@ def _pushed(settings: Settings, centre: Any, push: Push) -> int:
     return Exit.DONE
 
 
-online = shape.family("online", status, export, resend)
+online = shape.family("online", status, export, resend, reconcile)
 
 COMMANDS = {"online": online}

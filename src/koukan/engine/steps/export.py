@@ -21,6 +21,7 @@ from koukan.engine import online as pushing
 from koukan.engine import rolls
 from koukan.engine.centre import Centre
 from koukan.engine.leases import lease
+from koukan.engine.matching import Matched, match
 from koukan.engine.online import Share
 from koukan.engine.packages import PACKAGE, lay_sealed
 from koukan.engine.reading import undisturbed
@@ -184,6 +185,23 @@ def push_refused(centre: Centre) -> Push:
         centre.observe("queued", step="export")
         since, until = pushes.told_until(centre.ledger), pushes.committed_until(centre.ledger)
         return begin(centre, BY_HAND, partner, "delta", (since, until))
+
+
+def reconcile(centre: Centre, *, repair: bool) -> Matched:
+    """Hold what the receiver must have against the history; with `repair` the next push tells of
+    whoever differs.
+
+    Raises:
+        UsageError: nothing was pushed, or not all of it can be replayed.
+        LeaseHeld: a job is running.
+    """
+    with _alone(centre), centre.log.operation("reconcile", job=BY_HAND) as operation:
+        found = match(centre)
+        if repair and len(found.links):
+            rolls.queue(centre, found.links)
+            centre.observe("queued", step="export")
+        operation.note(rows=len(found.links))
+    return found
 
 
 @contextmanager
