@@ -20,6 +20,7 @@ from demonstration import people
 from demonstration.commands import Commands
 from demonstration.identity import IdentityNight
 from demonstration.morning import Morning
+from demonstration.national import National
 from demonstration.sizes import least
 from demonstration.transport import Transport, opened
 from demonstration.wanted import differing
@@ -76,6 +77,9 @@ class Demonstration:
         morning = Morning(self.commands)
         self.say("morning")
         morning.run()
+        national = National(self.commands, self.beside, transport, arguments.seed, self.say)
+        self.say("national")
+        national.run()
         self.say("verify")
         laid = [*planned.files, *asking.files, *told]
         problems = self.commands.ask("ledger", "verify")["problems"]
@@ -84,6 +88,7 @@ class Demonstration:
         found = [
             *differing(root, self.beside.batch_key, laid, numbers),
             *identity.differing(),
+            *national.wrong,
         ]
         balanced = bool(night["summary"]["ledger_balanced"]) and not problems
         seconds = float(night["jobs"][0]["seconds"]) + identity.seconds
@@ -96,6 +101,7 @@ class Demonstration:
                 "questions": identity.questions,
                 "packages": identity.packages,
                 "morning": morning.found,
+                "national": national.found,
                 "ledger_balanced": balanced,
                 "as_planned": not found,
                 "digest": digest,
@@ -125,6 +131,7 @@ class Demonstration:
     def prepare(self, transport: Transport) -> None:
         """The centre and its earlier night."""
         self.commands.show("init")
+        self.beside.signer.write_text(self.commands.ask("package", "key")["key"] + "\n")
         self.say("earlier", count=self.arguments.persons)
         lay_earlier_night(transport.insurers, self.arguments.seed, self.arguments.persons)
         transport.send()

@@ -31,11 +31,16 @@ class Commands:
         out = sys.stderr if self._quiet else None
         subprocess.run([self.program, *command], env=self._environment, stdout=out, check=False)
 
-    def ask(self, *command: str) -> dict[str, Any]:
-        """Run a command and take its JSON; only an abnormal end is a failure here."""
+    def ask(self, *command: str, key: Path | None = None) -> dict[str, Any]:
+        """Run a command and take its JSON; only an abnormal end is a failure here.
+
+        Args:
+            key: of another actor than the batch actor.
+        """
+        other = {} if key is None else {"KOUKAN_KEY_FILE": str(key)}
         done = subprocess.run(
             [self.program, *command, "--json"],
-            env=self._environment,
+            env=self._environment | other,
             stdout=subprocess.PIPE,
             check=False,
         )

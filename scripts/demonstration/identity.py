@@ -123,7 +123,7 @@ class IdentityNight:
 
     def _collect(self) -> None:
         """Every insurer collects its packages; the first of one of them is opened and shown."""
-        for path in self._transport.collect():
+        for path in self._transport.collect("PK_*.age"):
             if path.parents[1].name == SHOWN and not self._shown:
                 self._open(path)
 
@@ -131,13 +131,11 @@ class IdentityNight:
         """As the insurer does it: no site, no key of the centre, its public key only."""
         listed = self._commands.ask("package", "list")["packages"]
         insurer = next(item["insurer"] for item in listed if item["package"] == path.name)
-        signer = self._beside.others / "centre.pub"
-        signer.write_text(self._commands.ask("package", "key")["key"] + "\n")
         into = self._beside.opened(path.stem)
         self._say("open", file=path.name)
         self._commands.show(
             *("package", "open", str(path), "--key", str(self._beside.insurer(insurer))),
-            *("--signer", str(signer), "--into", str(into)),
+            *("--signer", str(self._beside.signer), "--into", str(into)),
         )
         for result in sorted(into.glob("*.csv")):
             lines = result.read_text(encoding="cp932").splitlines()[1:4]

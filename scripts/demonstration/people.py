@@ -26,7 +26,33 @@ STAFF = {
     STORING: ("架空の職員　鈴木", "store"),
     DECIDING: ("架空の職員　高橋", "release"),
 }
+OFFICE = "fukushi"  # the welfare office that gets its share of 資格確認実績ログ
 WITHHOLDING = '\n[identity]\nrelease_below = "C"\n'
+NATIONAL = """
+[[sender]]
+name = "nws"
+title = "情報提供ネットワークシステム"
+doors = ["nws"]
+system = "nws"
+
+[[sender]]
+name = "oqs"
+title = "オンライン資格確認等システム"
+doors = ["oqs"]
+system = "oqs"
+package_key = "{oqs}"
+
+[[sender]]
+name = "pmh"
+title = "ＰＭＨ（Public Medical Hub）"
+doors = ["pmh_link"]
+system = "pmh"
+package_key = "{pmh}"
+
+[[batch_actor]]
+name = "online"
+key = "{online_key}"
+"""
 
 
 class Beside:
@@ -35,9 +61,11 @@ class Beside:
     def __init__(self, root: Path) -> None:
         self.keys = root.with_name(root.name + "-keys")
         self.batch_key = self.keys / "batch.key"
+        self.online_key = self.keys / "online.key"  # of the process that makes pushes
         self.others = root.with_name(root.name + "-others")
         self.register = self.others / "register.csv"  # what the resident register knows
         self.partner_state = self.others / "juki-net"
+        self.signer = self.others / "centre.pub"  # the centre's public key, as insurers have it
 
     def person(self, name: str) -> Path:
         """The private key of one of the staff."""
@@ -51,6 +79,10 @@ class Beside:
         """A sender's private key for its account with the SFTP server."""
         return self.keys / "logins" / sender
 
+    def system(self, name: str) -> Path:
+        """A national system's private key for what the centre encrypts to it."""
+        return self.keys / "systems" / f"{name}.txt"
+
     def opened(self, name: str) -> Path:
         """Where an insurer takes a package's files out."""
         return self.others / "opened" / name
@@ -61,7 +93,7 @@ class Beside:
         Args:
             by_sftp: senders log in at the centre.
         """
-        for folder in ("staff", "insurers", "logins"):
+        for folder in ("staff", "insurers", "logins", "systems"):
             (self.keys / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.others / "opened").mkdir(parents=True, exist_ok=True, mode=0o700)
         persons = [
@@ -71,14 +103,11 @@ class Beside:
         senders = [sender.name for sender in SCENARIO.senders] if by_sftp else []
         logins = {name: ssh_key(self.login(name)) for name in senders}
         recipients = {
-            insurer.code: self._insurer_key(insurer.code) for insurer in SCENARIO.insurers
+            insurer.code: age_key(self.insurer(insurer.code)) for insurer in SCENARIO.insurers
         }
-        return site_toml(package_keys=recipients, persons=persons, logins=logins) + WITHHOLDING
-
-    def _insurer_key(self, code: str) -> str:
-        identity = pyrage.x25519.Identity.generate()
-        self.insurer(code).write_text(f"{identity}\n")
-        return str(identity.to_public())
+        text = site_toml(package_keys=recipients, persons=persons, logins=logins)
+        keys = {name: age_key(self.system(name)) for name in ("oqs", "pmh")}
+        return text + NATIONAL.format(**keys, online_key=self.online_key) + WITHHOLDING
 
 
 def ssh_key(path: Path) -> str:
@@ -88,3 +117,10 @@ def ssh_key(path: Path) -> str:
     path.write_bytes(content)
     public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
     return f"{public.decode()} {path.name}"
+
+
+def age_key(path: Path) -> str:
+    """A new private key in this file; its public half."""
+    identity = pyrage.x25519.Identity.generate()
+    path.write_text(f"{identity}\n")
+    return str(identity.to_public())

@@ -33,7 +33,7 @@ Say = Callable[..., None]
 PART = ".part"
 GROUP = 3901  # of all accounts, which exist in sshd's namespace only
 TOP, KEYS = "/srv/sftp", "/run/koukan-keys"  # there
-READABLE, PACKAGES = 0o640, "PK_*.age"
+READABLE = 0o640
 SETTINGS = f'\n[sftp]\nfolder = "{TOP}"\nkeys = "{KEYS}"\nuser = "root"\n'
 
 
@@ -48,8 +48,8 @@ class Transport(Protocol):
     def look(self) -> None:
         """Every insurer has what lies in its outbox."""
 
-    def collect(self) -> list[Path]:
-        """Every insurer takes its packages and says so; where each of them lies then."""
+    def collect(self, pattern: str) -> list[Path]:
+        """Every insurer takes its packages of such names and says so; where each lies then."""
 
 
 class Folders:
@@ -64,9 +64,9 @@ class Folders:
     def look(self) -> None:
         pass
 
-    def collect(self) -> list[Path]:
+    def collect(self, pattern: str) -> list[Path]:
         found = []
-        for path in sorted((self.insurers / "exchange").glob(f"*/outbox/{PACKAGES}")):
+        for path in sorted((self.insurers / "exchange").glob(f"*/outbox/{pattern}")):
             taken = path.parents[1] / "taken"
             for each in (path.with_name(path.name + ".sig"), path):
                 os.replace(each, taken / each.name)
@@ -160,12 +160,12 @@ class Sftp:
             if client.names("outbox"):
                 client.do(f"get -p outbox/* {folder}/outbox/")
 
-    def collect(self) -> list[Path]:
+    def collect(self, pattern: str) -> list[Path]:
         found = []
         for name, folder in self._everybody():
             client, mine = self._client(name), folder / "collected"
             mine.mkdir(exist_ok=True)
-            for each in sorted(fnmatch.filter(client.names("outbox"), PACKAGES)):
+            for each in sorted(fnmatch.filter(client.names("outbox"), pattern)):
                 pair = (f"{each}.sig", each)
                 client.do(
                     *(f"get outbox/{one} {mine}/{one}" for one in pair),

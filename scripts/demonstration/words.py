@@ -30,7 +30,16 @@ WORDS = {
         "reports": "翌朝　　：誤り一覧 {lists}、訂正用ファイル {corrections}、資格の重なり "
         "同一保険者 {same} 人・他の保険者 {other} 人、消去 {erased} 人、"
         "届出待ち {waiting} 人（架空第一健保）、表のファイル {files_before} → {files}",
-        "verify": "10. 台帳を、原本・結果・表・消去記録から計算し直して確かめる",
+        "national": "10. 国の仕組み（それぞれ別のプログラム）：ＰＭＨ－ＩＤ、符号、連携、実績ログ",
+        "pmh": "   ＰＭＨ－ＩＤ：要求 {pmh_rows} 行のうち {pmh_given} 行に払い出し（番号は消去）",
+        "codes": "   機関別符号：要求 {codes_asked:,} 人 ＝ 設定 {codes_set:,} ＋ 取得不可 "
+        "{codes_failed:,}（遅れた回答、二度の回答も一度だけ取り込みました）",
+        "online": "   オンライン資格確認等システムへの連携 {pushes} 回：受入 {pushed:,} 人、"
+        "受入不可 {push_refused} 人（改めて連携）。個人番号の鍵を持たないプロセスが作ります",
+        "usage_opened": "   福祉事務所がパッケージを開く：{file}（{count:,} 行）",
+        "usage": "   資格確認実績ログ：提供 {usage_packaged:,} 行、宛先不明で保留 {usage_held:,}、"
+        "エラー・重複 {usage_rejected:,}",
+        "verify": "11. 台帳を、原本・結果・表・消去記録から計算し直して確かめる",
         "files": "ファイル：受付 {accepted}、受付不可 {refused}、重複 {duplicate}、保留 {held}",
         "lines": "行　　　：受信 {received:,} ＝ 登録 {accepted:,} ＋ エラー {rejected:,} ＋ 重複 "
         "{duplicate:,} ＋ 保留 {held:,}",
@@ -72,7 +81,16 @@ WORDS = {
         "reports": "morning: {lists} lists of errors, {corrections} correction files, overlaps "
         "with the same insurer {same}, with another {other}, members erased {erased}, waiting "
         "{waiting} (kenpo-a), data files {files_before} -> {files}",
-        "verify": "10. Work the ledger out again from originals, results, tables and records",
+        "national": "10. National systems, each another program: PMH-IDs, codes, pushes, logs",
+        "pmh": "   PMH-ID: {pmh_given} of {pmh_rows} lines get one; the numbers received are gone",
+        "codes": "   機関別符号: {codes_asked:,} persons asked for = set {codes_set:,} + failed "
+        "{codes_failed:,} (late answers and double ones taken in once)",
+        "online": "   {pushes} pushes to OQS: {pushed:,} persons taken in, {push_refused} refused "
+        "(told again). A process that holds no key for numbers makes them",
+        "usage_opened": "   The welfare office opens a package: {file} ({count:,} lines)",
+        "usage": "   資格確認実績ログ: {usage_packaged:,} lines handed over, {usage_held:,} held "
+        "for want of an office, {usage_rejected:,} rejected or duplicate",
+        "verify": "11. Work the ledger out again from originals, results, tables and records",
         "files": "files: accepted {accepted}, refused {refused}, duplicate {duplicate}, "
         "held {held}",
         "lines": "lines: received {received:,} = accepted {accepted:,} + rejected {rejected:,}"

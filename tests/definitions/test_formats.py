@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from plain_files import persons, samples
 
+from koukan import words
 from koukan.codecs import render
 from koukan.codecs.gate import ARCHIVES, CUT, MARKS, TOTAL_MODULUS, Gate
 from koukan.codecs.records import decode_piece
@@ -25,7 +26,7 @@ from koukan.formats.model import Field
 from koukan.rules.acknowledge import explanations, sentence
 from koukan.rules.checks import CROSS_CHECKS, well_formed
 from koukan.rules.validate import validators
-from koukan.shipped import formats_folder
+from koukan.shipped import formats_folder, jobs_folder
 
 INBOUND = [
     "basic_four_query",
@@ -646,3 +647,13 @@ def test_no_item_is_of_benefits_or_premiums(catalogue: Catalogue) -> None:
     tables = definitions(form, 16)
     for name, section in product((PARTITION, HISTORY), (one.section for one in form.records)):
         assert set(tables[name].sections[section]) <= own | set(EVENT) | {"insurer_code"}
+
+
+def test_every_step_of_a_job_has_a_name_in_both_languages() -> None:
+    """A step without one is shown to operators by its identifier."""
+    steps: set[str] = set()
+    for path in jobs_folder().glob("*.toml"):
+        job = tomllib.loads(path.read_text(encoding="utf-8"))
+        steps |= {*job["steps"], *job.get("every_tick", [])}
+    assert len(steps) > 30
+    assert {step for step in steps if f"reports.step.{step}" not in words.catalogue()} == set()
