@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import polars as pl
 from centres import JOB, LIMITS, Place, lay
 from staff import Staff, employ
@@ -20,6 +21,7 @@ from koukan.engine.centre import initialise
 from koukan.engine.desk import open_desk
 from koukan.engine.run import Ran
 from koukan.flows.codes import CODES
+from koukan.samples.population import Population
 from koukan.samples.scenario import SCENARIO, site_toml
 
 ACQUIRE = "acquire_codes"
@@ -44,8 +46,12 @@ def counterpart() -> ModuleType:
     return found
 
 
-def site(folder: Path, *, persons: int = 8, more: str = "") -> Place:
-    """A site of four buckets with persons of two insurers, of whom four are of both."""
+def site(folder: Path, *, persons: int = 8, waiting: int | None = None, more: str = "") -> Place:
+    """A site of four buckets with persons of two insurers, of whom four are of both.
+
+    Args:
+        waiting: an invented person, who comes without 個人番号.
+    """
     place = Place(folder / "root", folder / "keys" / "batch.key")
     place.root.mkdir(parents=True)
     place.write_site(f"buckets = 4\n{site_toml()}{NWS}{LIMITS}\n[codes]\ntries = 2\n{more}")
@@ -54,6 +60,10 @@ def site(folder: Path, *, persons: int = 8, more: str = "") -> Place:
     lay(place, "kenpo-a", 1, persons=persons)
     lay(place, "kenpo-b", 1, persons=persons, first_person=persons // 2)
     lay(place, "nhi-aggregation", 1, persons=1, first_person=90, insurer="mihon-shi")
+    if waiting is not None:
+        path = lay(place, "kenpo-a", 2, persons=1, first_person=waiting)
+        (number,) = Population(7).numbers(np.array([waiting])).to_list()
+        path.write_bytes(path.read_bytes().replace(str(number).encode(), b""))
     place.run(JOB)
     return place
 
