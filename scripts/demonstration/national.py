@@ -129,16 +129,18 @@ class National:
 
     def _online(self) -> None:
         """A push of which one person is refused; the next one tells that person again."""
-        table, persons = oqs.Table(), 0
+        table = oqs.Table()
+        identity = pyrage.x25519.Identity.from_str(self._beside.system("oqs").read_text().strip())
         for number in (1, 2):
             # By a process whose key opens no number.
             self._run(EXPORT, key=self._beside.online_key)
-            content = self._pushed(number)
-            if content is None:
+            came = self._pushed(number)
+            if came is None:
                 break
-            persons += table.take(content)
+            content = pyrage.decrypt(came, [identity])
+            table.take(content)
             said = oqs.Said(refused={1: REFUSAL}) if number == 1 else oqs.ALL
-            name, answer = oqs.answer(content, number, said)
+            name, answer = oqs.answer(content, came, number, said)
             (self._exchange / "oqs" / "inbox" / "oqs" / name).write_bytes(answer)
             self._run(TAKE_IN)
             if number == 1:
@@ -155,15 +157,14 @@ class National:
         self._say("online", **self.found)
 
     def _pushed(self, number: int) -> bytes | None:
-        """A push as its receiver reads it; it takes it away."""
+        """A push as it came; its receiver takes it away."""
         path = self._exchange / "oqs" / "outbox" / f"OQ_koukan_{number:06d}.csv.age"
         if not path.exists():
             return None
-        identity = pyrage.x25519.Identity.from_str(self._beside.system("oqs").read_text().strip())
-        content: bytes = pyrage.decrypt(path.read_bytes(), [identity])
+        came = path.read_bytes()
         for each in (path.with_name(path.name + ".sig"), path):
             each.unlink()
-        return content
+        return came
 
     # --- 資格確認実績ログ
 

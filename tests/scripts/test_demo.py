@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -49,3 +50,18 @@ def test_a_size_that_is_too_small_is_told_before_anything_is_made(
 def test_the_smallest_number_of_questions_can_be_asked(tmp_path: Path) -> None:
     night = lay_questions(tmp_path, 1, 2000, 600)
     assert night.files
+
+
+def test_everything_ends_as_planned_and_a_second_run_changes_nothing(
+    tmp_path: Path, long: bool
+) -> None:
+    if not long:
+        pytest.skip("the whole demonstration: --long")
+    digests = []
+    for _ in range(2):
+        ran = demonstrate(tmp_path / "centre", *SMALLEST, "3000", "--json")
+        assert ran.returncode == 0, ran.stderr[-2000:]
+        found = json.loads(ran.stdout)
+        assert found["as_planned"]
+        digests.append(found["digest"])
+    assert len(set(digests)) == 1
