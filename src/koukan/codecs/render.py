@@ -92,7 +92,7 @@ def as_given(form: Format, section: str, frame: pl.DataFrame) -> bytes:
     """
     names = [item.name for item in form.fields(form.section(section))]
     content = _delimited(form, frame.select(names))
-    return encode(content.decode(), form.file.encoding)
+    return _encoded(form, content)
 
 
 def _lines(form: Format, fields: tuple[Field, ...], frame: pl.DataFrame) -> bytes:
@@ -102,7 +102,14 @@ def _lines(form: Format, fields: tuple[Field, ...], frame: pl.DataFrame) -> byte
     content = _delimited(form, frame)
     if not _whole(form, frame, content):
         raise _unfit(form, _breaking(fields, frame))
-    return content if form.file.encoding == "utf-8" else encode(content.decode(), "cp932")
+    return _encoded(form, content)
+
+
+def _encoded(form: Format, content: bytes) -> bytes:
+    """Text of UTF-8 as the format has it; what is ASCII is the same in both."""
+    if form.file.encoding == "utf-8" or content.isascii():
+        return content
+    return encode(content.decode(), "cp932")
 
 
 def _require_fit(form: Format, fields: tuple[Field, ...], frame: pl.DataFrame) -> None:

@@ -19,6 +19,7 @@ from koukan.engine.centre import Centre
 from koukan.flows.registration import PARTITION, ROSTER, VAULT
 from koukan.rules.register import NONE
 from koukan.rules.roster import ROWS
+from koukan.rules.tokens import TOKEN, linked
 from koukan.tables import encrypted
 from koukan.tables.definition import bucket_label, bucket_of_token
 from koukan.tables.table import DataFile
@@ -60,10 +61,9 @@ def links_of(centre: Centre, numbers: Ints) -> Ints:
 
     def look(item: tuple[DataFile, pl.DataFrame]) -> pl.DataFrame:
         file, here = item
-        rows = vault.scan(file).select("token_hi", pl.col("token_lo").alias("other"), "link_number")
-        joined = here.lazy().join(rows, on="token_hi", how="inner")  # a half tells nearly all apart
-        found = joined.filter(pl.col("token_lo") == pl.col("other")).select("row", "link_number")
-        return encrypted.collect(found, path=centre.tables[VAULT].folder / file.path)
+        rows = vault.scan(file).select(TOKEN)
+        held = encrypted.collect(rows, path=centre.tables[VAULT].folder / file.path)
+        return linked(here, held)
 
     for found in side_by_side(centre, look, looks):
         result[found["row"].to_numpy()] = found["link_number"].to_numpy()

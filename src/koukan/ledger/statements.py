@@ -64,6 +64,9 @@ _next = upsert(s.sequences)
 SEQUENCE = _next.on_conflict_do_update(
     index_elements=["sender", "format"], set_={"next": _next.excluded["next"]}
 )
+FILE_HASH = select(s.group_files.c.sha256).where(
+    *(s.group_files.c[name] == bindparam(name) for name in ("name", "path"))
+)
 
 
 class _Compiled(NamedTuple):

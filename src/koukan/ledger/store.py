@@ -34,6 +34,7 @@ from koukan.ledger.migration import lacking, migrate
 from koukan.ledger.statements import (
     COUNTS,
     COUNTS_GONE,
+    FILE_HASH,
     FINDINGS,
     FINDINGS_GONE,
     LAID_OUT,
@@ -442,9 +443,8 @@ class Ledger:
 
     def file_hash(self, name: str, path: str) -> str | None:
         """SHA-256 of a table's data file; None for one that no group has named."""
-        table = s.group_files.c
-        found = self.read(select(table.sha256).where(table.name == name, table.path == path))
-        return str(found[-1][0]) if found else None
+        found = self.found(FILE_HASH, {"name": name, "path": path})
+        return str(found[-1]["sha256"]) if found else None
 
     def group_files(self, number: int) -> list[Row[Any]]:
         table = s.group_files.c

@@ -20,6 +20,7 @@ from koukan.rules.spells import END
 
 GIVEN = ""
 UNKNOWN, NO_NUMBER, ABSENT = "R701", "R702", "R703"
+REASONS = pl.Enum([GIVEN, UNKNOWN, NO_NUMBER, ABSENT])  # no text is made for every line
 
 
 def numbers_of(texts: pl.Series) -> Ints:
@@ -41,7 +42,20 @@ def reasons_of(numbers: Ints, persons: Ints, absent: Mask) -> pl.Series:
     codes = np.where(absent, 3, 0)
     codes = np.where(persons == NONE, 1, codes)
     codes = np.where(numbers == NONE, 2, codes)
-    return pl.Series("reason", [GIVEN, UNKNOWN, NO_NUMBER, ABSENT]).gather(codes)
+    return pl.Series("reason", REASONS.categories, dtype=REASONS).gather(codes)
+
+
+def once_each(persons: Ints) -> tuple[Ints, Ints]:
+    """Where each person is named first, and for each of all places the person's among those.
+
+    Hardly ever is anybody asked for twice at once, and one plain sort tells so.
+    """
+    ordered = np.sort(persons)
+    if np.all(ordered[1:] != ordered[:-1]):
+        every = np.arange(len(persons))
+        return every, every
+    _, first, again = np.unique(persons, return_index=True, return_inverse=True)
+    return first, again
 
 
 def held(issues: pl.DataFrame, people: People, ranks: Callable[[Ints], Ints]) -> pl.DataFrame:

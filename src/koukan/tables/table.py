@@ -234,8 +234,7 @@ class Table:
 
     def _open(self, file: DataFile) -> pl.LazyFrame:
         path, key, aad = self.access(file)
-        lazy = encrypted.scan(path, key, aad, size=file.size, rows=file.rows)
-        found = lazy.collect_schema()
+        lazy, found = encrypted.opened(path, key, aad, size=file.size, rows=file.rows)
         self._check_columns(file, found)
         return lazy.select(
             pl.col(name) if name in found else pl.lit(None, dtype=dtype).alias(name)

@@ -16,6 +16,7 @@ from koukan.rules.issuing import (
     UNKNOWN,
     held,
     numbers_of,
+    once_each,
     raw_links_of,
     reasons_of,
     retired,
@@ -101,3 +102,14 @@ def test_a_person_is_over_when_the_last_qualification_ended_long_enough_ago() ->
     )
     assert retired(found, date(2026, 4, 3)).tolist() == [1, 4]
     assert retired(found.head(0), date(2026, 4, 3)).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("persons", "first", "again"),
+    [([7, 3, 5], [0, 1, 2], [0, 1, 2]), ([7, 3, 7, 3], [1, 0], [1, 0, 1, 0]), ([], [], [])],
+)
+def test_whoever_is_asked_for_twice_is_one_person(
+    persons: list[int], first: list[int], again: list[int]
+) -> None:
+    found = once_each(np.array(persons, np.int64))
+    assert [part.tolist() for part in found] == [first, again]

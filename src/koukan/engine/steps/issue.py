@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import PurePath
 from typing import NamedTuple
@@ -36,7 +37,7 @@ from koukan.flows.pmh import ANSWER_SECTION, ISSUES, NOT_ASCII, REQUEST_SECTION
 from koukan.flows.registration import ascending
 from koukan.ledger import Counts, Group, Ledger, Reception
 from koukan.ledger import pmh as asked
-from koukan.rules.issuing import GIVEN, numbers_of, reasons_of
+from koukan.rules.issuing import GIVEN, numbers_of, once_each, reasons_of
 from koukan.rules.register import NONE, Ints
 from koukan.tables.definition import bucket_label, bucket_of_link
 from koukan.tables.table import DataFile
@@ -87,8 +88,10 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], pending: Iterator[pl.
     with centre.log.operation("issue", group=group.number) as operation:
         whole, refused = read(centre, group, chunks)
         found = find(centre, group, whole)
-        files = write(centre, group, found.fresh)
-        answered = [seal(centre, whole, found, place) for place in range(len(whole.receptions))]
+        with ThreadPoolExecutor(1) as beside:
+            writing = beside.submit(write, centre, group, found.fresh)
+            answered = [seal(centre, whole, found, place) for place in range(len(whole.receptions))]
+            files = writing.result()
         centre.observe("answers sealed", step="issue")
         note(centre, group, files, answered, refused)
         operation.note(asked=len(whole.numbers), issued=found.fresh.height)
@@ -141,10 +144,10 @@ def find(centre: Centre, group: Group, whole: Asked) -> Found:
     known = pmh_ids_of(centre, people, wanted)
     ids = held_by(wanted, known)
     lacking = np.flatnonzero(takes & (ids == NONE))
-    links, first, again = np.unique(persons[lacking], return_index=True, return_inverse=True)
+    first, again = once_each(persons[lacking])
     lines = lacking[first]
     issued = centre.pmh_issuer.issue(counters_of(group, whole, lines))
-    fresh = pl.DataFrame({"link_number": links, "pmh_id": issued})
+    fresh = pl.DataFrame({"link_number": persons[lines], "pmh_id": issued})
     ids[lacking] = issued[again]
     return Found(persons, ids, reasons, fresh, lines)
 
