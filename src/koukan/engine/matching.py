@@ -202,7 +202,7 @@ def told(centre: Centre, part: Part) -> Iterator[tuple[Ints, Digests]]:
             name: tuple(file for at in places for file in found.get(bucket_label(at, buckets), ()))
             for name, found in files.items()
         }
-        persons = np.unique(people.canonical(part.links))
+        persons = people.owners(part.links)
         yield persons, digest(centre, every, part.links, persons)
         return
     for at in range(part.low, part.high):

@@ -90,8 +90,11 @@ def touched(centre: Centre, push: Push) -> tuple[Ints, Ints]:
     found = [np.zeros(0, np.int64), *centre.workers.map(links_of, touches(centre, groups))]
     after = people_of(centre)
     if full:
-        every = after.canonical(np.concatenate(found))  # bucket by bucket, so nearly in order
-        return every if np.all(every[1:] > every[:-1]) else np.unique(every), found[0]
+        links = np.concatenate(found)
+        if not after.trivial:
+            return after.owners(links), found[0]
+        ordered = np.all(links[1:] > links[:-1])  # bucket by bucket, so mostly in order
+        return links if ordered else np.unique(links), found[0]
     statements = centre.snapshot(PERSON_LINKS)
     found.append(named(statements.read(statements.files()), groups or ()))
     found += [forgotten(centre, path) for path in forgotten_files(centre)]

@@ -109,6 +109,15 @@ class People:
         order = np.lexsort((found, index))
         return index[order], found[order]
 
+    def owners(self, links: Ints) -> Ints:
+        """Everybody to whom events under these raw links may belong, by shown link, ascending.
+
+        Not their own person alone: a member that was parted from a number keeps going to the other
+        one, under whichever of the two its insurer tells of it.
+        """
+        owner, raw = self.cluster
+        return np.union1d(self.canonical(links), owner[np.isin(raw, links)])
+
     def scattered(self, links: Ints) -> Mask:
         """Raw links whose person's events may lie under others, too, or came there from others."""
         if not len(self.cluster[0]):

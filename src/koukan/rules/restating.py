@@ -50,8 +50,9 @@ def affected(touched: Ints, before: People, after: People) -> Ints:
     found = np.unique(touched[touched != NONE])
     for people in (before, after):
         if not people.trivial:
-            others = people.raw_links(found)[1]
-            found = np.unique(np.concatenate([found, others, people.canonical(others)]))
+            owners = people.owners(found)
+            others = people.raw_links(owners)[1]
+            found = np.unique(np.concatenate([found, owners, others, people.canonical(others)]))
     return found
 
 
@@ -86,16 +87,9 @@ def restated(
     among = {name: _among(events["link_number"].to_numpy(), hard) for name, events in own.items()}
     found = {}
     for name, last in _decided(own, among, keys).items():
-        kept = ~among[name]
-        rows = last[ROW].to_numpy()
-        kept[rows] = True
-        events = own[name]
-        moved = events[FORMER].gather(rows).is_not_null().to_numpy()
-        if moved.any():  # whose lines went on at another insurer are the former one's here
-            changed = last["insurer_code"].filter(pl.Series(moved))
-            codes = events["insurer_code"].scatter(rows[moved], changed)
-            events = events.with_columns(codes)
-        found[name] = events.filter(pl.Series(kept))
+        # A line by which somebody went on at another insurer may be the last word about both.
+        lines = own[name][last[ROW].to_numpy()].with_columns(last["insurer_code"])
+        found[name] = pl.concat([own[name].filter(pl.Series(~among[name])), lines])
     return found
 
 
