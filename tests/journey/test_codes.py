@@ -288,8 +288,16 @@ def test_codes_are_reissued_by_a_list_that_staff_register_and_check(
     assert main(check) == 0
     page = json.loads(capsys.readouterr().out)
     assert [one["end"] for one in page["lines"]] == ["set", "set", "no_member"] and page["whole"]
+    assert main(["erase", "--due", "--plan", *where, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["due"]
+    (due,) = [one for one in found if one["what"] == "code_list"]
+    assert (due["what"], due["number"], due["rows"]) == ("code_list", 1, 3)
     place.run(ACQUIRE)
     assert main(check) == 64  # the list is gone
+    capsys.readouterr()
+    assert main(["erasure", "list", *where]) == 0
+    said = capsys.readouterr().out
+    assert "符号再発行対象者リスト" in said and "符号の要求" in said
     assert main(["codes", "reissue", "list", *where[:2]]) == 0
     assert "消去済み" in capsys.readouterr().out
     rows = events(place).filter(pl.col("event") == "set")

@@ -14,6 +14,7 @@ from koukan.engine import usage, vanishing
 from koukan.engine.centre import Centre
 from koukan.engine.run import Ran, run_job
 from koukan.engine.steps import erase, expire, retire
+from koukan.ledger import code_lists, codes
 from koukan.ledger import identity as asked
 from koukan.ledger.withdrawals import open_withdrawals
 from koukan.sites.model import Retention
@@ -26,9 +27,9 @@ class Due:
     """Something whose time has come.
 
     Args:
-        what: original, questions, packages, answer, request, held (lines), pmh_ids or
-            members.
-        number: of the reception, or of the request.
+        what: original, questions, packages, answer, request, held (lines), pmh_ids, members,
+            code_request or code_list (of 機関別符号: they go at the next run of their job).
+        number: of the reception, the request or the list.
         whose: sender or insurer.
         rows: lines, questions or members that are concerned.
         since: when its time came, UTC, ISO.
@@ -65,6 +66,7 @@ def _due(centre: Centre) -> Iterator[Due]:
     for answer in vanishing.over(centre):
         yield Due("answer", answer.number, answer.sender, answer.rows, answer.received_at)
     yield from _due_usage(centre)
+    yield from _due_codes(centre)
     over = sum(len(item.links) for item in retire.due(centre))
     if over:
         yield Due("pmh_ids", 0, "", over, centre.now())
@@ -89,6 +91,16 @@ def _due_usage(centre: Centre) -> Iterator[Due]:
         yield Due("held", item.reception, "", item.rows, item.since)
     for item in lines:
         yield Due("held", item.reception, "", item.rows, _after(item.since, kept))
+
+
+def _due_codes(centre: Centre) -> Iterator[Due]:
+    """Of 機関別符号: requests that are over, and lists that staff have checked."""
+    for request in codes.all_requests(centre.ledger, states=["over"]):
+        since = request.sent_at or request.created_at
+        yield Due("code_request", request.number, request.partner, request.rows, since)
+    for item in code_lists.all_lists(centre.ledger, states=["checked"]):
+        since = item.checked_at or item.registered_at
+        yield Due("code_list", item.number, item.registered_by, item.rows, since)
 
 
 def _after(moment: str, days: int) -> str:

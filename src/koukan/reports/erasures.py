@@ -11,6 +11,7 @@ from koukan.keys.signing import verify
 from koukan.reports.source import Source, local
 from koukan.sites.schedule import JST
 
+OF_NO_FILE = ("request", "code_request", "code_list", "members")
 ORDINALS = ("package", "usage", "held")  # kinds of records that end in an ordinal
 
 
@@ -20,8 +21,8 @@ class Erasure:
 
     Args:
         what: original, questions, package, request, pmh_answer, usage (a package of
-            資格確認実績ログ), held (its lines) or members.
-        number: of the reception, of the request, or of its kind (members).
+            資格確認実績ログ), held (its lines), code_request, code_list or members.
+        number: of the reception, of the request or list, or of its kind (members).
         whose: sender, insurer or partner; empty for members, whose record names nobody.
         rows: lines, questions or rows of tables.
         erased_at: JST, to the minute.
@@ -52,7 +53,7 @@ def erasures(
     Args:
         public: the centre's public key, by which each signature is checked.
         since, until: days in JST, both inclusive.
-        reception: only what was erased of one file; requests and members are of none.
+        reception: only what was erased of one file; those in OF_NO_FILE are of none.
     """
     rows = sorted(source.ledger.erasures(), key=lambda row: (row.erased_at, row.what, row.number))
     found = []
@@ -61,7 +62,7 @@ def erasures(
         if (since and day < since) or (until and day > until):
             continue
         item = _erasure(row.what, row.number, row.erased_at, row.record, public)
-        of_file = item.what not in ("request", "members")
+        of_file = item.what not in OF_NO_FILE
         if reception is None or (of_file and item.number == reception):
             found.append(item)
     return found
