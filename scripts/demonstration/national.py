@@ -21,6 +21,7 @@ import pyrage
 import usage
 from demonstration.commands import Commands
 from demonstration.people import OFFICE, SENDING, Beside
+from demonstration.reissue import Reissue
 from demonstration.transport import Transport
 
 from koukan.samples.identity import NOBODY
@@ -57,6 +58,7 @@ class National:
     def run(self) -> None:
         self._pmh()
         self._codes()
+        self._reissue()
         self._online()
         self._usage()
 
@@ -99,6 +101,30 @@ class National:
 
     def _codes(self) -> None:
         """Asked for after one approval; some come late, some never, all of them twice."""
+        self._ask_codes(("--late", str(LATE)), ("--doubly",))
+        requests = self._commands.ask("codes", "status")["requests"]
+        first = [one for one in requests if not one["reissue"]]
+        asked = sum(one["rows"] for one in first)
+        self.found |= {
+            "codes_asked": asked,
+            "codes_set": sum(one["set"] for one in first),
+            "codes_failed": sum(one["failed"] for one in first),
+        }
+        if not asked or asked != self.found["codes_set"] + self.found["codes_failed"]:
+            self.wrong.append("codes")
+        self._say("codes", **self.found)
+
+    def _reissue(self) -> None:
+        """Some of those codes are given up for new ones, by a list."""
+        reissue = Reissue(self._commands, self._beside, lambda: self._ask_codes(()))
+        reissue.run()
+        self.found |= reissue.found
+        if reissue.wrong:
+            self.wrong.append("reissue")
+        self._say("reissue", **self.found)
+
+    def _ask_codes(self, *answers: tuple[str, ...]) -> None:
+        """What is wanted is asked for after an approval, and answered, in so many files."""
         self._run(ACQUIRE)
         waiting = self._commands.ask("approval", "list")["approvals"]
         if waiting:
@@ -106,19 +132,9 @@ class National:
             key = str(self._beside.person(SENDING))
             self._commands.show("approval", "approve", *numbers, "--key", key)
             self._run(ACQUIRE)
-            for options in (("--late", str(LATE)), ("--doubly",)):
+            for options in answers:
                 self._nws(*options)
                 self._run(ACQUIRE)
-        told = self._commands.ask("codes", "status")
-        asked = sum(one["rows"] for one in told["requests"])
-        self.found |= {
-            "codes_asked": asked,
-            "codes_set": sum(one["set"] for one in told["requests"]),
-            "codes_failed": sum(one["failed"] for one in told["requests"]),
-        }
-        if not asked or asked != self.found["codes_set"] + self.found["codes_failed"]:
-            self.wrong.append("codes")
-        self._say("codes", **self.found)
 
     def _nws(self, *options: str) -> None:
         command = [sys.executable, str(NWS), "--seed", str(self._seed), *options]

@@ -19,12 +19,15 @@ from cryptography.hazmat.primitives.serialization import (
 
 from koukan.samples.scenario import SCENARIO, SamplePerson, site_toml
 
-# Who approves what goes out, what comes in, and what becomes of withheld answers.
+# Who approves what goes out, what comes in, and what becomes of withheld answers; who lists whose
+# codes are reissued, and the administrator, without whom no list leaves on a medium.
 SENDING, STORING, DECIDING = "sato", "suzuki", "takahashi"
+REISSUING, ADMINISTERING = STORING, "tanaka"
 STAFF = {
-    SENDING: ("架空の職員　佐藤", "send"),
-    STORING: ("架空の職員　鈴木", "store"),
-    DECIDING: ("架空の職員　高橋", "release"),
+    SENDING: ("架空の職員　佐藤", ("send",)),
+    STORING: ("架空の職員　鈴木", ("store", "reissue")),
+    DECIDING: ("架空の職員　高橋", ("release",)),
+    ADMINISTERING: ("架空の職員　田中", ("administer",)),
 }
 OFFICE = "fukushi"  # the welfare office that gets its share of 資格確認実績ログ
 WITHHOLDING = '\n[identity]\nrelease_below = "C"\n'
@@ -97,8 +100,8 @@ class Beside:
             (self.keys / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.others / "opened").mkdir(parents=True, exist_ok=True, mode=0o700)
         persons = [
-            SamplePerson(name, title, ssh_key(self.person(name)), (right,))
-            for name, (title, right) in STAFF.items()
+            SamplePerson(name, title, ssh_key(self.person(name)), rights)
+            for name, (title, rights) in STAFF.items()
         ]
         senders = [sender.name for sender in SCENARIO.senders] if by_sftp else []
         logins = {name: ssh_key(self.login(name)) for name in senders}

@@ -34,6 +34,8 @@ WORDS = {
         "pmh": "   ＰＭＨ－ＩＤ：要求 {pmh_rows} 行のうち {pmh_given} 行に払い出し（番号は消去）",
         "codes": "   機関別符号：要求 {codes_asked:,} 人 ＝ 設定 {codes_set:,} ＋ 取得不可 "
         "{codes_failed:,}（遅れた回答、二度の回答も一度だけ取り込みました）",
+        "reissue": "   符号の再発行：鈴木が登録したリスト {reissue_listed} 人 ＝ 設定 "
+        "{reissue_set} ＋ 取得不可 {reissue_failed}（旧符号は無効、リストは確認後に消去）",
         "online": "   オンライン資格確認等システムへの連携 {pushes} 回：受入 {pushed:,} 人、"
         "受入不可 {push_refused} 人（改めて連携）。個人番号の鍵を持たないプロセスが作ります",
         "usage_opened": "   福祉事務所がパッケージを開く：{file}（{count:,} 行）",
@@ -85,6 +87,9 @@ WORDS = {
         "pmh": "   PMH-ID: {pmh_given} of {pmh_rows} lines get one; the numbers received are gone",
         "codes": "   機関別符号: {codes_asked:,} persons asked for = set {codes_set:,} + failed "
         "{codes_failed:,} (late answers and double ones taken in once)",
+        "reissue": "   reissue of codes: suzuki's list of {reissue_listed} persons = set "
+        "{reissue_set} + failed {reissue_failed} (old codes count no more; the list is erased once "
+        "checked)",
         "online": "   {pushes} pushes to OQS: {pushed:,} persons taken in, {push_refused} refused "
         "(told again). A process that holds no key for numbers makes them",
         "usage_opened": "   The welfare office opens a package: {file} ({count:,} lines)",
