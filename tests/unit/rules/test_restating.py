@@ -212,6 +212,22 @@ def test_who_was_parted_is_told_anew_by_what_comes_under_the_old_number() -> Non
     assert affected(np.array([101]), people, people).tolist() == [101, 105]
 
 
+def test_of_whom_one_line_tells_it_holds_and_without_a_spell_nothing_does() -> None:
+    life = Life(3)
+    life.event(1, 11)
+    nobody = People.of(frame([]))
+    persons = np.array(sorted({row["link_number"] for row in life.told[MAIN]}), np.int64)
+    told = {section: rows.head(1) for section, rows in life.frames().items()}
+    plain = {
+        section: rows.with_columns(process_type_code=pl.lit("3"), former_insurer_code=None)
+        for section, rows in told.items()
+    }
+    plain = {section: rows.cast(told[section].schema) for section, rows in plain.items()}
+    assert all(restated(plain, KEYS, nobody, persons)[name].equals(plain[name]) for name in plain)
+    without = restated({**plain, MAIN: plain[MAIN].clear()}, KEYS, nobody, persons)
+    assert all(rows.is_empty() for rows in without.values())
+
+
 def test_nobody_is_told_of_without_news() -> None:
     nobody = People.of(frame([]))
     assert affected(np.array([-1], np.int64), nobody, nobody).tolist() == []

@@ -257,6 +257,16 @@ def bad_frame(form: Format) -> pl.DataFrame:
     return frame_of(form, form.section("basic"), [{**row, "my_number": "123456789012"}, row])
 
 
+def test_rows_with_a_character_that_cannot_be_read_are_told(
+    catalogue: Catalogue, form: Format
+) -> None:
+    record = form.section("basic")
+    names = [item.name for item in form.fields(record)]
+    row = dict.fromkeys(names, "1") | {"name": "漢字"}
+    rows = pl.DataFrame([row, row | {"name": "漢\ufffd"}], dict.fromkeys(names, pl.String))
+    assert validator(catalogue, "basic").undecodable(rows).to_list() == [False, True]
+
+
 def test_pandera_sees_data_frames_only(schema: pa.DataFrameSchema, bad_frame: pl.DataFrame) -> None:
     assert validate_with_pandera(schema, bad_frame).rows() == [(0, "my_number", "R201")]
     schema.validate(bad_frame.lazy(), lazy=True).collect()  # the trap: no complaint
