@@ -19,10 +19,11 @@ from koukan.sites import Job
 
 WAITING = ("cut", "sending")
 Parameters = dict[str, int | str]
+What = Literal["request", "code_request"]  # in approvals and erasure records
 
 
 class Request(Protocol):
-    """What sending needs to know of one."""
+    """What both kinds have, for whoever sends or destroys one."""
 
     @property
     def number(self) -> int: ...
@@ -30,6 +31,8 @@ class Request(Protocol):
     def partner(self) -> str: ...
     @property
     def name(self) -> str: ...
+    @property
+    def rows(self) -> int: ...
     @property
     def sha256(self) -> str: ...
     @property
@@ -53,7 +56,7 @@ class Sending(Generic[R]):
     """
 
     step: str
-    subject: Literal["request", "code_request"]
+    subject: What
     requests: Callable[[Ledger], list[R]]
     change: Callable[..., None]
     sealed: Callable[[int], str]

@@ -6,11 +6,12 @@ knows what must go.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 from koukan.engine import approvals, entrusted
 from koukan.engine.approvals import Subject
 from koukan.engine.centre import Centre
+from koukan.engine.sending import Request, What
 from koukan.engine.steps import erase
 from koukan.flows import codes, identity
 from koukan.ledger import Reception
@@ -18,21 +19,6 @@ from koukan.ledger import codes as acquiring
 from koukan.ledger import identity as asked
 
 ANSWERS = (identity.ANSWER, codes.ANSWER)
-
-
-class Sent(Protocol):
-    """A request of either flow."""
-
-    @property
-    def number(self) -> int: ...
-    @property
-    def partner(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def rows(self) -> int: ...
-    @property
-    def sha256(self) -> str: ...
 
 
 def over(centre: Centre) -> list[Reception]:
@@ -51,43 +37,40 @@ def finish(centre: Centre, step: str = "split") -> None:
         centre.observe("answer erased", step=step)
     finish_requests(centre)
     for request in acquiring.all_requests(centre.ledger, states=["over"]):
-        erase_code_request(centre, request)
+        sealed = entrusted.code_request_name(request.number)
+        erase_request(centre, "code_request", request, sealed, acquiring.set_request)
         centre.observe("request erased", step=step)
 
 
 def finish_requests(centre: Centre) -> None:
     """Destroy the requests that are over: answered, or with questions that were given up."""
     for request in asked.requests(centre.ledger, states=["over"]):
-        erase_request(centre, request)
+        sealed = entrusted.request_name(request.number)
+        erase_request(centre, "request", request, sealed, asked.set_request)
         centre.observe("request erased", step="split")
 
 
-def erase_request(centre: Centre, request: Sent) -> None:
+def erase_request(
+    centre: Centre, what: What, request: Request, sealed: str, change: Callable[..., None]
+) -> None:
     """Key and pieces of a request, and its copy in the outbox if the partner left it there.
 
     Nobody need approve any more what was not sent.
+
+    Args:
+        sealed: the name under which its pieces lie.
+        change: sets columns of the one with a number.
     """
-    entrusted.destroy_request(centre, entrusted.request_name(request.number))
-    centre.outbox(request.partner).remove(request.name)
-    with centre.ledger.begin() as transaction:
-        erase.put(centre, transaction, "request", request.number, recorded("request", request))
-        asked.set_request(transaction, request.number, state="erased")
-        approvals.withdraw(centre, transaction, "send", Subject("request", request.number))
-
-
-def erase_code_request(centre: Centre, request: Sent) -> None:
-    """The same of a request for 機関別符号."""
-    entrusted.destroy_request(centre, entrusted.code_request_name(request.number))
-    centre.outbox(request.partner).remove(request.name)
     number = request.number
+    entrusted.destroy_request(centre, sealed)
+    centre.outbox(request.partner).remove(request.name)
     with centre.ledger.begin() as transaction:
-        said = recorded("code_request", request)
-        erase.put(centre, transaction, "code_request", number, said)
-        acquiring.set_request(transaction, number, state="erased")
-        approvals.withdraw(centre, transaction, "send", Subject("code_request", number))
+        erase.put(centre, transaction, what, number, recorded(what, request))
+        change(transaction, number, state="erased")
+        approvals.withdraw(centre, transaction, "send", Subject(what, number))
 
 
-def recorded(what: str, request: Sent) -> dict[str, object]:
+def recorded(what: What, request: Request) -> dict[str, object]:
     """What the erasure record of a request says, by the ledger."""
     return {
         "what": what,

@@ -122,21 +122,8 @@ def judge(answers: pl.DataFrame, asked: pl.DataFrame, codes: pl.DataFrame) -> pl
     Returns:
         `row`, `code`: null for what is taken in, at most one row of a person.
     """
-    rows = answers.join(asked, on=NUMBER, how="left", maintain_order="left")
+    rows = _beside(answers, asked, codes)
     given = pl.col("code_answer_class") == GIVEN
-    rows = rows.with_columns(
-        linkage_code=pl.when(given).then("linkage_code"),
-        detail=pl.when(~given).then("result_detail_code"),
-        known=pl.col("person").is_not_null(),
-    )
-    own = codes.filter("holds").group_by("person").agg(own=pl.col("linkage_code").first())
-    holder = codes.group_by("linkage_code").agg(
-        holder=pl.col("person").n_unique() == 1,
-        holder_is=pl.col("person").first(),
-        held=pl.col("holds").any(),
-    )
-    rows = rows.join(own, on="person", how="left", maintain_order="left")
-    rows = rows.join(holder, on="linkage_code", how="left", maintain_order="left")
     live = pl.col("known") & pl.col("open")
     what = pl.struct("code_answer_class", "linkage_code", "detail")
     differing = pl.when(live).then(what).n_unique().over("person", live.alias("live")) > 1
@@ -169,3 +156,26 @@ def judge(answers: pl.DataFrame, asked: pl.DataFrame, codes: pl.DataFrame) -> pl
     )
     others = judged.filter(pl.col("code").is_not_null())
     return pl.concat([others, taken]).select("row", "code").sort("row")
+
+
+def _beside(answers: pl.DataFrame, asked: pl.DataFrame, codes: pl.DataFrame) -> pl.DataFrame:
+    """Each answer, and what it is held against: its question, its person's code, its code's holder.
+
+    Adds `known` (there is such a question), `detail` (of a refusal), `own` (the code that the
+    person has), `holder` (one person ever had this code), `holder_is` (who), `held` (it holds).
+    """
+    rows = answers.join(asked, on=NUMBER, how="left", maintain_order="left")
+    given = pl.col("code_answer_class") == GIVEN
+    rows = rows.with_columns(
+        linkage_code=pl.when(given).then("linkage_code"),
+        detail=pl.when(~given).then("result_detail_code"),
+        known=pl.col("person").is_not_null(),
+    )
+    own = codes.filter("holds").group_by("person").agg(own=pl.col("linkage_code").first())
+    holder = codes.group_by("linkage_code").agg(
+        holder=pl.col("person").n_unique() == 1,
+        holder_is=pl.col("person").first(),
+        held=pl.col("holds").any(),
+    )
+    rows = rows.join(own, on="person", how="left", maintain_order="left")
+    return rows.join(holder, on="linkage_code", how="left", maintain_order="left")

@@ -1,10 +1,10 @@
 """export: what changed in the 資格履歴 since the last push goes to オンライン資格確認等システム.
 
 Flow 1-(2). A push is named, with its span of groups, before anything is written; then it is
-rendered piece by piece under a key of its own, encrypted to the partner's key, signed and laid out;
-then its key and pieces are destroyed. Killed anywhere, the next run does it again under the same
-name: what it says is what the history says by then. Nothing but the items of the format can be in
-it, and nothing comes back but the 処理結果電文.
+rendered piece by piece straight into the file that is encrypted to the partner's key, signed and
+laid out. Of whom it told stays in its roll, without any item. Killed anywhere, the next run does it
+again under the same name: what it says is what the history says by then. Nothing but the items of
+the format can be in it, and nothing comes back but the 処理結果電文.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def conclude(centre: Centre, job: str, partner: Sender, push: Push) -> Push:
         operation.note(rows=counts["rows"])
     settle_refusals(centre)
     pushing.tidy(centre)
-    centre.observe("push's key destroyed", step="export")
+    centre.observe("push settled", step="export")
     return next(one for one in pushes.all_pushes(centre.ledger) if one.sequence == push.sequence)
 
 
