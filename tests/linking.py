@@ -141,17 +141,22 @@ def link_part(people: list[Person], start: int, state: State) -> Linked:
         held = pl.DataFrame(
             [
                 *(
-                    (int(batch.people.canonical(ints([link]))[0]), insurer)
-                    for insurer, link, _ in living(state)
+                    (
+                        int(batch.people.canonical(ints([link]))[0]),
+                        insurer,
+                        int(batch.people.current(ints([insurer]), ints([member]))[0]),
+                    )
+                    for insurer, link, member in living(state)
                     if link != NONE
                 ),
                 *zip(
                     batch.people.canonical(identity.link[fresh]).tolist(),
                     batch.persons.insurer[fresh].tolist(),
+                    identity.member[fresh].tolist(),
                     strict=True,
                 ),
             ],
-            schema={"person": pl.Int64, "insurer": pl.Int64},
+            schema=dict.fromkeys(("person", "insurer", "member_id"), pl.Int64),
             orient="row",
         )
         stated = [

@@ -219,7 +219,7 @@ class Case(NamedTuple):
         if link is None:
             return None
         other = registry.person(link)
-        if registry.known_as(member[0], other) or registry.anybody_has_both(person, other):
+        if registry.anybody_has_both(person, other):
             return "R404"
         return None
 

@@ -39,7 +39,11 @@ class File:
             if link != NONE
         }
         self.registered = set(self.members)  # before the file
-        self.holders = set(self.members)
+        self.holders = {
+            (insurer, self.person(link), self.current(insurer, member))
+            for insurer, link, member in self.rows
+            if link != NONE
+        }
         self.linked: dict[tuple[int, int], int] = {}  # insurer, member -> number it has now
         self.claims: dict[int, int] = {}  # number that a change brought -> raw link
         self.touched: dict[object, tuple[object, object, bool]] = {}
@@ -113,7 +117,7 @@ class File:
             reused = key in self.members
             if not reused:
                 self.members[key] = issued
-                self.holders.add(key)
+                self.holders.add((*key, issued))
                 self.state.roster.append((p.insurer, link, issued))
             return Became(link, self.members[key], p.insurer, reused=reused)
         given = self.current(p.insurer, p.member_id)
@@ -158,7 +162,7 @@ class File:
         if self.linked.setdefault((p.insurer, member), p.my_number) != p.my_number:
             return self.reject("member_id", "R402")
         link = self.issue(index, p.my_number)
-        self.holders.add((p.insurer, self.person(link)))
+        self.holders.add((p.insurer, self.person(link), member))
         self.state.roster.append((p.insurer, link, member))
         return Became(link, member, p.insurer)
 
@@ -196,9 +200,14 @@ class File:
         return any(each is not mine and not (each == mine and change) for each in first)
 
     def both(self, one: int, other: int, besides: int = NONE) -> bool:
-        """Whether any insurer has both persons."""
-        at = [{i for i, person in self.holders if person == each} for each in (one, other)]
-        return bool((at[0] & at[1]) - {besides})
+        """Whether any insurer has both persons, under two members."""
+        return any(
+            insurer == there != besides and member != another
+            for insurer, person, member in self.holders
+            if person == one
+            for there, person_there, another in self.holders
+            if person_there == other
+        )
 
     def target(self, index: int, number: int) -> int:
         return self.issue(index, number)

@@ -199,8 +199,20 @@ class Registry:
     def anybody_has_both(
         self, one: frozenset[Link], other: frozenset[Link], but: str | None = None
     ) -> bool:
-        others = (insurer for insurer in self.kinds if insurer != but)
-        return any(self.known_as(who, one) and self.known_as(who, other) for who in others)
+        """Whether any insurer has them under two 被保険者枝番, by its roster or by what it told."""
+        return any(
+            name[0] == another[0] != but and name != another
+            for name in self.names_of(one)
+            for another in self.names_of(other)
+        )
+
+    def names_of(self, person: frozenset[Link]) -> set[Member]:
+        """Every 被保険者枝番 under which anything is known of a person, as it goes on."""
+        rows = {
+            member for link in person for member in self._rows[link] if self.holds(member, link)
+        }
+        told = {event.member for event in self.events_of(min(person, default=UNKNOWN))}
+        return {self.current(member) for member in rows | told}
 
     # --- what everybody has
 

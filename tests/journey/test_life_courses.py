@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
-from course_files import CODES
+from course_files import CODES, SPEAKS_FOR
 from course_shrink import Night, near, shrunk, told
 from course_states import differences
 from course_trial import Disagreement, Trial
 from journey import checks, nights
 from life_acts import NUMBERS, Person
 from life_courses import Courses
+from slow_registry import CHANGE, NEW, PARTING, File, Statement, Told
 
 from koukan.samples.population import Population
 
@@ -109,3 +111,26 @@ def test_insurers_files_in_another_order_are_answered_as_one_after_another(tmp_p
         mixed = draw.sample(files, len(files))
         second.night(mixed[::2], mixed[1::2])
     require_agreement(second, laid)
+
+
+def test_one_member_told_of_under_both_numbers_is_no_reason_not_to_join_them(
+    tmp_path: Path,
+) -> None:
+    """It went on at another insurer under a number that was then parted from it."""
+    one, other = people(1)[0].numbers[:2]
+    here, there = SPEAKS_FOR["nhi-aggregation"][:2]
+    told = (Told(date(2022, 4, 1)),)
+    course = [
+        [Statement(1, NEW, here, told, number=one), Statement(2, NEW, there, told, number=one)],
+        [Statement(3, CHANGE, here, told, number=one, member=1, new_number=other)],
+        [Statement(4, CHANGE, here, told, number=other, member=1, new_insurer=there)],
+        [Statement(5, PARTING, here, told, number=one, member=1, new_number=other)],
+        [Statement(6, CHANGE, here, told, number=other, member=1, new_number=one)],
+    ]
+    trial = Trial.new(tmp_path)
+    laid = [[File("nhi-aggregation", (said,)) for said in night] for night in course]
+    for files in laid:
+        trial.night(files)
+    require_agreement(trial, laid)
+    assert not any(answer.rejected for answer in trial.answers.values())
+    assert len(set(trial.states[trial.nights[-1]].person.values())) == 1

@@ -188,28 +188,31 @@ class Registry:
         return allowed
 
     def held(self, plan: Plan) -> pl.DataFrame:
-        """person, insurer: who stands where, of those whom the plan would make one."""
+        """person, insurer, member_id: who stands where, of those whom the plan would make one."""
         joins = plan.joins
         persons = np.unique(np.concatenate([plan.one[joins], plan.other[joins]]))
         if not len(persons):
-            return pl.DataFrame(schema={"person": pl.Int64, "insurer": pl.Int64})
+            return pl.DataFrame(schema=dict.fromkeys(("person", "insurer", "member_id"), pl.Int64))
         raw = np.unique(self.people.raw_links(persons)[1])
         events = [
             events_under(self.centre, QUALIFICATION, raw, HOLDER).unique(),
             self._brought(raw),
         ]
         rows = self.people.attribute(pl.concat(events)).select(
-            person="link_number", insurer=pl.col("insurer_code").cast(pl.Int64)
+            "member_id", person="link_number", insurer=pl.col("insurer_code").cast(pl.Int64)
         )
         fresh = plan.identity.new_member | plan.identity.linking
         own = pl.DataFrame(
             {
                 "person": self.people.canonical(plan.identity.link[fresh]),
                 "insurer": plan.batch.persons.insurer[fresh].astype(np.int64),
+                "member_id": plan.identity.member[fresh],
             }
         )
-        found = pl.concat([rows, own]).unique()
-        return found.filter(pl.col("person").is_in(pl.Series(persons).implode()))
+        found = pl.concat([rows.select(own.columns), own])
+        found = found.filter(pl.col("person").is_in(pl.Series(persons).implode()))
+        named = found["insurer"].to_numpy(), found["member_id"].to_numpy()
+        return found.with_columns(member_id=self.people.current(*named)).unique()
 
     def _brought(self, raw: Ints) -> pl.DataFrame:
         """HOLDER of what earlier files of the group registered."""

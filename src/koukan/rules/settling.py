@@ -51,7 +51,8 @@ def settle(
     """What becomes of the persons, by what the tables hold.
 
     Args:
-        held: person, insurer: who stands where, of the persons that are to be joined.
+        held: person, insurer, member_id: who stands where, by the 被保険者枝番 that goes on, of the
+            persons that are to be joined.
         after: who is one person with the statements of `parted`, too.
         resident: 被保険者枝番 that the insurer of a parting has for its right number, after it.
         witnessed: changes that the same member has stated already.
@@ -126,8 +127,12 @@ def settled_plainly(
 
 
 def _conflicts(plan: Plan, held: pl.DataFrame) -> Mask:
-    """Joins of two whom one insurer has both; of a merge, another insurer than the one that says
-    that its two are one."""
+    """Joins of two whom one insurer has under two 被保険者枝番.
+
+    Of a merge, another insurer than the one that says that its two are one.
+
+    One 被保険者枝番 may have events of both: it was told of under a number that was parted since.
+    """
     conflict = np.zeros(len(plan.one), np.bool_)
     rows = np.flatnonzero(plan.joins)
     pairs = pl.DataFrame(
@@ -138,11 +143,12 @@ def _conflicts(plan: Plan, held: pl.DataFrame) -> Mask:
             "own": np.where(plan.merges, plan.batch.persons.insurer, NONE)[rows],
         }
     )
-    there = held.select(other="person", insurer="insurer")
+    there = held.select(other="person", insurer="insurer", named="member_id")
     both = (
         pairs.join(held, left_on="one", right_on="person")
         .filter(pl.col("insurer") != pl.col("own"))
-        .join(there, on=["other", "insurer"], how="semi")
+        .join(there, on=["other", "insurer"])
+        .filter(pl.col("member_id") != pl.col("named"))
     )
     conflict[both["row"].to_numpy()] = True
     return conflict
