@@ -169,9 +169,10 @@ def link_part(people: list[Person], start: int, state: State) -> Linked:
             in stated
             for at, p in enumerate(people)
         ]
-        resident = Roster.of(state.rows(), after).members(batch.persons.insurer, right)
+        after_it = Roster.of(state.rows(), after)
+        occupied = after_it.others(batch.persons.insurer, right, identity.member)
         linked = settle(
-            plan, held, after=after, resident=resident, witnessed=np.array(witnessed, np.bool_)
+            plan, held, after=after, occupied=occupied, witnessed=np.array(witnessed, np.bool_)
         )
     learn(people, linked, state)
     return linked

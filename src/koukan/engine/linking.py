@@ -74,7 +74,7 @@ def _stated(registry: Registry, batch: Batch, rows: pl.DataFrame, identity: Iden
         plan,
         registry.held(plan),
         after=after,
-        resident=registry.resident(plan, rows, after),
+        occupied=registry.occupied(plan, rows, after),
         witnessed=registry.witnessed(plan),
     )
 

@@ -219,10 +219,11 @@ class Registry:
         rows = self.roster.filter(pl.col("link_number").is_in(pl.Series(raw).implode()))
         return rows.with_columns(insurer_texts(rows["insurer"])).select(HOLDER)
 
-    def resident(self, plan: Plan, rows: pl.DataFrame, after: People) -> Ints:
-        """被保険者枝番 of the insurer for the right number of each parting, when it is parted."""
+    def occupied(self, plan: Plan, rows: pl.DataFrame, after: People) -> Mask:
+        """Partings whose insurer has the right number under another 被保険者枝番, once parted."""
         persons = np.where(plan.partings, after.canonical(plan.target), NONE)
-        return Roster.of(rows, after).members(plan.batch.persons.insurer, persons)
+        own = plan.identity.member
+        return Roster.of(rows, after).others(plan.batch.persons.insurer, persons, own)
 
     def said(self, persons: Persons, linked: Linked, spoken: Spoken) -> pl.DataFrame:
         """SAID of what these files say."""

@@ -54,6 +54,28 @@ class Roster:
         found = asked.join(known, on=["insurer", "person"], how="left", maintain_order="left")
         return found["member"].fill_null(NONE).to_numpy()
 
+    def others(self, insurers: Small, persons: Ints, members: Ints) -> Mask:
+        """Whether each insurer has each person under another 被保険者枝番 than this one, too.
+
+        Args:
+            persons: shown 紐付番号; `NONE` is nobody.
+            members: 被保険者枝番 that go on.
+        """
+        numbers = self.rows["insurer"].to_numpy(), self.rows["member_id"].to_numpy()
+        known = pl.DataFrame(
+            {
+                "insurer": numbers[0],
+                "person": self.people.canonical(self.rows["link_number"].to_numpy()),
+                "named": self.people.current(*numbers),
+            }
+        ).filter(pl.col("person") != NONE)
+        asked = pl.DataFrame({"insurer": insurers, "person": persons, "member": members})
+        found = asked.with_row_index().join(known, on=["insurer", "person"])
+        at = found.filter(pl.col("named") != pl.col("member"))["index"].to_numpy()
+        other = np.zeros(len(persons), np.bool_)
+        other[at] = True
+        return other
+
     def owners(self, insurers: Small, members: Ints) -> tuple[Mask, Ints]:
         """Whether an insurer has such a 被保険者枝番, and its raw link (`NONE` while it waits)."""
         exists = np.zeros(len(members), np.bool_)

@@ -46,7 +46,7 @@ class Linked:
 
 
 def settle(
-    plan: Plan, held: pl.DataFrame, *, after: People, resident: Ints, witnessed: Mask
+    plan: Plan, held: pl.DataFrame, *, after: People, occupied: Mask, witnessed: Mask
 ) -> Linked:
     """What becomes of the persons, by what the tables hold.
 
@@ -54,14 +54,13 @@ def settle(
         held: person, insurer, member_id: who stands where, by the 被保険者枝番 that goes on, of the
             persons that are to be joined.
         after: who is one person with the statements of `parted`, too.
-        resident: 被保険者枝番 that the insurer of a parting has for its right number, after it.
+        occupied: partings whose insurer has the right number under another 被保険者枝番, after it.
         witnessed: changes that the same member has stated already.
     """
     identity = plan.identity
     together = plan.partings & (after.canonical(plan.target) == after.canonical(identity.link))
-    foreign = plan.partings & (resident != NONE) & (resident != identity.member)
     conflict = _conflicts(plan, held)
-    taken = conflict | (foreign & ~together)
+    taken = conflict | (plan.partings & occupied & ~together)
     rejects = [
         plan.rejects,
         rejections(together, "new_my_number", "R408"),

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from itertools import permutations
 
-from linking import EVERY, PLAIN, link_group, random_people, random_state
+import pytest
+from linking import EVERY, PLAIN, Person, State, link_group, random_people, random_state
 from slow_linking import became, one_after_another, tables
+
+from koukan.rules.persons import PARTED
+from koukan.rules.register import PARTING
 
 
 def compared(draws: random.Random, processes: tuple[int, ...], groups: int) -> Counter[str]:
@@ -33,3 +38,17 @@ def test_groups_are_linked_as_one_person_after_another(long: bool) -> None:
         codes += compared(draws, EVERY, 3)
     rare = {"R408"}
     assert set(codes) - rare == {*("R225", "R401", "R402", "R403", "R404", "R405", "R406", "R407")}
+
+
+@pytest.mark.parametrize("rows", [*permutations([(71, 101, 10), (71, 102, 10), (71, 101, 20)])])
+def test_nobody_is_parted_back_to_a_number_that_another_member_has_by_now(
+    rows: tuple[tuple[int, int, int], ...],
+) -> None:
+    """It had that number itself before: its own row of then must not hide the other's."""
+    state = State(numbers={1: 101, 2: 102}, roster=list(rows), groups=1)
+    told = {"act": PARTED, "insurer": 71, "member_id": 10, "link_number": 101, "survivor": 102}
+    state.stated.append({**state.row(told, 0), "group_number": 0, "successor": None})
+    back = [Person(0, PARTING, 71, my_number=2, member_id=10, target=1)]
+    found = became(link_group(back, state.copy(), 100))
+    assert found == one_after_another(back, state.copy(), 100)
+    assert found[0].reject == ("new_my_number", "R404")

@@ -67,3 +67,22 @@ def test_statements_are_laid_over_the_rows() -> None:
     assert members(other, 5, 6, 7) == [NONE, 43, 42]
     onward = roster(*rows, people=People.of(frame([renumbered(42, 43, 1)])))
     assert members(onward, 5, 6) == [43, 43]
+
+
+def test_others_are_told_apart_from_the_member_itself() -> None:
+    people = People.of(frame([joined(42, 6, 5, 1), renumbered(44, 43, 1)]))
+    found = roster((X, 5, 42), (X, 6, 43), (X, 7, 44), (Y, 7, 45), (X, None, 46), people=people)
+    shown = int(people.canonical(ints(6))[0])
+
+    def others(person: int, member: int, insurer: int = X) -> bool:
+        one = np.full(1, insurer, np.int32), ints(person), ints(member)
+        return bool(found.others(*one)[0])
+
+    assert others(shown, 42)
+    assert others(shown, 43)
+    assert not others(7, 43)  # 44 goes on as it
+    assert not others(7, 45, Y)
+    assert others(7, 42)
+    assert not others(8, 42)
+    assert not others(NONE, 42)
+    assert not roster().others(np.full(1, X, np.int32), ints(5), ints(42)).any()
