@@ -39,7 +39,7 @@ from koukan.rules.register import (
     Persons,
 )
 from koukan.rules.roster import ROWS, Roster
-from koukan.rules.settling import Linked, parted, settle, settled_plainly
+from koukan.rules.settling import HELD, Linked, parted, settle, settled_plainly
 
 LINKS, MEMBERS = 1_000, 50_000  # what is issued in the test begins here
 INSURERS = (71, 72, 73)  # the last is of another kind than the others
@@ -137,26 +137,17 @@ def link_part(people: list[Person], start: int, state: State) -> Linked:
         told = tuple(rows_of(people, parted(plan), state))
         after = People.of(state.frame(told))
         right = np.where(plan.partings, after.canonical(plan.target), NONE)
-        fresh = identity.new_member | identity.linking
         held = pl.DataFrame(
             [
-                *(
-                    (
-                        int(batch.people.canonical(ints([link]))[0]),
-                        insurer,
-                        int(batch.people.current(ints([insurer]), ints([member]))[0]),
-                    )
-                    for insurer, link, member in living(state)
-                    if link != NONE
-                ),
-                *zip(
-                    batch.people.canonical(identity.link[fresh]).tolist(),
-                    batch.persons.insurer[fresh].tolist(),
-                    identity.member[fresh].tolist(),
-                    strict=True,
-                ),
+                (
+                    int(batch.people.canonical(ints([link]))[0]),
+                    insurer,
+                    int(batch.people.current(ints([insurer]), ints([member]))[0]),
+                )
+                for insurer, link, member in living(state)
+                if link != NONE
             ],
-            schema=dict.fromkeys(("person", "insurer", "member_id"), pl.Int64),
+            schema=HELD,
             orient="row",
         )
         stated = [

@@ -33,6 +33,7 @@ class File:
         self.people, self.start, self.state = people, start, state
         self.who: People = state.people
         self.rows, self.before = living(state), len(state.roster)  # before the file
+        self.said = len(state.stated)
         self.members = {
             (insurer, self.person(link)): self.current(insurer, member)
             for insurer, link, member in self.rows
@@ -76,12 +77,27 @@ class File:
         found = self.found = [self.identify(i, p, registered) for i, p in enumerate(self.people)]
         brought = {p.my_number for p in self.people if p.process == NEW and not p.rejected}
         self.brought = (brought | set(self.linked.values())) - {NONE}
+        self.arriving: list[tuple[int, int, int]] = self.state.roster[self.before :]
+        for index, (p, one) in enumerate(zip(self.people, found, strict=True)):
+            self.arrive(index, p, one)
         after = [
             self.state_of(i, p, one)
             for i, (p, one) in enumerate(zip(self.people, found, strict=True))
         ]
         self.forget([one for one, now in zip(found, after, strict=True) if now.reject], after)
         return after
+
+    def arrive(self, index: int, p: Person, one: Became) -> None:
+        """Who goes on at another insurer stands there for the whole file."""
+        moves = p.process == CHANGE and p.target >= AS_INSURER
+        if p.rejected or one.reject or not moves or one.link == NONE:
+            return
+        home, person = p.target - AS_INSURER, self.person(one.link)
+        barred = home == p.insurer or 73 in (home, p.insurer)
+        if not barred and (home, person) not in self.members:
+            issued = MEMBERS + self.start + index
+            self.holders.add((home, person, issued))
+            self.arriving.append((home, one.link, issued))
 
     def forget(self, rejected: list[Became], after: list[Became]) -> None:
         """Nothing stays of who is rejected for what it states, but what others have too."""
@@ -282,12 +298,15 @@ class File:
         self, index: int, p: Person, one: Became, link: int, rows: list[dict[str, object]]
     ) -> Became:
         """As it would be with this parting: all partings of the file are judged together."""
-        after = People.of(self.state.frame((*rows,)))
+        told = self.state.stated
+        partings = [row for row in told[self.said :] if row["act"] == PARTED]
+        after = People.of(State(stated=[*told[: self.said], *partings]).frame((*rows,)))
         wrong, right = after.canonical(ints([one.link, link])).tolist()
         if wrong == right:
             return self.reject("new_my_number", "R408")
         rows_before = State(roster=self.state.roster[: self.before]).rows()
-        for insurer, other, member in Roster.of(rows_before, after).rows.rows():
+        holding = Roster.of(rows_before, after).rows.rows()
+        for insurer, other, member in [*holding, *self.arriving]:
             same = insurer == p.insurer and other != NONE
             same = same and after.canonical(ints([other]))[0] == right
             if same and after.current(ints([insurer]), ints([member]))[0] != one.member:

@@ -33,7 +33,7 @@ from koukan.rules.link import (
 from koukan.rules.persons import JOINED, PARTED, People
 from koukan.rules.register import AS_INSURER, AS_MEMBER, NONE, PARTING, Ints, Mask, Persons, Small
 from koukan.rules.roster import ROWS, Roster
-from koukan.rules.settling import Linked
+from koukan.rules.settling import HELD, Linked
 
 HOLDER = ("link_number", "insurer_code", "member_id")
 NUMBERS = pl.Schema({"my_number": pl.Int64, "link_number": pl.Int64})
@@ -188,11 +188,11 @@ class Registry:
         return allowed
 
     def held(self, plan: Plan) -> pl.DataFrame:
-        """person, insurer, member_id: who stands where, of those whom the plan would make one."""
+        """HELD of those whom the plan would make one, by the tables and earlier files."""
         joins = plan.joins
         persons = np.unique(np.concatenate([plan.one[joins], plan.other[joins]]))
         if not len(persons):
-            return pl.DataFrame(schema=dict.fromkeys(("person", "insurer", "member_id"), pl.Int64))
+            return HELD.to_frame()
         raw = np.unique(self.people.raw_links(persons)[1])
         events = [
             events_under(self.centre, QUALIFICATION, raw, HOLDER).unique(),
@@ -201,18 +201,10 @@ class Registry:
         rows = self.people.attribute(pl.concat(events)).select(
             "member_id", person="link_number", insurer=pl.col("insurer_code").cast(pl.Int64)
         )
-        fresh = plan.identity.new_member | plan.identity.linking
-        own = pl.DataFrame(
-            {
-                "person": self.people.canonical(plan.identity.link[fresh]),
-                "insurer": plan.batch.persons.insurer[fresh].astype(np.int64),
-                "member_id": plan.identity.member[fresh],
-            }
-        )
-        found = pl.concat([rows.select(own.columns), own])
-        found = found.filter(pl.col("person").is_in(pl.Series(persons).implode()))
+        found = rows.filter(pl.col("person").is_in(pl.Series(persons).implode()))
         named = found["insurer"].to_numpy(), found["member_id"].to_numpy()
-        return found.with_columns(member_id=self.people.current(*named)).unique()
+        current = pl.Series("member_id", self.people.current(*named))
+        return found.with_columns(current).select(HELD.names()).unique()
 
     def _brought(self, raw: Ints) -> pl.DataFrame:
         """HOLDER of what earlier files of the group registered."""

@@ -14,6 +14,7 @@ from koukan.rules.joining import Plan
 from koukan.rules.link import Batch, Identity, first_of, rejections
 from koukan.rules.persons import JOINED, MOVED, PARTED, RENUMBERED, WITHDRAWN, People
 from koukan.rules.register import AS_INSURER, NEW, NONE, Ints, Mask, Small
+from koukan.rules.roster import ROWS, Roster
 
 STATEMENTS = pl.Schema(
     {
@@ -26,6 +27,11 @@ STATEMENTS = pl.Schema(
         "successor": pl.Int64,
     }
 )
+
+
+# Who stands where: the person, and the 被保険者枝番 that goes on.
+HELD = pl.Schema({"person": pl.Int64, "insurer": pl.Int64, "member_id": pl.Int64})
+_AS_ROWS = {"insurer": "insurer", "link_number": "person", "member_id": "member_id"}
 
 
 @dataclass(frozen=True)
@@ -51,16 +57,17 @@ def settle(
     """What becomes of the persons, by what the tables hold.
 
     Args:
-        held: person, insurer, member_id: who stands where, by the 被保険者枝番 that goes on, of the
-            persons that are to be joined.
+        held: HELD of the persons that are to be joined.
         after: who is one person with the statements of `parted`, too.
         occupied: partings whose insurer has the right number under another 被保険者枝番, after it.
         witnessed: changes that the same member has stated already.
     """
     identity = plan.identity
     together = plan.partings & (after.canonical(plan.target) == after.canonical(identity.link))
-    conflict = _conflicts(plan, held)
-    taken = conflict | (plan.partings & occupied & ~together)
+    moved = _moved(plan)
+    arriving = _arriving(plan, moved)
+    foreign = plan.partings & ~together & (occupied | _arrived(plan, arriving, after))
+    taken = _conflicts(plan, held, arriving) | foreign
     rejects = [
         plan.rejects,
         rejections(together, "new_my_number", "R408"),
@@ -70,7 +77,6 @@ def settle(
     kept = ~(taken | together)
     kept[plan.rejects["person"].to_numpy()] = False
     linked = settled_plainly(plan.batch, identity, kept, pl.concat(rejects))
-    moved = _moved(plan)
     goes_on = np.where(plan.merges & kept, plan.batch.known.target_member, moved.member)
     return replace(
         linked,
@@ -125,7 +131,34 @@ def settled_plainly(
     )
 
 
-def _conflicts(plan: Plan, held: pl.DataFrame) -> Mask:
+def _arriving(plan: Plan, moved: _Moved) -> pl.DataFrame:
+    """Who stands somewhere from these files on: raw links in the place of persons, else HELD."""
+    identity, insurers = plan.identity, plan.batch.persons.insurer
+    parts = [
+        (identity.new_member | identity.linking, insurers, identity.member),
+        (moved.new, moved.home, moved.member),
+    ]
+    found = [
+        pl.DataFrame(
+            {
+                "person": identity.link[here],
+                "insurer": at[here].astype(np.int64),
+                "member_id": members[here],
+            }
+        )
+        for here, at, members in parts
+    ]
+    return pl.concat(found).filter(pl.col("person") != NONE)
+
+
+def _arrived(plan: Plan, arriving: pl.DataFrame, after: People) -> Mask:
+    """Partings whose right number arrives at the same insurer under another 被保険者枝番."""
+    known = Roster(arriving.select(**_AS_ROWS).cast(ROWS), after)
+    persons = np.where(plan.partings, after.canonical(plan.target), NONE)
+    return known.others(plan.batch.persons.insurer, persons, plan.identity.member)
+
+
+def _conflicts(plan: Plan, held: pl.DataFrame, arriving: pl.DataFrame) -> Mask:
     """Joins of two whom one insurer has under two 被保険者枝番.
 
     Of a merge, another insurer than the one that says that its two are one.
@@ -142,6 +175,8 @@ def _conflicts(plan: Plan, held: pl.DataFrame) -> Mask:
             "own": np.where(plan.merges, plan.batch.persons.insurer, NONE)[rows],
         }
     )
+    person = plan.batch.people.canonical(arriving["person"].to_numpy())
+    held = pl.concat([held, arriving.with_columns(person=person)])
     there = held.select(other="person", insurer="insurer", named="member_id")
     both = (
         pairs.join(held, left_on="one", right_on="person")

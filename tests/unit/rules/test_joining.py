@@ -10,8 +10,8 @@ import pytest
 from linking import EVERY, PLAIN, Person, State, link_group, random_people, random_state
 from slow_linking import became, one_after_another, tables
 
-from koukan.rules.persons import PARTED
-from koukan.rules.register import PARTING
+from koukan.rules.persons import JOINED, PARTED
+from koukan.rules.register import AS_INSURER, CHANGE, NEW, PARTING
 
 
 def compared(draws: random.Random, processes: tuple[int, ...], groups: int) -> Counter[str]:
@@ -52,3 +52,27 @@ def test_nobody_is_parted_back_to_a_number_that_another_member_has_by_now(
     found = became(link_group(back, state.copy(), 100))
     assert found == one_after_another(back, state.copy(), 100)
     assert found[0].reject == ("new_my_number", "R404")
+
+
+ARRIVALS = (
+    Person(0, CHANGE, 71, my_number=1, member_id=10, target=AS_INSURER + 72),
+    Person(0, NEW, 72, my_number=3),
+)
+
+
+@pytest.mark.parametrize("arrival", ARRIVALS)
+@pytest.mark.parametrize("first", [True, False])
+def test_whoever_comes_to_an_insurer_in_the_same_file_is_nobody_elses_right_number(
+    arrival: Person, *, first: bool
+) -> None:
+    """Of a person that bears 1 and 3, by which it goes on at 72 or is registered there."""
+    state = State(numbers={1: 101, 2: 102, 3: 103}, roster=[(71, 101, 10), (72, 102, 20)], groups=1)
+    told = {"act": JOINED, "insurer": 71, "member_id": 10, "link_number": 103, "survivor": 101}
+    state.stated.append({**state.row(told, 0), "group_number": 0, "successor": None})
+    wrong = Person(0, PARTING, 72, my_number=2, member_id=20, target=1)
+    file = [arrival, wrong] if first else [wrong, arrival]
+    found = became(link_group(file, state.copy(), 100))
+    assert found == one_after_another(file, state.copy(), 100)
+    assert [one.reject for one in found] == [
+        ("new_my_number", "R404") if one is wrong else None for one in file
+    ]
