@@ -80,6 +80,11 @@ class File:
         self.arriving: list[tuple[int, int, int]] = self.state.roster[self.before :]
         for index, (p, one) in enumerate(zip(self.people, found, strict=True)):
             self.arrive(index, p, one)
+        self.parting = {
+            self.person(one.link)
+            for p, one in zip(self.people, found, strict=True)
+            if p.process == PARTING and not p.rejected and not one.reject
+        }
         after = [
             self.state_of(i, p, one)
             for i, (p, one) in enumerate(zip(self.people, found, strict=True))
@@ -209,7 +214,7 @@ class File:
 
     def second(self, one: object, other: object, *, change: bool) -> bool:
         """Whether an earlier line of the file touches either person in another way."""
-        if one == other:
+        if one == other and one not in self.parting:
             return False
         mine = (one, other, change)
         first = [self.touched.setdefault(person, mine) for person in (one, other)]

@@ -79,7 +79,9 @@ def bind(batch: Batch, identity: Identity) -> Plan:
     numbered = changes | partings
     registered = numbered & np.isin(persons.target, persons.my_number[registers])
     registered &= partings | (one != other)
-    taken = registered | _second(changes, numbered | merges, one, other)
+    # Who is one person already is touched only where a parting would take that back.
+    touching = (numbered | merges) & ((one != other) | np.isin(one, one[partings]))
+    taken = registered | _second(changes, touching, one, other)
     changes, merges, partings = changes & ~taken, merges & ~taken, partings & ~taken
     claim, issues = first_of(
         (changes | partings) & (known.target_link == NONE), changes, persons.target
@@ -109,13 +111,13 @@ def _touched(batch: Batch, identity: Identity, merges: Mask) -> tuple[Ints, Ints
     return one, np.where(named == NONE, missing, named)
 
 
-def _second(changes: Mask, binding: Mask, one: Ints, other: Ints) -> Mask:
+def _second(changes: Mask, touching: Mask, one: Ints, other: Ints) -> Mask:
     """Who touches a person that an earlier line of the file touches in another way.
 
     To tell one change of number twice, by two insurers, is no other way.
     """
     second = np.zeros(len(one), np.bool_)
-    rows = np.flatnonzero(binding & (one != other))
+    rows = np.flatnonzero(touching)
     if len(rows) < 2:
         return second
     pairs = pl.DataFrame(

@@ -76,3 +76,16 @@ def test_whoever_comes_to_an_insurer_in_the_same_file_is_nobody_elses_right_numb
     assert [one.reject for one in found] == [
         ("new_my_number", "R404") if one is wrong else None for one in file
     ]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_a_parting_would_take_back_is_not_told_in_the_same_file(*, first: bool) -> None:
+    """4 and 6 are one person's by that member's own word, which a parting sets aside."""
+    state = State(numbers={4: 104, 6: 106}, roster=[(73, 104, 13)], groups=1)
+    told = {"act": JOINED, "insurer": 73, "member_id": 13, "link_number": 106, "survivor": 104}
+    state.stated.append({**state.row(told, 0), "group_number": 0, "successor": None})
+    file = [Person(0, process, 73, 4, 13, target) for process, target in ((8, 10), (3, 6))]
+    file = file if first else file[::-1]
+    found = became(link_group(file, state.copy(), 100))
+    assert found == one_after_another(file, state.copy(), 100)
+    assert [one.reject for one in found] == [None, ("new_my_number", "R404")]
