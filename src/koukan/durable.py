@@ -104,6 +104,19 @@ def write(final: Path, content: bytes, *, replace: bool = False, mode: int = 0o6
     publish(temporary, final, length=len(content), replace=replace)
 
 
+def write_outside(final: Path, content: bytes) -> None:
+    """Write a file whole on to a medium that is not ours, durably.
+
+    It grows under its name with `.part` behind it, which an attempt that was killed leaves and the
+    next one writes over. Nothing is linked: the file systems of most media cannot.
+    """
+    growing = final.with_name(f"{final.name}.part")
+    handle = os.open(growing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    publish(growing, final, length=len(content), replace=True)
+
+
 def unlink(path: Path) -> bool:
     """Remove a name durably; False when it was gone already."""
     try:

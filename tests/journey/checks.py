@@ -10,9 +10,11 @@ from koukan import durable, oplog
 from koukan.engine import entrusted
 from koukan.engine.centre import Centre
 from koukan.engine.digest import state_digest
+from koukan.engine.reissuing import list_name
 from koukan.engine.verify import verify_ledger
 from koukan.flows import online
 from koukan.flows.results import is_correction
+from koukan.ledger import code_lists, codes
 from koukan.ledger import identity as asked
 from koukan.ledger.online import UNDER_WAY, all_pushes
 
@@ -45,6 +47,7 @@ def leftovers(centre: Centre) -> Iterator[str]:
             if push.partner == sender.name and push.state != UNDER_WAY
             for end in (".age", ".age.sig")
         }
+        laid |= {one.name for one in codes.all_told(centre.ledger) if one.sender == sender.name}
         there = names(centre.outbox(sender.name).folder, "")
         rows = [row for row in centre.ledger.laid_out() if row.sender == sender.name]
         gone = {row.name for row in rows if is_correction(row.kind)} - there  # taken, or withdrawn
@@ -83,7 +86,7 @@ def _strange_copies(centre: Centre) -> Iterator[str]:
 
 
 def _strange_secrets(centre: Centre) -> Iterator[str]:
-    """Keys and sealed files of 本人確認 that are not those which the ledger says."""
+    """Keys and sealed files of 本人確認 and 機関別符号 that are not those which the ledger says."""
     questions = {
         entrusted.questions_name(item.reception, item.generation)
         for item in asked.questions(centre.ledger)
@@ -93,6 +96,12 @@ def _strange_secrets(centre: Centre) -> Iterator[str]:
         entrusted.request_name(item.number)
         for item in asked.requests(centre.ledger, states=["cut", "sent"])
     }
+    requests |= {
+        entrusted.code_request_name(item.number)
+        for item in codes.all_requests(centre.ledger, states=["cut", "sent"])
+    }
+    lists = code_lists.all_lists(centre.ledger)
+    requests |= {list_name(item.number) for item in lists if item.state != "erased"}
     packages = {
         entrusted.package_name(item.reception, item.ordinal)
         for item in asked.packages(centre.ledger, states=["built", "laid_out"])

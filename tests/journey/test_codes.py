@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import random
 from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
-from centres import JOB, Place, lay
+from centres import Place
 from codes_site import (
     ACQUIRE,
     ADMIN,
@@ -24,14 +23,10 @@ from codes_site import (
     site,
     wish,
 )
-from journey.stops import Stopped
 from staff import key_file
 from withdrawals import Member, members
 
 from koukan.cli import main
-from koukan.engine import reissuing
-from koukan.engine.digest import state_digest
-from koukan.engine.run import run_job
 from koukan.engine.verify import verify_ledger, verify_tables
 from koukan.errors import Exit
 from koukan.flows.codes import COLUMNS
@@ -343,56 +338,3 @@ def test_the_list_leaves_on_an_approved_medium_by_two_persons(
         with centre.ledger.begin() as transaction:
             code_lists.set_medium(transaction, "USB-1", approved_by="sato")
         assert [item.key for item in verify_ledger(centre)] == ["media.verify_record"]
-
-
-# --- killed
-
-
-def test_a_run_that_was_stopped_anywhere_comes_to_the_same(
-    sent: Place, tmp_path: Path, long: bool
-) -> None:
-    """At every boundary by KOUKAN_TEST_LONG, at a drawn share of them by default."""
-    place = copied(sent, tmp_path / "own")
-    answer(place, late=40)
-    wish(place, ["0000000000", *(f"{one.member_id:010d}" for one in of_insurer(place, KENPO_A))])
-    lay(place, "kenpo-b", 2, persons=2, first_person=40)
-    place.run(JOB)
-    (citizen,) = of_insurer(place, CITY)
-    with place.opened() as centre:
-        person = centre.site.persons[0]
-        reissuing.register(centre, f"{CITY},{citizen.member_id:010d}\n".encode(), person)
-    place.now += timedelta(days=1)
-
-    def run(own: Place, at: int | None = None) -> int:
-        seen = 0
-
-        def observe(_event: str, **_: object) -> None:
-            nonlocal seen
-            seen += 1
-            if seen == at:
-                raise Stopped
-
-        with own.opened() as centre:
-            centre.observe = observe
-            run_job(centre, ACQUIRE)
-            approve(own)
-            run_job(centre, ACQUIRE)
-        return seen
-
-    whole = copied(place, tmp_path / "whole")
-    count = run(whole)
-    first, new, *_ = (rows for _, rows, _ in requests(whole))
-    assert first == 13
-    assert new >= 2  # who is new, and whoever is asked for again: that is drawn by their numbers
-    with whole.opened() as centre:
-        wanted = state_digest(centre)
-    assert count > 40
-    drawn = range(1, count + 1) if long else random.Random(7).sample(range(1, count + 1), 1)
-    for at in drawn:
-        own = copied(place, tmp_path / f"stopped-{at}")
-        with pytest.raises(Stopped):
-            run(own, at)
-        run(own)
-        with own.opened() as centre:
-            assert state_digest(centre) == wanted, at
-            assert not long or verify_ledger(centre) == []

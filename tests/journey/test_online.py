@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -18,7 +14,9 @@ from centres import Place
 from course_files import CODES
 from course_trial import Trial
 from journey import checks, nights
+from journey.killing import drawn, killed, undisturbed
 from journey.test_life_courses import people
+from journey.test_online_answers import spoil
 from life_courses import Courses
 from pushing import (
     EXPORT,
@@ -39,8 +37,7 @@ from statements import put
 from withdrawals import FORGET
 
 from koukan.engine import rolls
-from koukan.engine.centre import Centre, open_centre
-from koukan.engine.run import run_job
+from koukan.engine.centre import Centre
 from koukan.engine.steps.export import push_again, push_all, reconcile
 from koukan.engine.verify import verify_ledger
 from koukan.errors import DefinitionError
@@ -140,14 +137,6 @@ def copied(base: Place, folder: Path) -> Place:
 JOBS = (FORGET, EXPORT, TAKE_IN)
 
 
-def killed(place: Place, at: int) -> int:
-    program = Path(__file__).with_name("killed_job.py")
-    arguments = [str(place.root), str(place.key), place.now.isoformat(), str(at), *JOBS]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(nights.PATHS)}
-    command = [sys.executable, str(program), *arguments]
-    return subprocess.run(command, env=environment, check=False).returncode
-
-
 def end_of(place: Place, key_folder: Path) -> dict[str, object]:
     """What the receiver has at the end, and that nothing is left lying."""
     table = Table()
@@ -169,20 +158,11 @@ def pushes_of(centre: Centre) -> Iterator[Path]:
 
 def test_a_push_killed_anywhere_is_made_again(base: Place, tmp_path: Path) -> None:
     """Also that of members who are erased before it comes to tell of them."""
-    told: list[str] = []
     alone = copied(base, tmp_path / "alone")
     answer = Said(refused={2: "0101", 9: "0007"}, only=frozenset(range(1, 20)))
     respond(alone, (1, 1, answer), identity(tmp_path))
     base = copied(alone, tmp_path / "answered")
-    centre = open_centre(
-        alone.root,
-        alone.key,
-        clock=lambda: alone.now,
-        observe=lambda event, **_: told.append(event),
-    )
-    for job in JOBS:
-        run_job(centre, job)
-    centre.close()
+    count = undisturbed(alone, JOBS)
     wanted = end_of(alone, tmp_path)
     assert (wanted["taken"], wanted["problems"]) == (2, [])
     assert wanted["answered"][0][:2] == (17, 2)
@@ -192,12 +172,36 @@ def test_a_push_killed_anywhere_is_made_again(base: Place, tmp_path: Path) -> No
     before = Table()
     before.take(content(base, 1, identity(tmp_path)))
     assert len(before.persons) > len(wanted["table"])  # type: ignore[arg-type]
-    places = range(1, len(told) + 1)
-    for at in places if nights.LONG else random.Random(31).sample(places, KILLS):
+    for at in drawn(count, KILLS, seed=31):
         place = copied(base, tmp_path / f"{at}")
-        assert killed(place, at) == -signal.SIGKILL
-        for job in JOBS:
-            place.run(job)
+        killed(place, at, JOBS)
+        assert end_of(place, tmp_path) == wanted, at
+        shutil.rmtree(place.root)
+
+
+REPAIRING = ("resend", "repair", EXPORT, TAKE_IN)
+
+
+def test_whoever_repairs_may_be_killed_anywhere(base: Place, tmp_path: Path) -> None:
+    """Refused persons are told again, what differs is queued, the next push tells it: once."""
+    key = identity(tmp_path)
+    base = copied(base, tmp_path / "told")
+    base.run(EXPORT)
+    respond(base, (1, 1, Said(refused=dict.fromkeys(range(24, 36), "0101"))), key)
+    base.run(TAKE_IN)
+    respond(base, (2, 2, Said()), key)
+    with base.opened() as centre:
+        spoil(centre)
+    alone = copied(base, tmp_path / "alone")
+    count = undisturbed(alone, REPAIRING)
+    wanted = end_of(alone, tmp_path)
+    assert (wanted["taken"], wanted["problems"]) == (4, [])
+    assert not [name for name in wanted["left"] if "/q" in name]
+    with alone.opened() as centre:
+        assert len(reconcile(centre, repair=False).links) == 0
+    for at in drawn(count, KILLS, seed=32):
+        place = copied(base, tmp_path / f"{at}")
+        killed(place, at, REPAIRING)
         assert end_of(place, tmp_path) == wanted, at
         shutil.rmtree(place.root)
 

@@ -50,3 +50,16 @@ def test_what_a_block_made_before_it_failed_is_durable_too(
     with pytest.raises(KeyError):
         failing()
     assert synced == ["file", "folder"]
+
+
+def test_what_a_killed_copy_has_left_on_a_medium_is_written_over(tmp_path: Path) -> None:
+    """A link to elsewhere is not followed."""
+    final, growing = tmp_path / "list.csv", tmp_path / "list.csv.part"
+    growing.write_bytes(b"the beginning of a longer list")
+    durable.write_outside(final, b"list")
+    assert [path.name for path in tmp_path.iterdir()] == ["list.csv"]
+    assert final.read_bytes() == b"list"
+    growing.symlink_to(final)
+    with pytest.raises(OSError, match=growing.name):
+        durable.write_outside(final, b"another")
+    assert final.read_bytes() == b"list"

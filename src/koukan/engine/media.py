@@ -147,7 +147,7 @@ def extract(centre: Centre, copying: Copying, persons: Sequence[Person]) -> int:
         }
         with centre.ledger.begin() as transaction:  # noted first: no copy is ever in no ledger
             code_lists.put_copy(transaction, {**values, "record": signed(centre, values)})
-        durable.write(copying.target.absolute(), content)
+        durable.write_outside(copying.target.absolute(), content)
         operation.note(rows=len(found))
     return len(found)
 

@@ -85,6 +85,16 @@ def register(centre: Centre, content: bytes, person: Person) -> CodeList:
     return found
 
 
+def tidy(centre: Centre) -> None:
+    """Destroy what a registration that was killed has left; under the lease of the jobs."""
+    known = {list_name(one.number) for one in code_lists.all_lists(centre.ledger)}
+    there = {path.name for path in centre.folder("requests").glob("l*")}
+    there |= {path.stem for path in centre.folder("keyring", "random", "request").glob("l*.key")}
+    for name in sorted(there - known):
+        entrusted.destroy_request(centre, name)
+        centre.observe("left list erased", step="instruct")
+
+
 def lines_of(centre: Centre, number: int) -> pl.DataFrame:
     """LINES of a list that is left."""
     return unpacked(b"".join(entrusted.request_blocks(centre, list_name(number))))

@@ -32,6 +32,7 @@ WHAT = "code_list"  # among the records of erasures
 
 def run(centre: Centre, job: Job) -> None:
     """Give up the codes of every list that was registered; destroy those that were checked."""
+    reissuing.tidy(centre)
     for item in code_lists.all_lists(centre.ledger, states=["checked"]):
         destroy(centre, item)
         centre.observe("list erased", step="instruct")
