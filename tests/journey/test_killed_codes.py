@@ -6,13 +6,16 @@ lasts. With KOUKAN_TEST_LONG=1 at every one of them, by default at drawn ones.
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 from centres import JOB, Place, lay
-from codes_site import ACQUIRE, ADMIN, SATO, answer, copied, send, site, wish
+from codes_site import ACQUIRE, ADMIN, SATO, answer, copied, events, send, site, wish
+from histories import lay_losses, member_ids
 from journey import checks, nights
 from journey.killing import command, drawn, killed, undisturbed
 from staff import key_file
@@ -21,11 +24,13 @@ from withdrawals import members
 from koukan.cli import main
 from koukan.engine import reissuing
 from koukan.engine.digest import state_digest
+from koukan.engine.erasing import plan
 from koukan.ledger import code_lists
 from koukan.ledger import codes as asked
 from koukan.samples.scenario import INSURERS
 
-KENPO_A, CITY = INSURERS["kenpo-a"][0].code, INSURERS["mihon-shi"][0].code
+KENPO_A, KENPO_B, CITY = (INSURERS[name][0].code for name in ("kenpo-a", "kenpo-b", "mihon-shi"))
+RETIRE = "retire_codes"
 EFFECTS = {"register": 25, "extract": 24}  # what lasts of each act by default
 STAFF = [*EFFECTS, *(("approve", "destroyed", "check") if nights.LONG else ())]
 
@@ -83,6 +88,51 @@ def answered(sent: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
     answer(place)
     place.run(ACQUIRE)
     return place
+
+
+@pytest.mark.requirement("R162", "R165", "R166")
+def test_codes_go_when_the_last_qualification_ended_long_enough_ago(
+    answered: Place, tmp_path: Path
+) -> None:
+    """Old codes as well; not while another insurer, be it 市町村国保, has the person."""
+    place = copied(answered, tmp_path / "own")
+    ids = member_ids(place, "kenpo-a")
+    with place.opened() as centre:
+        (first,) = (one for one in members(centre, KENPO_A) if one.member_id == int(ids[0]))
+        reissuing.register(centre, f"{KENPO_A},{ids[0]}\n".encode(), centre.site.persons[0])
+    send(place)
+    answer(place)
+    place.run(ACQUIRE)
+    # Of its eight members the second becomes 市町村国保's, the last stays, four are another's, too.
+    lay(place, "nhi-aggregation", 2, persons=1, first_person=1, insurer="mihon-shi")
+    lay_losses(place, "kenpo-a", 2, ids[:7], on=place.now)
+    place.run(JOB)
+    with place.opened() as centre:
+        links = [{one.link for one in members(centre, code)} for code in (KENPO_A, KENPO_B, CITY)]
+    before, gone = events(place), links[0] - links[1] - links[2]
+    mine = pl.col("link_number").is_in(gone)
+    assert len(gone) == 3 and before.filter(mine, event="set", link_number=first.link).height == 2
+    lost = place.now
+    place.now = lost + timedelta(days=4 * 365)
+    place.run(RETIRE)
+    assert events(place).equals(before)
+    place.now = lost + timedelta(days=5 * 365 + 2)
+    with place.opened() as centre:
+        assert [one.rows for one in plan(centre) if one.what == "codes"] == [3]
+    whole = copied(place, tmp_path / "whole")
+    count = undisturbed(whole, [RETIRE])
+    for at in (0, *drawn(count, 1, seed=9)):
+        own = whole if at == 0 else copied(place, tmp_path / f"{at}")
+        if at:
+            killed(own, at, [RETIRE])
+        assert events(own).equals(before.filter(~mine)), at
+        with own.opened() as centre:
+            assert [one for one in plan(centre) if one.what == "codes"] == []
+            assert checks.problems(centre) == [], at
+            records = [row for row in centre.ledger.erasures() if row.what == "members"]
+            erased = [json.loads(row.record)["counts"]["linkage_codes"] for row in records]
+        rows = sum(sum(by.values()) for counts in erased for by in counts.values())
+        assert rows == before.filter(mine).height
 
 
 class Desk:

@@ -80,7 +80,7 @@ STEPS = (
     *("allot", "provide"),
     *("fetch", "hand_over"),
     *("want", "take_codes", "notify", "request_codes", "send_codes", "tell_codes"),
-    "instruct",
+    *("instruct", "retire_codes"),
 )
 SITE = "site.toml"
 ACCOUNT = {"uid", "ssh_keys"}

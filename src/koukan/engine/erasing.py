@@ -14,12 +14,16 @@ from koukan.engine import usage, vanishing
 from koukan.engine.centre import Centre
 from koukan.engine.run import Ran, run_job
 from koukan.engine.steps import erase, expire, retire
+from koukan.flows.codes import CODES
+from koukan.flows.pmh import ISSUES
 from koukan.ledger import code_lists, codes
 from koukan.ledger import identity as asked
 from koukan.ledger.withdrawals import open_withdrawals
 from koukan.sites.model import Retention
 
-STEPS = frozenset(("erase", "expire", "forget", "retire"))  # jobs of these and no other steps
+STEPS = frozenset(
+    ("erase", "expire", "forget", "retire", "retire_codes")
+)  # jobs of these and no other steps
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,8 @@ class Due:
     """Something whose time has come.
 
     Args:
-        what: original, questions, packages, answer, request, held (lines), pmh_ids, members,
-            code_request or code_list (of 機関別符号: they go at the next run of their job).
+        what: original, questions, packages, answer, request, held (lines), pmh_ids, codes,
+            members; code_request, code_list (of 機関別符号: at the next run of their job).
         number: of the reception, the request or the list.
         whose: sender or insurer.
         rows: lines, questions or members that are concerned.
@@ -67,9 +71,10 @@ def _due(centre: Centre) -> Iterator[Due]:
         yield Due("answer", answer.number, answer.sender, answer.rows, answer.received_at)
     yield from _due_usage(centre)
     yield from _due_codes(centre)
-    over = sum(len(item.links) for item in retire.due(centre))
-    if over:
-        yield Due("pmh_ids", 0, "", over, centre.now())
+    for what, table in (("pmh_ids", ISSUES), ("codes", CODES)):
+        over = sum(len(item.links) for item in retire.due(centre, table))
+        if over:
+            yield Due(what, 0, "", over, centre.now())
     for withdrawn in open_withdrawals(centre.ledger):
         whose = centre.ledger.reception(withdrawn.reception).sender
         members = withdrawn.members

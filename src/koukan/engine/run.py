@@ -95,6 +95,7 @@ FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "send_codes": send_codes.run,
     "tell_codes": tell_codes.run,
     "retire": retire.run,
+    "retire_codes": retire.run_codes,
 }
 # Steps over groups of receptions: what follows `validate` depends on what the files are.
 CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame]], None]] = {

@@ -9,10 +9,12 @@ that are joined later share one code; when they are parted again each has its ow
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from datetime import date
 
+import numpy as np
 import polars as pl
 
-from koukan.rules.issuing import first_issued
+from koukan.rules.issuing import first_issued, retired
 from koukan.rules.persons import People
 from koukan.rules.register import Ints
 
@@ -97,3 +99,31 @@ def purposes(qualified: pl.DataFrame, preparing: Collection[str]) -> pl.DataFram
     only = pl.col("insurer_code").is_in(list(preparing)).all()
     purpose = pl.when(only).then(pl.lit(SELF_DISCLOSURE)).otherwise(pl.lit(ALL))
     return qualified.group_by("link_number").agg(purpose=purpose).sort("link_number")
+
+
+def expired(found: pl.DataFrame, preparing: Collection[str], *, kept: date, needed: date) -> Ints:
+    """Persons whose code is kept no longer, ascending: both periods are over.
+
+    Who has a qualification that goes on, of whichever insurer, is none of them.
+
+    Args:
+        found: spells: `link_number`, by which the person is shown, `insurer_code` and
+            `disqualification_date`.
+        preparing: 保険者コード of 市町村国保 and welfare, whose copies nobody asks for: the first
+            period does not look at them.
+        kept: whoever lost the last qualification of the others by then is out of the first period.
+        needed: whoever lost the last one of all by then is out of the second.
+    """
+    others = found.filter(~pl.col("insurer_code").is_in(list(preparing)))
+    still = np.setdiff1d(others["link_number"].unique().to_numpy(), retired(others, kept))
+    return np.setdiff1d(retired(found, needed), still)
+
+
+def under_way(events: pl.DataFrame) -> Ints:
+    """Raw links whose last event is that their code was asked for: an answer is to come.
+
+    Args:
+        events: `link_number`, `event`, `group_number`, all that there is of each link.
+    """
+    last = events.sort("group_number").group_by("link_number").agg(pl.col("event").last())
+    return last.filter(pl.col("event") == ASKED)["link_number"].sort().to_numpy()

@@ -200,9 +200,11 @@ class Usage(Definition):
 
 
 class Online(Definition):
-    """オンライン資格確認等システム: how long its answer to a push may take."""
+    """オンライン資格確認等システム: how long its answer to a push may take, and what it needs."""
 
     overdue_days: int = Setting(2, ge=1)  # later, it is reported
+    # For how long a person's 資格履歴 is needed there after the last loss of any qualification.
+    needed_years: int = Setting(5, ge=0, le=100)
 
 
 class Codes(Definition):
@@ -214,6 +216,9 @@ class Codes(Definition):
     tries: int = Setting(3, ge=1)  # how often at most, before somebody wants it anew
     # 処理結果詳細コード -> days after which who was refused for it is asked for again
     ask_again: dict[DetailCode, int] = Setting(default_factory=lambda: {"9001": 1, "1002": 7})
+    # Codes, after their person's last qualification of an insurer whose copies may be asked for
+    # (最長5年間); while the person's history is needed (`Online.needed_years`) they stay as well.
+    kept_years: int = Setting(5, ge=1, le=100)
 
 
 class Workers(Definition):

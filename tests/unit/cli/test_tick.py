@@ -18,10 +18,10 @@ JOBS = {"erase_expired", "answer_identity", "ask_identity", "confirm_delivery", 
 JOBS |= {"report_errors", "forget_persons", "compact_tables", "review_spells", "issue_pmh_ids"}
 JOBS |= {"report_errors", "forget_persons", "compact_tables", "review_spells", "export_online"}
 JOBS |= {"exchange_partners", "provide_usage", "answer_online", "acquire_codes"}
-JOBS |= {"retire_pmh_ids"}
+JOBS |= {"retire_pmh_ids", "retire_codes"}
 # which need no original when there is nothing to do
 IDLE = {"erase_expired", "report_errors", "forget_persons", "compact_tables", "review_spells"}
-IDLE |= {"export_online", "exchange_partners", "retire_pmh_ids"}
+IDLE |= {"export_online", "exchange_partners", "retire_pmh_ids", "retire_codes"}
 # Rights of folders bind root, too, without these.
 UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
 needs_setpriv = pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv here")

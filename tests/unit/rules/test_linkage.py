@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import polars as pl
 import pytest
@@ -18,11 +20,14 @@ from koukan.rules.linkage import (
     SET,
     WANTED,
     by_link,
+    expired,
     of_persons,
     purposes,
+    under_way,
 )
 from koukan.rules.persons import People
 from koukan.rules.register import Ints
+from koukan.rules.spells import END
 
 Told = dict[int, tuple[str | None, str]]
 
@@ -123,3 +128,35 @@ def test_that_a_code_was_given_up_is_told_of_the_person() -> None:
     found = of_persons(frame(events), People.of(statements([joined(1, 5, 9, 1)])), ranks)
     (row,) = found.rows(named=True)
     assert (row["link_number"], row["linkage_code"], row["given_up"]) == (9, "B", 2)
+
+
+@pytest.mark.requirement("R162")
+def test_a_code_goes_when_both_periods_are_over() -> None:
+    """Days of April 2026 on which spells of an insurer ended; None: one goes on. M: 市町村国保."""
+    ends = {
+        1: [("A", 2), ("B", 3)],
+        2: [("A", 2), ("B", 4)],  # the last of those that count decides
+        3: [("A", 2), ("B", None)],
+        4: [("A", 2), ("M", 6)],  # 市町村国保 counts for the second period alone
+        5: [("A", 2), ("M", 7)],
+        6: [("M", 6)],
+        7: [("A", 2), ("M", None)],
+        8: [("M", 7)],
+    }
+    rows = [
+        (link, insurer, day and date(2026, 4, day))
+        for link, told in ends.items()
+        for insurer, day in told
+    ]
+    schema = {"link_number": pl.Int64, "insurer_code": pl.String, END: pl.Date}
+    found = pl.DataFrame(rows, schema=schema, orient="row")
+    days = {"kept": date(2026, 4, 3), "needed": date(2026, 4, 6)}
+    assert expired(found, ["M"], **days).tolist() == [1, 4, 6]
+    assert expired(found, [], **days).tolist() == [1]
+    assert expired(found.head(0), ["M"], **days).tolist() == []
+
+
+def test_who_was_asked_for_last_waits_for_an_answer() -> None:
+    events = [wanted(5, 1), asked(5, 2), made(5, "A", 3), asked(9, 4), wanted(7, 1)]
+    events += [made(3, "B", 1), wanted(3, 2, reissue=True), asked(3, 3)]
+    assert under_way(frame(events)).tolist() == [3, 9]

@@ -65,7 +65,7 @@ STEPS = (
         "expire",
     ),
     *("compact", "forget", "review", "export"),
-    *("issue", "hand_out", "retire"),
+    *("issue", "hand_out", "retire", "retire_codes"),
     *("fetch", "hand_over"),
     *("allot", "provide", "take_in"),
 )
