@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from centres import Place
+from centres import JOB, Place
 from course_files import CODES
 from course_trial import Trial
 from journey import checks, nights
@@ -41,15 +41,23 @@ from koukan.engine.centre import Centre
 from koukan.engine.steps.export import push_again, push_all, reconcile
 from koukan.engine.verify import verify_ledger
 from koukan.errors import DefinitionError
-from koukan.flows import pmh
+from koukan.flows import online, pmh
 from koukan.flows.registration import HISTORY
+from koukan.formats import require_catalogue
 from koukan.keys.package import PackageIdentity
 from koukan.ledger import Ledger
 from koukan.ledger.online import all_pushes
+from koukan.samples.bulk import write_bulk
+from koukan.samples.scenario import INSURERS
 from koukan.shipped import formats_folder
 from koukan.tables.definition import bucket_label, bucket_of_link
 
 COURSE = (4_000, 20) if nights.LONG else (40, 3)  # persons, nights
+TICKET = "medical_ticket"
+TICKET_ITEMS = (
+    *("ticket_number", "ticket_type", "public_payer_number", "recipient_number"),
+    *("treatment_month", "start_date", "end_date", "institution_code", "self_payment_amount"),
+)
 KILLS = 1  # by default; all boundaries with --long
 
 
@@ -177,6 +185,43 @@ def test_a_push_killed_anywhere_is_made_again(base: Place, tmp_path: Path) -> No
         killed(place, at, JOBS)
         assert end_of(place, tmp_path) == wanted, at
         shutil.rmtree(place.root)
+
+
+@pytest.mark.requirement("R049")
+def test_the_tickets_of_welfare_recipients_are_in_the_push(base: Place, tmp_path: Path) -> None:
+    """As their office registered them, by all that an institution needs to take one for its own."""
+    place, table = copied(base, tmp_path), Table()
+    formats = require_catalogue(formats_folder()).formats
+    registered, pushed = formats["member_registration"], formats[online.EXPORT]
+    office = INSURERS["fukushi"][0]
+    written = write_bulk(
+        place.inbox("fukushi"),
+        registered,
+        seed=7,
+        insurer=office,
+        persons=40,
+        sender="fukushi",
+        as_of=date(2026, 4, 1),
+        first_person=500,
+        whole_record=True,
+    )
+    lines = (place.inbox("fukushi") / written.file.name).read_text("cp932").splitlines()
+    names = [field.name for field in (*registered.common, *registered.section(TICKET).own)]
+    told = [dict(zip(names, line.split(","), strict=True)) for line in lines if line[11:13] == "05"]
+    place.run(JOB)
+    place.run(EXPORT)
+    replay(place, table, identity(tmp_path))
+    items = online.items(pushed, TICKET)
+    came = [  # with the insurers of whose spells the person is told
+        (line[2:], {spell[2] for spell in lines if spell[0] == "02"})
+        for lines in table.persons.values()
+        for line in lines
+        if line[0] == "05" and line[2] == office.code
+    ]
+    wanted = sorted([one[name] for name in items] for one in told)
+    assert sorted(list(line) for line, _ in came) == wanted and len(told) > 10
+    assert all(office.code in insurers for _, insurers in came)
+    assert {*TICKET_ITEMS} <= {*items}
 
 
 REPAIRING = ("resend", "repair", EXPORT, TAKE_IN)

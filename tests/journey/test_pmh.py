@@ -16,7 +16,18 @@ from centres import DAY, Place
 from histories import lay_losses, member_ids
 from journey.stops import Stopped, stopping
 from juki_net_support import module
-from pmh_support import ISSUE, answer_lines, answers, ask, numbers, packages, site, states, take
+from pmh_support import (
+    ISSUE,
+    answer_lines,
+    answers,
+    ask,
+    numbers,
+    packages,
+    request,
+    site,
+    states,
+    take,
+)
 from statements import joined
 from withdrawals import members, state, withdraw
 
@@ -90,6 +101,34 @@ def test_each_person_has_one_pmh_id_and_each_number_comes_back_as_it_came(place:
     assert rows.columns == ["link_number", "pmh_id", "group_number"]
     assert {f"{item:016d}".encode() for item in rows["pmh_id"]} == set(given.values())
     sound(place)
+
+
+@pytest.mark.requirement("R015")
+def test_pmh_asks_by_its_own_link_alone_and_for_nothing_beyond_the_layout(place: Place) -> None:
+    """Not by another door, nor may another sender; a further item refuses the whole file."""
+    text = (place.root / "site.toml").read_text("utf-8")
+    place.write_site(text.replace('doors = ["pmh_link"]', 'doors = ["pmh_link", "server_link"]'))
+    exchange = place.root / "exchange"
+    (exchange / "pmh" / "inbox" / "server_link").mkdir(mode=0o700)
+    (number,) = numbers([1])
+    asked_by = ask(place, [number])
+    asked_by.rename(exchange / "pmh" / "inbox" / "server_link" / asked_by.name)
+    strangers = request([number]).replace(b",pmh,", b",kenpo-a,")
+    (place.inbox("kenpo-a") / "PM_kenpo-a_000001.csv").write_bytes(strangers)
+    place.run(ISSUE)
+    for more in (",1980-01-01", ","):
+        ask(place, [f"{number}{more}"])
+        place.run(ISSUE)
+    with place.opened() as centre:
+        found = centre.ledger.receptions(formats=["pmh_request"])
+        assert [(item.sender, item.code) for item in sorted(found, key=lambda one: one.number)] == [
+            *sorted([("kenpo-a", "F203"), ("pmh", "F202")]),
+            *[("pmh", "F110")] * 2,
+        ]
+    assert packages(place) == [] and issues(place).is_empty()
+    ask(place, [number])
+    place.run(ISSUE)
+    assert len(answers(place)) == 1
 
 
 @pytest.mark.requirement("R149", "R156")

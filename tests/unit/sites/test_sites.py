@@ -87,6 +87,27 @@ def test_a_site_is_read_with_its_defaults(tmp_path: Path, catalogue: Catalogue) 
     assert require_site(tmp_path / "site.toml", catalogue) == site
 
 
+@pytest.mark.requirement("R013")
+def test_five_partner_systems_may_be_registered_and_no_other(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    """国保情報集約システム is a sender that speaks for 市町村国保, the others are systems."""
+    assert set(catalogue.systems) == {"juki_net", "nws", "oqs", "pmh"}
+    own = {
+        right.doors: right.kinds for right in catalogue.rights if "nhi_aggregation" in right.doors
+    }
+    assert own == {("nhi_aggregation",): ("municipal_nhi",)}
+    for system in sorted(catalogue.systems):
+        partner = f'[[sender]]\nname = "partner"\ntitle = "x"\nsystem = "{system}"\ndoors = []\n'
+        assert site_of(tmp_path, f"{SITE}\n{partner}", catalogue)[1] == []
+        strange = partner.replace(f'"{system}"', '"jlis_card"')
+        site, problems = site_of(tmp_path, f"{SITE}\n{strange}", catalogue)
+        assert site is None
+        assert [(one.place, one.key) for one in problems] == [
+            ("sender[partner].system", "definitions.unknown")
+        ]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
