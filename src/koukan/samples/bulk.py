@@ -245,7 +245,7 @@ def _turns(bad: range, codes: Sequence[str], *, paired: Collection[str]) -> Coun
 
 def _fitting(form: Format, frames: Frames) -> Ints:
     """Positions of the lines that can carry every fault of the format."""
-    (frame,) = frames.values()
+    frame = next(iter(frames.values()))  # formats of more sections have no faults
     if any(fault.found for fault in line_faults(form).values()):
         return (frame["answer_class"] == FOUND).arg_true().to_numpy().astype(np.int64)
     return np.arange(frame.height)

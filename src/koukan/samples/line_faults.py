@@ -191,6 +191,20 @@ LINE_FAULTS: Mapping[str, Mapping[str, LineFault]] = {
         **QUESTION,
     },
 }
+LINE_FAULTS = {
+    **LINE_FAULTS,
+    "linkage_code_query": {
+        "R101": LineFault(_set(member_id=None)),
+        "R102": LineFault(_set(member_id=pl.col("member_id").str.head(-1))),
+        "R103": LineFault(_set(member_id=pl.col("member_id").str.head(-1) + "X")),
+    },
+    "linkage_code_answer": {
+        "R101": LineFault(_set(request_record_number=None)),
+        "R102": LineFault(_set(linkage_code="X")),
+        "R104": LineFault(_set(code_answer_class="9")),
+        "R227": LineFault(_set(code_answer_class="1", linkage_code=None)),
+    },
+}
 LINE_FAULTS = {**LINE_FAULTS, "pmh_receipt": LINE_FAULTS["package_receipt"]}
 """Format -> code -> fault. A file alone cannot bring about D501 (confirmed before) and H202
 (answered before): the same lines in a second file do."""

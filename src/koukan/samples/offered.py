@@ -12,6 +12,7 @@ import numpy as np
 
 from koukan import durable
 from koukan.errors import UsageError
+from koukan.flows import registration
 from koukan.formats.model import Catalogue, Format
 from koukan.samples.answers import answer_frames, invented_packages, receipt_frames
 from koukan.samples.bulk import PAIRS, Make, write_bulk, write_lines
@@ -20,6 +21,14 @@ from koukan.samples.faults import ROW_FAULTS
 from koukan.samples.file_faults import FILE_FAULTS, QUESTION_FAULTS, FileFault, file_faults
 from koukan.samples.laying import NIGHT_DAY
 from koukan.samples.line_faults import line_faults
+from koukan.samples.national import (
+    CODES,
+    RESPONSE,
+    WISH,
+    code_frames,
+    response_frames,
+    wish_frames,
+)
 from koukan.samples.population import Population
 from koukan.samples.questions import (
     BULK,
@@ -30,7 +39,7 @@ from koukan.samples.questions import (
     question_frames,
 )
 from koukan.samples.registration import SampleInsurer
-from koukan.samples.scenario import JUKI_NET, OQS, PMH, SCENARIO, SampleSender, Scenario
+from koukan.samples.scenario import JUKI_NET, NWS, OQS, PMH, SCENARIO, SampleSender, Scenario
 from koukan.samples.usage import usage_frames
 from koukan.samples.writing import PART
 from koukan.sites import Site
@@ -40,7 +49,11 @@ USUAL = "kenpo-a"  # the sender when none is named and the format is its
 ROWS, LINES_OF_A_PERSON = 300, 3
 MODES = (IMMEDIATE, BULK)
 SYSTEMS = {
-    one.format: one for one in (JUKI_NET, OQS, PMH, replace(PMH, format=PMH_RECEIPT))
+    one.format: one
+    for one in (
+        *(JUKI_NET, NWS, OQS, PMH),
+        *(replace(PMH, format=PMH_RECEIPT), replace(OQS, format=RESPONSE)),
+    )
 }  # of national systems
 # 保険者番号 of 国保 has six digits and stands padded in the eight of 保険者コード.
 KOKUHO, SIX_OF_EIGHT = ("municipal_nhi", "nhi_society"), 2
@@ -49,7 +62,7 @@ KOKUHO, SIX_OF_EIGHT = ("municipal_nhi", "nhi_society"), 2
 def formats_offered() -> list[str]:
     """Names of the formats, sorted."""
     own = {one.format for one in (*SCENARIO.senders, *SYSTEMS.values())}
-    return sorted(own | {*KINDS, RECEIPT})
+    return sorted(own | {*KINDS, RECEIPT, WISH})
 
 
 def scenario_of(site: Site) -> Scenario:
@@ -148,7 +161,8 @@ def wish(
     """
     if mode is not None and all(item.name != "query_mode" for item in form.control):
         raise UsageError("samples.no_mode", format=form.name)
-    in_lines, whole = line_faults(form) or ROW_FAULTS, {**FILE_FAULTS, **QUESTION_FAULTS}
+    in_lines = ROW_FAULTS if form.name in registration.FORMATS else line_faults(form)
+    whole = {**FILE_FAULTS, **QUESTION_FAULTS}
     names = {one.code: name for name, one in reversed(list(whole.items()))}  # the first
     spoilt = [names.get(one, one) for one in faults if one not in in_lines]
     for one in spoilt:
@@ -212,16 +226,17 @@ def _lines(target: Path | BinaryIO, form: Format, sender: str, make: Make, wishe
     immediate = wished.mode == IMMEDIATE
     usual = MOST_IMMEDIATE if immediate else ROWS
     pairs = sum(line_faults(form)[code].pairs for code in wished.codes)
+    rows = max(wished.rows or usual, len(wished.codes) + pairs)
     bulk = write_lines(
         target,
         form,
         make,
         seed=wished.seed,
-        rows=max(wished.rows or usual, len(wished.codes) + pairs),
+        rows=rows,
         sender=sender,
         sequence=wished.sequence,
         as_of=NIGHT_DAY,
-        control=_control(form, wished),
+        control=_control(form, wished, rows),
         bad_rows=len(wished.codes),
         codes=wished.codes,
     )
@@ -242,15 +257,26 @@ def _usage(form: Format, scenario: Scenario, wished: Wish) -> Make:
     )
 
 
-def _control(form: Format, wished: Wish) -> Mapping[str, str]:
+def _control(form: Format, wished: Wish, rows: int) -> Mapping[str, str]:
     if form.name == OQS.format:
         return {"log_number": f"{wished.sequence:010d}"}  # each file is a log of its own
+    if form.name == RESPONSE:  # and each answers the push of the same number
+        return {"push_sequence": f"{wished.sequence:06d}", "person_count": f"{rows:010d}"}
     return {} if wished.mode is None else {"query_mode": wished.mode}
 
 
 def _maker(form: Format, sender: SampleSender, insurer: SampleInsurer | None, wished: Wish) -> Make:
     """What makes the lines about persons of the seed's population; systems are no insurer's."""
     population = Population(wished.seed)
+    if form.name in (CODES, RESPONSE):
+        frames = code_frames if form.name == CODES else response_frames
+        return lambda persons, first: frames(
+            form, wished.seed, _numbers(persons), first_record_number=first
+        )
+    if form.name == WISH and insurer is not None:
+        return lambda persons, first: wish_frames(
+            form, wished.seed, _numbers(persons), insurer=insurer, first_record_number=first
+        )
     if form.name == PMH.format:
         return lambda persons, first: asked_frames(
             form, population, _numbers(persons), first_record_number=first

@@ -137,6 +137,9 @@ PMH = SampleSender("pmh", "ＰＭＨ（Public Medical Hub）", ("pmh_link",), ()
 # Has logs of qualifications that were checked; a site that fetches them has it as a sender.
 OQS = SampleSender("oqs", "オンライン資格確認等システム", ("oqs",), (), "usage_log")
 
+# Returns 機関別符号; a site that acquires them has it as a sender.
+NWS = SampleSender("nws", "情報提供ネットワークシステム", ("nws",), (), "linkage_code_answer")
+
 
 @dataclass(frozen=True)
 class SamplePerson:

@@ -12,6 +12,7 @@ from koukan.codecs.gate import Gate, Verdict
 from koukan.formats import Catalogue
 from koukan.samples.file_faults import QUESTION_FAULTS
 from koukan.samples.line_faults import LINE_FAULTS
+from koukan.samples.offered import formats_offered
 from koukan.sites import PublicKey
 
 NAMES = {
@@ -19,6 +20,8 @@ NAMES = {
     "basic_four_query": "BQ_kenpo-a_000001.csv",
     "package_receipt": "PR_kenpo-a_000001.csv",
     "juki_net_answer": "JA_juki-net_000001.dat",
+    "linkage_code_query": "CQ_kenpo-a_000001.csv",
+    "linkage_code_answer": "NC_nws_000001.csv",
 }
 each = pytest.mark.parametrize("name", NAMES)
 
@@ -228,3 +231,31 @@ def test_a_request_of_pmh_is_one_number_a_line(
 ) -> None:
     found = verdict(catalogue, "pmh_request", sample(call, tmp_path, "pmh_request", *options))
     assert found.code is None and found.rows == (12 if options else 300)
+
+
+def test_an_answer_to_a_push_tells_of_each_person(call, tmp_path, catalogue: Catalogue) -> None:
+    """The second one is to the second push; some are refused."""
+    options = ("--rows", "500", "--sequence", "2")
+    content = sample(call, tmp_path, "online_response", *options)
+    found = verdict(catalogue, "online_response", content)
+    assert (found.code, found.rows) == (None, 500)
+    assert (found.control["push_sequence"], found.control["person_count"]) == (
+        "000002",
+        f"{500:010d}",
+    )
+    types = [line[11:13] for line in content.split(b"\r\n")[1:-2]]
+    assert 0 < types.count(b"67") < 30 and types.count(b"66") + types.count(b"67") == 500
+    path = tmp_path / "OA_oqs_000001.csv"
+    assert call("sample", "online_response", "--output", str(path)).code == 0
+    assert call("validate", str(path)).code == 0
+
+
+@pytest.mark.parametrize("name", ["pmh_request", "online_response"])
+def test_formats_without_faults_in_lines_say_so(call, tmp_path, name: str) -> None:
+    said = call("sample", name, "--output", str(tmp_path), "--fault", "R101", "--json")
+    assert (said.code, said.error["key"]) == (64, "samples.fault")
+
+
+def test_every_format_that_comes_in_can_be_sampled(catalogue: Catalogue) -> None:
+    coming = {name for name, form in catalogue.formats.items() if form.direction == "inbound"}
+    assert coming == set(formats_offered())

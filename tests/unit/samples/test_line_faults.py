@@ -21,6 +21,7 @@ from koukan.rules.validate import BAD, validators
 from koukan.samples.answers import FOUND, answer_frames, invented_packages, receipt_frames
 from koukan.samples.faults import ROW_FAULTS, Expectation
 from koukan.samples.line_faults import LINE_FAULTS, UNKNOWN_PAYER, inject_lines
+from koukan.samples.national import code_frames, wish_frames
 from koukan.samples.population import Population
 from koukan.samples.questions import question_frames
 from koukan.samples.registration import Frames
@@ -38,7 +39,7 @@ CASES = [(name, code) for name, faults in LINE_FAULTS.items() for code in faults
 BEYOND_ONE_LINE = {"R306", "R501", "R502", "R503", "H201", "H203", "H205", "D301"}
 # Nothing is rejected for them: unit/rules/test_fitting.py, unit/rules/test_overlaps.py
 # What answers to requests for codes and to pushes come to: their golden cases show it.
-CODES = {"R227", "R504", "R505", "W431", "W432", "D502", "H211", "H212", "H213", "H214", "H215"}
+CODES = {"R504", "R505", "W431", "W432", "D502", "H211", "H212", "H213", "H214", "H215"}
 PUSHES = {"D601", "H301", "H302", "H303"}
 REMARKS = {"W411", "W412", "W413", "W421", "W422"}
 
@@ -51,6 +52,10 @@ def _good(form: Format) -> Frames:
         return answer_frames(form, population, NUMBERS)
     if form.name == "usage_log":
         return usage_frames(form, 5, NUMBERS, payers=OFFICES, as_of=DAY)
+    if form.name == "linkage_code_query":
+        return wish_frames(form, 5, NUMBERS, insurer=INSURER)
+    if form.name == "linkage_code_answer":
+        return code_frames(form, 5, NUMBERS)
     return question_frames(form, population, NUMBERS, insurer=INSURER)
 
 
