@@ -144,13 +144,26 @@ def test_who_is_asked_for_again_has_the_same_pmh_id(place: Place) -> None:
     assert issues(place).height == 3
 
 
-def test_requests_of_one_run_are_answered_each_in_its_own_package(place: Place) -> None:
+def test_requests_of_one_run_are_answered_each_in_its_own_package(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
     ask(place, numbers([1, 2]))
     ask(place, numbers([2, 5]), 2)
     ask(place, [], 3)
     place.run(ISSUE)
     one, two, three = (answers(place, at) for at in range(3))
     assert one[1] == two[0] and len({*one, *two}) == 3 and three == []
+    where = ("--root", str(place.root))
+    assert main(["package", "list", *where, "--json"]) == Exit.DONE
+    found = json.loads(capsys.readouterr().out)["packages"]
+    assert [(one["kind"], one["state"], one["rows"], one["given"]) for one in found] == [
+        *[("pmh", "laid_out", 2, 2)] * 2,
+        ("pmh", "laid_out", 0, 0),
+    ]
+    assert main(["package", "list", *where, "--insurer", KENPO_A]) == Exit.DONE
+    assert "ありません" in capsys.readouterr().out
+    assert main(["package", "list", *where]) == Exit.DONE
+    assert "ＰＭＨへの回答" in capsys.readouterr().out
     sound(place)
 
 

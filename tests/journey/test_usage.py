@@ -43,6 +43,7 @@ from koukan.engine.run import run_job
 from koukan.engine.verify import verify_ledger
 from koukan.errors import Exit
 from koukan.ledger import usage as known
+from koukan.reports.package_list import package_list
 
 LONG = os.environ.get("KOUKAN_TEST_LONG") == "1"
 
@@ -108,6 +109,11 @@ def test_each_office_has_its_own_lines_and_nobody_elses(
         assert lines == mine and found.insurer == code
         assert {line.payer for line in lines} <= set(payers)
         assert found.counts["rows"] == found.lines == len(mine)
+    with place.opened() as centre:
+        listed = {one["insurer"]: one for one in package_list(centre)}
+        lying = ("usage", "laid_out", "current")
+        assert {(one["kind"], one["state"], one["key"]) for one in listed.values()} == {lying}
+        assert {code for code, _ in OFFICES.values()} == listed.keys()
     unknown = sum(wanted.unknown.values())
     accepted = sum(map(len, wanted.by_payer.values()))
     assert counts(place) == (400, accepted, wanted.wrong, wanted.twice, unknown)

@@ -115,7 +115,8 @@ def listed(
     """What is said of kenpo-a's package, which nobody has collected."""
     capsys.readouterr()
     assert main(("package", "list", "--insurer", KENPO_A, "--json")) == Exit.DONE
-    (item,) = json.loads(capsys.readouterr().out)["packages"]
+    found = json.loads(capsys.readouterr().out)["packages"]
+    (item,) = (one for one in found if one["kind"] == "identity")
     assert (item["key"], len(item["key_sha256"])) == (state, 64)
     assert item["age_seconds"] > 0
     for language, word, why in (

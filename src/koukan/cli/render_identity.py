@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Page = Mapping[str, Any]
+COUNTED = ("answered", "ambiguous", "rows", "given")
 KEY_DIGITS = 16  # of a key's SHA-256: enough to compare by eye
 
 
@@ -92,26 +93,34 @@ def asked_by(settings: Settings, found: Page) -> Iterator[RenderableType]:
     yield from packages(settings, found["packages"])
 
 
-def packages(settings: Settings, found: Sequence[Page]) -> Iterator[RenderableType]:
+def packages(
+    settings: Settings, found: Sequence[Page], *, kinds: bool = False
+) -> Iterator[RenderableType]:
     """Two lines for each package: its name, which fills one, and what became of it.
 
     A third for one that nobody has collected: how long it lies there, and for which key.
+
+    Args:
+        kinds: of which kind each is, too.
     """
     from rich.text import Text
 
     for item in found:
         yield Text(item["package"], style="bold")
         told = {
+            "kind": settings.text(f"reports.identity.kind.{item['kind']}") if kinds else None,
             "insurer": item["insurer"],
             "state": settings.text(f"reports.identity.state.{item['state']}"),
-            **{name: f"{item[name]:,}" for name in ("answered", "ambiguous")},
+            **{name: f"{item[name]:,}" for name in COUNTED if name in item},
         }
         last = "closed_at" if item["closed_at"] else "built_at"
         told[last] = item[last]
         yield "  " + "  ".join(
-            f"{settings.text(f'reports.identity.{name}')} {value}" for name, value in told.items()
+            f"{settings.text(f'reports.identity.{name}')} {value}"
+            for name, value in told.items()
+            if value is not None
         )
-        if "key" in item:
+        if {"key", "age_seconds"} <= item.keys():
             waits = age(settings, item["age_seconds"])
             known = (item["key_sha256"] or "-")[:KEY_DIGITS]
             yield "  " + settings.text(f"reports.identity.key.{item['key']}", age=waits, key=known)

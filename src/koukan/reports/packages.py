@@ -69,7 +69,7 @@ def lies_long(source: Source, item: Package) -> bool:
 
 
 def packages(source: Source, *, insurer: str | None = None) -> list[dict[str, Any]]:
-    """Every package that was built, oldest question file first; or one insurer's.
+    """Every package of 本人確認 that was built, oldest question file first; or one insurer's.
 
     Of one that nobody has collected also its age, the SHA-256 of the key that it is encrypted to
     (see `key_hash`), and whether that is the one in site.toml: current, former, or none is there.
@@ -84,12 +84,12 @@ def packages(source: Source, *, insurer: str | None = None) -> list[dict[str, An
         if item.state == "laid_out":
             page["age_seconds"] = age(source, item.built_at)
             page["key_sha256"] = keyed.get((item.sender, item.name))
-            page["key"] = _key(source, item.insurer, page["key_sha256"])
+            page["key"] = key_of(source, item.insurer, page["key_sha256"])
         found.append(page)
     return found
 
 
-def _key(source: Source, insurer: str, key_sha256: str | None) -> str:
+def key_of(source: Source, insurer: str, key_sha256: str | None) -> str:
     """How the key of a package stands to the one that its insurer has registered now."""
     now = {item.code: item.package_key for item in source.site.insurers}.get(insurer)
     if not now:

@@ -11,13 +11,16 @@ from centres import LIMITS, Place, lay
 from package_support import new_pair, pair
 
 from koukan import reports
+from koukan.cli import main
 from koukan.codecs.gate import Gate
 from koukan.engine.centre import initialise, open_centre
 from koukan.engine.confirming import write_receipt
 from koukan.engine.packages import open_package
 from koukan.engine.run import run_job
 from koukan.engine.verify import verify_ledger
+from koukan.errors import Exit
 from koukan.keys.package import load_package_identity
+from koukan.reports.package_list import package_list
 from koukan.samples.scenario import INSURERS, site_toml
 
 REPORT, DELIVER, ERASE = "report_errors", "confirm_delivery", "erase_expired"
@@ -148,8 +151,17 @@ def test_stopped_anywhere_the_next_run_does_the_rest(keyed: Place, event: str) -
         assert verify_ledger(centre) == []
 
 
-def test_a_package_that_was_taken_is_gone(keyed: Place) -> None:
+def told(place: Place) -> list[tuple[str, str, str | None]]:
+    """Kind, state and key of every package, as `koukan package list` tells them."""
+    with place.opened() as centre:
+        return [(one["kind"], one["state"], one.get("key")) for one in package_list(centre)]
+
+
+def test_a_package_that_was_taken_is_gone(keyed: Place, capsys: pytest.CaptureFixture[str]) -> None:
     keyed.run(REPORT)
+    assert told(keyed) == [("correction", "laid_out", "current")]
+    assert main(["package", "list", "--root", str(keyed.root)]) == Exit.DONE
+    assert "訂正用の行" in capsys.readouterr().out
     (path,) = packages(keyed)
     taken = keyed.root / "exchange" / "kenpo-a" / "taken"
     (taken / path.name).write_bytes(b"another one")
@@ -161,6 +173,7 @@ def test_a_package_that_was_taken_is_gone(keyed: Place) -> None:
     assert not list(keyed.outbox("kenpo-a").glob("CF_*"))
     keyed.run(REPORT)  # and none is made again
     assert packages(keyed) == []
+    assert told(keyed) == [("correction", "erased", None)]
     with keyed.opened() as centre:
         assert verify_ledger(centre) == []
 
@@ -172,6 +185,7 @@ def test_what_nobody_took_goes_with_the_original(keyed: Place) -> None:
     assert not list(keyed.outbox("kenpo-a").glob("CF_*"))
     keyed.run(REPORT)
     assert packages(keyed) == []
+    assert told(keyed) == [("correction", "expired", None)]
     with keyed.opened() as centre:
         assert verify_ledger(centre) == []
 

@@ -35,6 +35,7 @@ COMPOSED += (
     "reports.identity.request_state.",
     "reports.identity.reason.",
     "reports.identity.key.",
+    "reports.identity.kind.",
     "reports.work.",
 )
 COMPOSED += (

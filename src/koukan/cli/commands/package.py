@@ -52,13 +52,13 @@ def open_(
 def list_(settings: Settings, insurer: str | None) -> int:
     """What was built, what lies in outboxes, what was handed over and erased."""
     with settings.desk() as desk:
-        from koukan.reports import packages
+        from koukan.reports.package_list import package_list
 
-        found = packages(desk, insurer=insurer)
+        found = package_list(desk, insurer=insurer)
     if settings.json:
         output.document("package_list", {"packages": found})
     elif found:
-        output.show(*render_identity.packages(settings, found))
+        output.show(*render_identity.packages(settings, found, kinds=True))
     else:
         output.show(settings.text("reports.identity.no_packages"))
     return Exit.DONE

@@ -1,0 +1,99 @@
+"""Every sealed package that was made, whichever flow made it, and what became of it.
+
+identity    answers of 本人確認, for the insurer that asked
+correction  an insurer's rejected lines
+usage       a welfare office's lines of 資格確認実績ログ
+pmh         PMH-IDs, for PMH
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from koukan.ledger import laid_packages, pmh, usage
+from koukan.ledger.laid_packages import LaidPackage
+from koukan.reports.packages import key_of, packages
+from koukan.reports.source import Source, age, local
+
+KINDS = ("identity", "correction", "usage", "pmh")
+
+
+def package_list(source: Source, *, insurer: str | None = None) -> list[dict[str, Any]]:
+    """All packages in the order of KINDS, each kind by reception; or one insurer's.
+
+    Of one that nobody has collected also its age, where it is known since when it lies there, and,
+    but for PMH's, its key: see `packages`.
+    """
+    found = [{"kind": "identity", **page} for page in packages(source, insurer=insurer)]
+    found += [*corrections(source), *usages(source), *answers(source)]
+    return [page for page in found if insurer in (None, page["insurer"])]
+
+
+def corrections(source: Source) -> Iterator[dict[str, Any]]:
+    """Collected they are gone; else they go with their reception's original."""
+    for item in _by_reception(source, laid_packages.CORRECTION):
+        if item.collected_at is not None:
+            state = "erased"
+        elif source.ledger.reception(item.reception).original_erased:
+            state = "expired"
+        else:
+            state = "laid_out"
+        page = {
+            **_common("correction", item),
+            "state": state,
+            "built_at": None,  # the ledger keeps none: it is made anew for a new key
+            "closed_at": item.collected_at and local(item.collected_at),
+        }
+        if state == "laid_out":
+            page |= {
+                "key_sha256": item.key_sha256,
+                "key": key_of(source, item.insurer, item.key_sha256),
+            }
+        yield page
+
+
+def usages(source: Source) -> Iterator[dict[str, Any]]:
+    """One for each office of a log, more where lines were released later."""
+    laid = _by_reception(source, laid_packages.USAGE)
+    keyed = {(item.sender, item.name): item.key_sha256 for item in laid}
+    for item in usage.all_packages(source.ledger):
+        page = {**_common("usage", item), **_lived(item), "rows": item.rows}
+        if item.state == "laid_out":
+            key = keyed.get((item.sender, item.name), "")
+            page |= {"age_seconds": age(source, item.built_at), "key_sha256": key}
+            page["key"] = key_of(source, item.insurer, key)
+        yield page
+
+
+def answers(source: Source) -> Iterator[dict[str, Any]]:
+    """One for each request of PMH; how many lines have a PMH-ID is in `given`."""
+    for item in pmh.answers(source.ledger):
+        page = {**_common("pmh", item), **_lived(item), "rows": item.rows, "given": item.given}
+        if item.state == "laid_out":
+            page["age_seconds"] = age(source, item.built_at)
+        yield page
+
+
+def _by_reception(source: Source, kind: str) -> list[LaidPackage]:
+    found = laid_packages.laid(source.ledger, kind)
+    return sorted(found, key=lambda item: (item.reception, item.insurer, item.name))
+
+
+def _common(kind: str, item: LaidPackage | usage.Package | pmh.Answer) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "package": item.name,
+        "insurer": None if isinstance(item, pmh.Answer) else item.insurer,
+        "sender": item.sender,
+        "reception": item.reception,
+        "archive_sha256": item.archive_sha256,
+    }
+
+
+def _lived(item: usage.Package | pmh.Answer) -> dict[str, Any]:
+    return {
+        "state": "erased" if item.erased and item.state == "delivered" else item.state,
+        "built_at": local(item.built_at),
+        "closed_at": None if item.closed_at is None else local(item.closed_at),
+    }
