@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 from koukan.engine.centre import SITE, STEPS, format_folders, job_folders
 from koukan.errors import SecretError
 from koukan.flows import codes, identity, online, pmh, registration, usage
 from koukan.formats import Catalogue, Problem, gaps, load_catalogue
+from koukan.formats.items import Items
+from koukan.formats.load import load_items
 from koukan.formats.problems import listed, problem
 from koukan.keys.package import recipient
+from koukan.ledger.schema import metadata
 from koukan.rules.checks import unknown_checks
 from koukan.sites import Job, Site, job_gaps, load_jobs, load_site
+from koukan.sites.model import Insurer
 
 # The steps that know what is in a file, each with the formats that it knows.
 FLOWS: Mapping[str, tuple[str, ...]] = {
@@ -38,11 +43,43 @@ def definition_problems(root: Path | None) -> list[Problem]:
         for name in unknown_checks(form):
             problems.append(problem(file, "checks", "definitions.check_unknown", key=name))
     problems += [*gaps(catalogue), *width_gaps(catalogue)]
+    items, found = load_items(catalogue, *format_folders(root))
+    problems += found or [one for item in items for one in place_gaps(item, catalogue)]
     jobs, found = load_jobs(job_folders(root), catalogue, STEPS)
     problems += found or [*job_gaps(jobs, catalogue), *flow_gaps(jobs)]
     if root is not None:
         site, found = load_site(root / SITE, catalogue)
         problems += found if site is None else site_problems(site, jobs)
+    return problems
+
+
+def place_gaps(items: Items, catalogue: Catalogue) -> list[Problem]:
+    """Items of a documented file whose column, or entry of site.toml, does not exist."""
+    form = catalogue.formats[registration.FORMAT]
+    tables = {pmh.ISSUES: pmh.definition(1), codes.CODES: codes.definition(1)}
+    tables |= registration.definitions(form, 1)
+    known = {
+        f"{name}.{column}"
+        for name, table in tables.items()
+        for column in (*table.partition_by, *chain.from_iterable(table.sections.values()))
+    }
+    ledger = {
+        f"{name}.{column.name}" for name, table in metadata.tables.items() for column in table.c
+    }
+    entries = {f"insurer.{name}" for name in Insurer.model_fields}
+    problems = []
+    for section, item in items.all():
+        field = items.field_of(catalogue, section, item)
+        places = (
+            (field and f"{items.table}.{field.name}", known),
+            (item.column, known),
+            (item.ledger, ledger),
+            (item.site, entries),
+        )
+        for place, there in places:
+            if place is not None and place not in there:
+                where, key = {"field": item.label, "key": place}, "definitions.item_nowhere"
+                problems.append(problem(items.file, section.title, key, **where))
     return problems
 
 

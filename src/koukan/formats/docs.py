@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from koukan.formats.items import Items, note_of, place_of
 from koukan.formats.model import Catalogue, Check, CodeList, Field, Format, Reason, Record
 
 TYPES = {
@@ -60,8 +61,8 @@ Lengths count characters; in fixed width each character of text and kana takes t
 """
 
 
-def document(catalogue: Catalogue) -> str:
-    """The whole document in Markdown."""
+def document(catalogue: Catalogue, items: Sequence[Items] = ()) -> str:
+    """The whole document in Markdown; `items` are those of documented files."""
     parts = [INTRODUCTION, *_contents(catalogue)]
     for form in _ordered(catalogue):
         parts += _format(form, catalogue)
@@ -69,6 +70,7 @@ def document(catalogue: Catalogue) -> str:
     parts += _reasons(catalogue)
     parts += _rights(catalogue)
     parts += _operators(catalogue)
+    parts += _items(catalogue, items)
     parts += _variants(catalogue)
     parts += _glossary(catalogue)
     return "\n".join(parts)
@@ -94,7 +96,7 @@ def _contents(catalogue: Catalogue) -> Iterator[str]:
     yield _table(("様式 format", "名前 name", "方向 direction", "構文 syntax", "例 example"), rows)
     yield (
         "[コード表 / Code lists](#code-lists) · [処理結果コード / Reject codes](#reject-codes) · "
-        "[権限 / Rights](#rights) · [異体字 / Variants](#variants) · "
+        "[権限 / Rights](#rights) · [記録項目 / Items](#items) · [異体字 / Variants](#variants) · "
         "[用語 / Glossary](#glossary)\n"
     )
 
@@ -311,6 +313,26 @@ def _operators(catalogue: Catalogue) -> Iterator[str]:
     yield "### 個人番号を見る目的 / Purposes of looking at a 個人番号\n"
     purposes = ((f"`{name}`", title) for name, title in catalogue.purposes.items())
     yield _table(("目的 purpose", "内容 meaning"), purposes)
+
+
+def _items(catalogue: Catalogue, files: Sequence[Items]) -> Iterator[str]:
+    yield _heading("items", "記録項目 / Items of documented files")
+    for items in files:
+        count = sum(1 for _ in items.all())
+        kept = sum(item.kept for _, item in items.all())
+        yield f"### {items.title} `{items.name}`\n"
+        yield f"出典 source: {items.source}\n"
+        yield (
+            f"{len(items.sections)} 区分、{count} 項目。うち {kept} 項目に置き場所があります。"
+            f"{len(items.sections)} sections, {count} items; {kept} of them have a place here.\n"
+        )
+        for section in items.sections:
+            yield f"#### {section.title}\n"
+            rows = [
+                (item.label, place_of(items, catalogue, section, item), note_of(item))
+                for item in section.items
+            ]
+            yield _table(("項目 item", "置き場所 place", "備考 note"), rows)
 
 
 def _variants(catalogue: Catalogue) -> Iterator[str]:

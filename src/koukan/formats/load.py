@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from koukan.errors import DefinitionError
 from koukan.formats.cross import cross_check
+from koukan.formats.items import Items, item_problems
 from koukan.formats.model import (
     Catalogue,
     CodeList,
@@ -144,6 +145,19 @@ def load_catalogue(*folders: Path) -> tuple[Catalogue | None, list[Problem]]:
     )
     problems.extend(cross_check(catalogue))
     return (None if problems else catalogue), problems
+
+
+def load_items(catalogue: Catalogue, *folders: Path) -> tuple[list[Items], list[Problem]]:
+    """What `formats/items/` says of documented files, by name, as far as it can be read."""
+    problems, found = Problems(), []
+    for name, path in sorted(definition_files(folders).items()):
+        if name.startswith("items/"):
+            stem = name.removeprefix("items/").removesuffix(".toml")
+            built = problems.build(at(name), Items, problems.read(path, at(name)), name=stem)
+            if built is not None:
+                found.append(built)
+                problems.extend(item_problems(built, catalogue))
+    return found, problems
 
 
 def _term(value: object) -> object:

@@ -20,12 +20,14 @@ def docs(settings: Settings, check: bool) -> int:
     from koukan import durable, shipped
     from koukan.formats import require_catalogue
     from koukan.formats.docs import document
+    from koukan.formats.load import load_items
 
     folder = shipped.formats_folder()
     if not (folder.parent / "pyproject.toml").is_file():
         raise EnvironmentRefused("cli.not_a_checkout")
     path, shown = folder / NAME, f"{folder.name}/{NAME}"
-    content = document(require_catalogue(folder)).encode()
+    catalogue = require_catalogue(folder)
+    content = document(catalogue, load_items(catalogue, folder)[0]).encode()
     stale = _read(path) != content
     if stale and check:
         raise DefinitionError("cli.stale", path=shown)
