@@ -12,12 +12,60 @@ import secrets
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from koukan.errors import IntegrityError
 
 TEMPORARY = ".tmp-"  # prefix of every file that is not yet published; recovery deletes them
-_own = threading.local()  # `waiting`: folders of the thread's `together` block
+
+
+@dataclass
+class _Block:
+    """What a thread's `together` block leaves for its end."""
+
+    unnamed: dict[Path, tuple[Path, bool]] = field(default_factory=dict)  # final -> temporary
+    written: set[Path] = field(default_factory=set)  # under their names already
+    folders: set[Path] = field(default_factory=set)
+
+    def claim(self, temporary: Path, final: Path, *, replace: bool) -> None:
+        """Take a file over from who wrote it, and removes whatever has its temporary name."""
+        if final in self.unnamed and not replace:
+            os.unlink(temporary)
+            return
+        self.forget(final)
+        ours = temporary_name(final)
+        temporary.rename(ours)
+        self.unnamed[final] = ours, replace
+
+    def forget(self, final: Path) -> bool:
+        """Whether a file was waiting for this name; it waits no longer."""
+        ours, _ = self.unnamed.pop(final, (None, False))
+        if ours is not None:
+            ours.unlink(missing_ok=True)
+        return ours is not None
+
+    def finish(self) -> None:
+        """Contents, then names, then folders."""
+        waiting = [ours for ours, _ in self.unnamed.values()]
+        for path in (*waiting, *self.written):
+            _begin_writing(path)  # so that the first wait is for all of them
+        for path in (*waiting, *self.written):
+            sync_file(path)
+        for final, (ours, replace) in self.unnamed.items():
+            _name(ours, final, replace=replace)
+        self.folders.update(final.parent for final in self.unnamed)
+        self.unnamed.clear()
+
+    def leave(self) -> None:
+        """Whatever happened: nothing without a name stays, and folders are as they look."""
+        for final in list(self.unnamed):
+            self.forget(final)
+        for folder in sorted(self.folders):
+            sync_folder(folder)
+
+
+_own = threading.local()  # `block`: the thread's `together` block
 
 
 def temporary_name(final: Path) -> Path:
@@ -27,30 +75,39 @@ def temporary_name(final: Path) -> Path:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Names that this thread makes or removes in the block are durable at its end, not before.
+    """Files that this thread writes in the block are durable and get their names at its end.
 
-    The content of each file is durable at once, as always; each folder is synced once for all of
-    its names. For many small files whose names nobody relies on until the block is over. A block
-    within another is a part of it.
+    For many small files on which nobody relies until the block is over: the disk is waited for
+    once, and each folder is synced once. Names that are removed are gone at once, and durably so
+    at the end. Of a block that fails no file gets its name. A block within another is a part of it.
     """
-    if getattr(_own, "waiting", None) is not None:
+    if _block() is not None:
         yield
         return
-    folders: set[Path] = set()
-    _own.waiting = folders
+    block = _own.block = _Block()
+    try:
+        yield
+        _own.block = None
+        block.finish()
+    finally:
+        _own.block = None
+        block.leave()
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """What this thread writes here is durable and has its name at once, also in a block."""
+    outer, _own.block = _block(), None
     try:
         yield
     finally:
-        _own.waiting = None
-        for folder in sorted(folders):
-            sync_folder(folder)
+        _own.block = outer
 
 
 def sync_folder(folder: Path) -> None:
     """Make the names in `folder` durable; in a `together` block at its end."""
-    waiting: set[Path] | None = getattr(_own, "waiting", None)
-    if waiting is not None:
-        waiting.add(folder)
+    if (block := _block()) is not None:
+        block.folders.add(folder)
         return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -60,7 +117,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Make the content of `path` durable."""
+    """Make the content of `path` durable; in a `together` block at its end."""
+    if (block := _block()) is not None:
+        block.written.add(path)
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -71,7 +131,7 @@ def sync_file(path: Path) -> None:
 def publish(
     temporary: Path, final: Path, *, length: int | None = None, replace: bool = False
 ) -> None:
-    """Give a written temporary file its final name, durably.
+    """Give a written temporary file its final name, durably; in a `together` block at its end.
 
     Without `replace` a file that already stands under the final name wins (put if absent): the
     caller wrote the same content, or must not change what others have seen.
@@ -81,15 +141,11 @@ def publish(
     """
     if length is not None and temporary.stat().st_size != length:
         raise IntegrityError("durable.length", path=final.name)
+    if (block := _block()) is not None:
+        block.claim(temporary, final, replace=replace)
+        return
     sync_file(temporary)
-    if replace:
-        os.replace(temporary, final)
-    else:
-        try:
-            os.link(temporary, final)
-        except FileExistsError:
-            pass  # an earlier attempt published it; ours is not needed
-        os.unlink(temporary)
+    _name(temporary, final, replace=replace)
     sync_folder(final.parent)
 
 
@@ -119,10 +175,12 @@ def write_outside(final: Path, content: bytes) -> None:
 
 def unlink(path: Path) -> bool:
     """Remove a name durably; False when it was gone already."""
+    block = _block()
+    waited = block is not None and block.forget(path)
     try:
         os.unlink(path)
     except FileNotFoundError:
-        return False
+        return waited
     sync_folder(path.parent)
     return True
 
@@ -130,8 +188,39 @@ def unlink(path: Path) -> bool:
 def remove(paths: Iterable[Path]) -> None:
     """Remove many names; durable on return, for each folder at once. Those gone already stay so."""
     folders = set()
+    block = _block()
     for path in paths:
+        if block is not None:
+            block.forget(path)
         path.unlink(missing_ok=True)
         folders.add(path.parent)
     for folder in sorted(folders):
         sync_folder(folder)
+
+
+def _block() -> _Block | None:
+    found: _Block | None = getattr(_own, "block", None)
+    return found
+
+
+def _name(temporary: Path, final: Path, *, replace: bool) -> None:
+    if replace:
+        os.replace(temporary, final)
+        return
+    try:
+        os.link(temporary, final)
+    except FileExistsError:
+        pass  # an earlier attempt published it; ours is not needed
+    os.unlink(temporary)
+
+
+def _begin_writing(path: Path) -> None:
+    """Have the system write a file's content while others are looked at: of many files that are
+    waited for one after another, a disk would have to end a transaction for each.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        # Nothing is forgotten that is not written yet; it is written for that.
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(handle)

@@ -1,4 +1,4 @@
-"""Names made together are durable at the end of their block, each folder synced once."""
+"""Files made together are durable and have their names at the end of their block."""
 
 from __future__ import annotations
 
@@ -25,31 +25,95 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def test_contents_are_durable_at_once_and_a_folder_once_for_all_its_names(
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if not path.name.startswith(durable.TEMPORARY)}
+
+
+def test_what_a_block_writes_is_durable_and_named_at_its_end_and_each_folder_synced_once(
     tmp_path: Path, synced: list[str]
 ) -> None:
+    (tmp_path / "there").write_bytes(b"lay here")
     with durable.together():
         for number in range(3):
             durable.write(tmp_path / f"{number}", b"content")
         with durable.together():  # a block within another is a part of it
-            durable.unlink(tmp_path / "0")
-        assert synced == ["file"] * 3
-    assert synced == ["file"] * 3 + ["folder"]
+            durable.sync_file(tmp_path / "there")
+        assert (names(tmp_path), synced) == ({"there"}, [])
+    assert names(tmp_path) == {"0", "1", "2", "there"}
+    assert synced == ["file"] * 4 + ["folder"]
     durable.write(tmp_path / "4", b"content")
-    assert synced[4:] == ["file", "folder"]
+    assert synced[5:] == ["file", "folder"]
+    assert len(list(tmp_path.iterdir())) == 5  # and nothing under a temporary name
 
 
-def test_what_a_block_made_before_it_failed_is_durable_too(
+def test_no_name_is_given_before_all_contents_are_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[set[str]] = []
+    fsync = os.fsync
+
+    def noting(handle: int) -> None:
+        if not stat.S_ISDIR(os.fstat(handle).st_mode):
+            seen.append(names(tmp_path))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    with durable.together():
+        for number in range(2):
+            durable.write(tmp_path / f"{number}", b"content")
+    assert seen == [set(), set()]
+
+
+def test_of_a_block_that_fails_nothing_is_left_but_what_it_removed_is_gone(
     tmp_path: Path, synced: list[str]
 ) -> None:
+    (tmp_path / "removed").write_bytes(b"lay here")
+
     def failing() -> None:
         with durable.together():
             durable.write(tmp_path / "made", b"content")
+            durable.unlink(tmp_path / "removed")
             raise KeyError
 
     with pytest.raises(KeyError):
         failing()
-    assert synced == ["file", "folder"]
+    assert list(tmp_path.iterdir()) == []
+    assert synced == ["folder"]
+
+
+def test_of_two_files_for_one_name_the_first_or_the_replacing_one_gets_it(tmp_path: Path) -> None:
+    with durable.together():
+        for content in (b"first", b"second"):
+            durable.write(tmp_path / "kept", content)
+            durable.write(tmp_path / "replaced", content, replace=True)
+    found = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert found == {"kept": b"first", "replaced": b"second"}
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_what_is_removed_in_the_block_that_wrote_it_is_never_there(
+    tmp_path: Path, many: bool
+) -> None:
+    path = tmp_path / "a"
+    with durable.together():
+        durable.write(path, b"content")
+        if many:
+            durable.remove([path])
+        else:
+            assert durable.unlink(path)
+        assert not durable.unlink(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_within_a_block_what_others_rely_on_is_there_at_once(
+    tmp_path: Path, synced: list[str]
+) -> None:
+    with durable.together():
+        durable.write(tmp_path / "later", b"content")
+        with durable.at_once():
+            durable.write(tmp_path / "now", b"content")
+        assert (names(tmp_path), synced) == ({"now"}, ["file", "folder"])
+    assert names(tmp_path) == {"later", "now"}
 
 
 def test_what_a_killed_copy_has_left_on_a_medium_is_written_over(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import re
 import secrets
 import shutil
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -147,16 +147,26 @@ class Keyring(Secret):
 
         Two processes that make it at the same time get the same one.
         """
-        path = self._path(scope, name)
-        key = self._cached(path, scope, name)
+        key = self._cached(self._path(scope, name), scope, name)
         if key is not None:
             return key
-        wrapped = aes_key_wrap(self._wrapping(scope, name), secrets.token_bytes(KEY_LENGTH))
-        with _locked(private_folder(path.parent)):
-            if _content(path) == _ERASED:  # the rest of a destruction that was killed
-                durable.unlink(path)
-            durable.write(path, wrapped)
+        self.make_keys(scope, [name])
         return self.existing_key(scope, name)  # whoever was first, this is the key that stays
+
+    def make_keys(self, scope: str, names: Sequence[str]) -> None:
+        """Make those keys of `scope` that are not there; durable on return, all of them at once."""
+        wrapped = {
+            self._path(scope, name): aes_key_wrap(
+                self._wrapping(scope, name), secrets.token_bytes(KEY_LENGTH)
+            )
+            for name in names
+        }
+        folder = private_folder(self._path(scope, names[0]).parent)
+        with _locked(folder), durable.at_once(), durable.together():
+            for path, content in wrapped.items():
+                if _content(path) == _ERASED:  # the rest of a destruction that was killed
+                    durable.unlink(path)
+                durable.write(path, content)
 
     def existing_key(self, scope: str, name: str) -> bytes:
         """The key `name` of `scope`. Raises SecretError("keys.key_absent") if there is none."""

@@ -130,7 +130,8 @@ class Table:
             self._aad(version, partition, file),
             sync=False,
         )
-        durable.sync_file(path)  # its folder is synced by `commit`, before the log names it
+        durable.sync_file(path)
+        durable.sync_folder(path.parent)  # those above it are by `commit`, before the log names it
         relative = path.relative_to(self.folder).as_posix()
         digest = encrypted.sha256(path)
         written = DataFile(relative, dict(partition), frame.height, size, digest)

@@ -48,11 +48,15 @@ def killed_at(place: Place, event: str, times: int) -> None:
     centre.close()
 
 
-def test_copies_of_a_lot_that_was_killed_go_and_its_files_are_taken(waiting: Place) -> None:
-    killed_at(waiting, "sealed", 2)
+@pytest.mark.parametrize(("event", "times", "named"), [("sealed", 2, 0), ("copied", 1, 3)])
+def test_copies_of_a_lot_that_was_killed_go_and_its_files_are_taken(
+    waiting: Place, event: str, times: int, named: int
+) -> None:
+    killed_at(waiting, event, times)
     with waiting.opened() as centre:
         left = copies(centre)
-        assert len(left) == 2
+        assert len(left) == 3  # keys of all of them are made first
+        assert len(list(centre.folder("originals").glob("*.sealed"))) == named
         assert not centre.ledger.receptions()
     waiting.run()
     with waiting.opened() as centre:

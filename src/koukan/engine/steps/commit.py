@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from koukan import durable
 from koukan.codecs.gate import NOBODY
 from koukan.engine.centre import Centre, held_version, version_of
 from koukan.engine.groups import Chunk, receptions_of, stage_of
@@ -60,7 +61,8 @@ def work(centre: Centre, item: Share | Rendering) -> list[Written | Rendered]:
     """Task: one share of rows, or result files."""
     if isinstance(item, Rendering):
         return list(render(centre, item))
-    return list(write(centre, item))
+    with durable.together():
+        return list(write(centre, item))
 
 
 def file_name(group: int, attempt: int, number: int) -> str:
@@ -138,7 +140,8 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> 
     with centre.log.operation("write", group=group.number) as operation:
         shares = plan(centre, receptions, chunks)
         writing = centre.workers.map(work, shares)
-        made: list[Written | Rendered] = list(write_people(centre, group, outcome))  # meanwhile
+        with durable.together():
+            made: list[Written | Rendered] = list(write_people(centre, group, outcome))  # meanwhile
         whole = settled(centre, group, chunks, outcome)
         told = [item for item in receptions if item.number not in whole.refused]
         results = renderings(told, chunks)

@@ -120,14 +120,17 @@ def take(centre: Centre, job: Job, candidates: Sequence[Candidate], helpers: Exe
     """A lot of files: sealed copies, receptions, out of the inbox; how many were taken."""
     lot = originals.new_lot()
     centre.ledger.note_lot(lot)
+    names = [originals.name_in(lot, place) for place in range(len(candidates))]
+    centre.keyring.make_keys("original", names)
     copies = []
     with durable.together():
-        for place, candidate in enumerate(candidates):
+        for name, candidate in zip(names, candidates, strict=True):
             try:
-                copies.append(copy(centre, job, candidate, originals.name_in(lot, place), helpers))
+                copies.append(copy(centre, job, candidate, name, helpers))
             except TransientError:
                 continue  # its owner changed it under our eyes: the next run takes it
             centre.observe("sealed", step="pick_up")
+    centre.observe("copied", step="pick_up")
     receipts = []
     with centre.ledger.together():
         for made in copies:
