@@ -113,9 +113,9 @@ def columns(centre: Centre) -> dict[str, list[str]]:
 def everybody(centre: Centre, persons: int, seed: int) -> Iterator[Lives]:
     """All persons by bucket."""
     links = centre.link_issuer.issue(np.arange(persons, dtype=np.int64))
-    order = np.argsort(links)
-    places = bucket_of_link(links[order], centre.site.buckets)
-    bounds = np.searchsorted(places, np.arange(centre.site.buckets + 1)).tolist()
+    places = bucket_of_link(links, centre.site.buckets).astype(np.uint16)
+    order = np.argsort(places, kind="stable")
+    bounds = np.searchsorted(places[order], np.arange(centre.site.buckets + 1)).tolist()
     for start, stop in pairwise(bounds):
         mine = order[start:stop]
         yield Lives(Draws(seed), mine, links[mine])

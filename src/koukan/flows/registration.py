@@ -92,6 +92,7 @@ def definitions(form: Format, buckets: int) -> dict[str, TableDefinition]:
             ("insurer", "section"),
             {ROSTER: ROSTER_COLUMNS} | {name: EVENT | own[name] for name in own},
             None,
+            frozenset({ROSTER}),
         ),
         HISTORY: TableDefinition(
             HISTORY,
@@ -122,10 +123,10 @@ def partition_frames(events: pl.DataFrame) -> dict[str, pl.DataFrame]:
 
 
 def history_frames(events: pl.DataFrame, buckets: int) -> Iterator[tuple[str, pl.DataFrame]]:
-    """The same lines by bucket of the 紐付番号, sorted by it, reception and line."""
-    links = events["link_number"].to_numpy()
-    order = ascending(links)  # they come in (reception, line) order
-    bounds = np.searchsorted(bucket_of_link(links[order], buckets), np.arange(buckets + 1))
+    """The same lines by bucket of the 紐付番号, in line order: neighbours have much in common."""
+    places = bucket_of_link(events["link_number"].to_numpy(), buckets).astype(np.uint16)
+    order = np.argsort(places, kind="stable")
+    bounds = np.searchsorted(places[order], np.arange(buckets + 1))
     rows = events.drop("insurer").hstack([insurer_texts(events["insurer"])])
     for bucket, (start, stop) in enumerate(pairwise(bounds)):
         if stop > start:  # gathered bucket by bucket: no second copy of all rows
@@ -156,8 +157,8 @@ def vault_frames(rows: pl.DataFrame, buckets: int) -> Iterator[tuple[str, pl.Dat
 
 
 def roster_frames(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """New 被保険者枝番 by insurer, sorted by 紐付番号; those that wait for a number come first."""
-    ordered = rows[ascending(rows["link_number"].to_numpy())]
+    """New 被保険者枝番 by insurer, sorted by them, as people ask by them."""
+    ordered = rows[ascending(rows["member_id"].to_numpy())]
     return by_insurer(waiting_apart(ordered)[0])
 
 
@@ -193,12 +194,10 @@ def sorted_by(table: str, section: str) -> tuple[str, ...]:
     """How the rows of a file are sorted that was written anew; equal ones stay in order of time."""
     if table == VAULT:
         return "token_hi", "token_lo"
-    if table == HISTORY:
-        return "link_number", "reception", "line_number"
     if table == ISSUES:
         return ("link_number",)
     if table == CODES:
         return "link_number", "group_number"
     if section == ROSTER:
-        return "link_number", "reception"
-    return ("group_number", "reception") + (("line_number",) if table == PARTITION else ())
+        return "member_id", "reception"
+    return ("group_number", "reception") + (() if table == PERSON_LINKS else ("line_number",))

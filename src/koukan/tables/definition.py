@@ -40,12 +40,15 @@ class TableDefinition:
         sections: section -> column -> type of what its files hold; "" for a table that is not
             partitioned by section. A column added later is null in older files.
         buckets: how many, a power of two, or None for a table without buckets.
+        searched: sections whose files are looked into for single rows, by what they are sorted by:
+            a reader passes over what cannot hold them.
     """
 
     name: str
     partition_by: tuple[str, ...]
     sections: Mapping[str, Mapping[str, ColumnType]]
     buckets: int | None
+    searched: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not all(map(_IDENTIFIER.fullmatch, (self.name, *self.partition_by))):
@@ -59,6 +62,10 @@ class TableDefinition:
         for columns in self.sections.values():
             if not columns or set(columns) & set(self.partition_by):
                 raise ValueError("a section has columns, and none is a partition column")
+
+    def is_searched(self, values: Mapping[str, str]) -> bool:
+        """Whether the files in one partition are looked into for single rows."""
+        return values.get(SECTION, "") in self.searched
 
     def columns(self, values: Mapping[str, str]) -> Mapping[str, ColumnType]:
         """The columns of the files in one partition."""

@@ -29,6 +29,7 @@ from koukan.errors import TableRefused, TransientError
 MAGIC = b"PARE"  # an encrypted footer; a plaintext file says PAR1
 KEY_BYTES = 32
 COMPRESSION_LEVEL = 1
+SEARCHED_ROWS = 1 << 16  # of a row group that a reader may pass over
 TOGETHER = 16  # files in one query: polars starts threads for each of them, without a bound
 
 # What polars raises for a damaged or foreign file. A panic is not an Exception.
@@ -37,10 +38,20 @@ _DAMAGE = (pl.exceptions.ComputeError, pl.exceptions.PanicException, OSError)
 _QUERY = pl.exceptions.PolarsError
 
 
-def write(path: Path, frame: pl.DataFrame, key: bytes, aad: str, *, sync: bool = True) -> int:
+def write(
+    path: Path,
+    frame: pl.DataFrame,
+    key: bytes,
+    aad: str,
+    *,
+    sync: bool = True,
+    searched: bool = False,
+) -> int:
     """Write a file whole, replacing one of the same name; returns its size in bytes.
 
     Args:
+        searched: the file is looked into for single rows: in small row groups, of which it says,
+            encrypted like everything else, what is the least and the greatest in them.
         sync: False leaves it to the caller to sync file and folder before anyone relies on it.
 
     Raises:
@@ -57,7 +68,9 @@ def write(path: Path, frame: pl.DataFrame, key: bytes, aad: str, *, sync: bool =
                 temporary,
                 compression="zstd",
                 compression_level=COMPRESSION_LEVEL,
-                statistics=False,  # nothing asks for them, and they cost a third of the writing
+                # Elsewhere nothing asks for them, and they cost a third of the writing.
+                statistics=searched,
+                row_group_size=SEARCHED_ROWS if searched else None,
                 encryption=encryption,
             )
             size = temporary.stat().st_size

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ LOG = "_delta_log"
 # Loading costs about 0.35 ms a commit since the last checkpoint, writing one 20 ms and more.
 CHECKPOINT_EVERY = 32
 
+Look = frozenset[tuple[str, int, int, int]]  # what changes whenever a file of a log is touched
 _COMMIT = re.compile(r"\d{20}\.json")
 _CONFIGURATION = {
     # No commit file is ever deleted by age: the ledger, orphans and the auditor need them.
@@ -114,6 +116,16 @@ def newest(folder: Path, definition: TableDefinition) -> int:
 def exists(folder: Path) -> bool:
     """Whether any commit file is there."""
     return bool(_numbers(folder))
+
+
+def look(folder: Path) -> Look:
+    """The log's files as they lie there; nothing of them is read."""
+    found = []
+    with os.scandir(folder / LOG) as entries:
+        for entry in entries:
+            state = entry.stat(follow_symlinks=False)
+            found.append((entry.name, state.st_size, state.st_mtime_ns, state.st_ino))
+    return frozenset(found)
 
 
 def commit_hash(folder: Path, definition: TableDefinition, number: int) -> str:

@@ -72,6 +72,7 @@ class Table:
         self.definition = definition
         self._keys = keys
         self._hashes = hashes
+        self._verified_last: tuple[log.Look, State] | None = None
         self._proven: dict[str, tuple[int, int, int]] = {}  # hash compared in this process
         # written and opened in this process
         self._opened: dict[str, tuple[DataFile, tuple[int, int, int]]] = {}
@@ -129,6 +130,7 @@ class Table:
             self._file_key(key, partition, file),
             self._aad(version, partition, file),
             sync=False,
+            searched=self.definition.is_searched(partition),
         )
         durable.sync_file(path)
         durable.sync_folder(path.parent)  # those above it are by `commit`, before the log names it
@@ -309,11 +311,17 @@ class Table:
         return False
 
     def _verified(self, expected: Version) -> State:
+        """The state of a version, loaded again only when any file of the log was touched since."""
+        look = log.look(self.folder)
+        last = self._verified_last
+        if last is not None and (last[0], last[1].version) == (look, expected):
+            return last[1]
         state = self._load(expected.number)
         if state.version != expected:
             raise TableRefused(
                 "tables.altered", table=self.definition.name, version=expected.number
             )
+        self._verified_last = look, state
         return state
 
     def _target(

@@ -85,11 +85,11 @@ def test_few_files_are_left_and_every_answer_is_what_it_was(before: Place, after
     assert digest(before) == digest(after)
 
 
-def test_merged_rows_are_sorted_by_what_they_are_looked_up_by(after: Place) -> None:
+def test_merged_rows_are_in_the_order_of_their_table(after: Place) -> None:
     wanted = {
-        (HISTORY, QUALIFICATION): ["link_number", "reception", "line_number"],
+        (HISTORY, QUALIFICATION): ["group_number", "reception", "line_number"],
         (PARTITION, QUALIFICATION): ["group_number", "reception", "line_number"],
-        (PARTITION, ROSTER): ["link_number", "reception"],
+        (PARTITION, ROSTER): ["member_id", "reception"],
         ("vault", ""): ["token_hi", "token_lo"],
     }
     with after.opened() as centre:

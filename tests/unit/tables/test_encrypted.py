@@ -5,6 +5,8 @@ import secrets
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as pe
 import pytest
 from tests.unit.tables.support import people
 
@@ -62,6 +64,26 @@ def test_writing_replaces_and_leaves_nothing_else(path: Path, sync: bool) -> Non
     assert encrypted.read(path, KEY, AAD).height == 5
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_searched_file_tells_those_who_have_its_key_what_its_row_groups_hold(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encrypted, "SEARCHED_ROWS", 1_000)
+    encrypted.write(path, FRAME, KEY, AAD, searched=True)
+    decryption = pe.create_decryption_properties(KEY, aad_prefix=AAD.encode())
+    with pq.ParquetFile(path, decryption_properties=decryption) as file:
+        found = file.metadata
+        groups = [found.row_group(at).column(0).statistics for at in range(found.num_row_groups)]
+    numbers = FRAME["link_number"]
+    assert [(one.min, one.max) for one in groups] == [
+        (part.min(), part.max()) for part in (numbers[:1000], numbers[1000:2000], numbers[2000:])
+    ]
+    assert encrypted.read(path, KEY, AAD, rows=FRAME.height).equals(FRAME)
+    one = encrypted.scan(path, KEY, AAD, size=None, rows=None).filter(link_number=numbers[1500])
+    assert encrypted.collect(one, path=path).equals(FRAME[1500:1501])
+    assert "花子".encode() not in path.read_bytes()
+    assert refused(path, key=secrets.token_bytes(32)) == "tables.unreadable"
 
 
 def test_a_file_that_cannot_be_written_is_a_transient_error(tmp_path: Path) -> None:
