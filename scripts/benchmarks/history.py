@@ -11,9 +11,11 @@ nights brought as --compacted says, whose small files `compact_tables` has merge
 history is laid first, by the tables' own code; with --folder it stays there for the next run.
 Each round is a process of its own. `asof_s` is the first time that it asks, when every file's hash
 is compared as well; `asof_again_s` the second time; `asof_known_s` as known at the end of a night.
-`write_amplification` is what a registration of --registered lines adds to the tables, in sizes of
-one plain Parquet file of its rows; `compacted.written` what nights and merging wrote together, in
-sizes of what the nights brought.
+`ratio` is what a file of --half-known lines of new registrations takes, half of whose persons stand
+in the tables, in times of what it takes with empty ones. `write_amplification` is what a
+registration of --registered lines adds to the tables, in sizes of one plain Parquet file of its
+rows; `compacted.written` what nights and merging wrote together, in sizes of what the nights
+brought.
 Exit code 50: the answers are not those that were drawn.
 """
 
@@ -36,6 +38,7 @@ from ingest import WRONG, Parser
 
 PACKAGES = ("polars", "numpy", "pyarrow", "deltalake", "cryptography")
 MOST_SPELLS, MOST_NIGHTS = 15, 3000
+LINES_OF_A_PERSON = 3  # of a registration
 Result = dict[str, Any]
 
 
@@ -49,6 +52,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--compacted", type=int, default=150, help="nights; 0: leave it out")
     parser.add_argument("--merging", choices=("once", "nightly"), default="once")
     parser.add_argument("--registered", type=int, default=300_000, help="lines; 0: leave it out")
+    parser.add_argument("--half-known", type=int, help="lines, a million; 0: leave it out")
     parser.add_argument("--questions", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where the history is kept between runs")
@@ -63,6 +67,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         parser.error("--compacted a multiple of --spells up to 3,000, or 0")
     if given.registered and given.registered < 1_000:
         parser.error("--registered from 1,000, or 0")
+    if given.half_known is None:
+        given.half_known = min(1_000_000, given.persons)
+    if given.half_known and not 1_000 <= given.half_known <= given.persons:
+        parser.error("--half-known from 1,000 to as many as there are persons, or 0")
     if min(given.rounds, given.questions) < 1 or given.persons < 1_000:
         parser.error("--rounds and --questions from 1, --persons from 1,000")
     return given
@@ -77,6 +85,8 @@ def main() -> int:
             if given.compacted:
                 kept = given.folder or Path(name)
                 found["compacted"] = measured(given, kept, given.compacted, given.merging)
+            if given.half_known:
+                found |= half_known(given, given.folder or Path(name), Path(name) / "half-known")
             if given.registered:
                 found |= registered(given, Path(name) / "registered")
         except measuring.Failed as problem:
@@ -110,6 +120,65 @@ def registered(given: argparse.Namespace, folder: Path) -> Result:
     }
 
 
+def half_known(given: argparse.Namespace, kept: Path, work: Path) -> Result:
+    """The same file into the tables and into empty ones, one after the other.
+
+    Raises:
+        Failed: its lines did not come to what they must.
+    """
+    folder, _ = laid(given, kept, given.nights, "")
+    work.mkdir()
+    persons, sequence = given.half_known // LINES_OF_A_PERSON, str(given.nights + 1)
+    options = ["--rows", str(given.half_known), "--seed", str(given.seed), "--sequence", sequence]
+    first = str(given.persons - persons // 2)
+    made = measuring.run("koukan_register.py", "write", work, *options, "--first", first)
+    rounds = []
+    for at in range(given.rounds):
+        both = []
+        for new, site in ((persons, None), (persons - persons // 2, folder)):
+            space = work / "space"
+            space.mkdir()
+            if site is not None:
+                copied(site, space)
+            arguments = ["run", space, work / made["file"], "--sequence", sequence]
+            found = measuring.run("koukan_register.py", *arguments)
+            if (found["accepted"], found["new_numbers"]) != (made["lines"], new):
+                raise measuring.Failed("the lines did not come to what was drawn")
+            both.append(found)
+            shutil.rmtree(space)
+        rounds.append(both)
+        times = " and ".join(f"{found['seconds']:.2f} s" for found in both)
+        print(f"round {at + 1} of {given.rounds}: registered in {times}", file=sys.stderr)
+    middle = {
+        name: [round(median(both[at][name] for both in rounds), 3) for at in (0, 1)]
+        for name in ("seconds", "cpu_s")
+    }
+    return {
+        "ratio": round(median(full["seconds"] / empty["seconds"] for empty, full in rounds), 3),
+        "half_known_lines": made["lines"],
+        "half_known_s": middle["seconds"],
+        "half_known_cpu_s": middle["cpu_s"],
+        "half_known_rss_mib": round(max(found["rss_mib"] for both in rounds for found in both)),
+        "half_known_steps_s": [
+            {step: round(spent, 3) for step, spent in found["steps"].items()}
+            for found in rounds[-1]
+        ],
+    }
+
+
+def copied(folder: Path, space: Path) -> None:
+    """A site that may be changed: data files never are, so they are linked; in the page cache."""
+
+    def linked(source: str, target: str) -> None:
+        if source.endswith(".parquet") and "_delta_log" not in source:
+            os.link(source, target)
+        else:
+            shutil.copy2(source, target)
+
+    shutil.copytree(folder, space, copy_function=linked, dirs_exist_ok=True)
+    measuring.warm(sorted((space / "site" / "tables").rglob("*.parquet")))
+
+
 def laid(given: argparse.Namespace, kept: Path, nights: int, compact: str) -> tuple[Path, Result]:
     """The history in its folder: one that was laid whole has a note beside it."""
     name = f"{given.persons}-{given.spells}-{nights}-{given.seed}"
@@ -117,7 +186,8 @@ def laid(given: argparse.Namespace, kept: Path, nights: int, compact: str) -> tu
     note = folder / "made.json"
     if note.is_file():
         found: Result = json.loads(note.read_text(encoding="utf-8"))
-        return folder, found
+        if "numbers" in found:  # laid before there was a vault in it: laid anew
+            return folder, found
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
     print(f"laying the history of {given.persons:,} persons …", file=sys.stderr)
@@ -196,6 +266,12 @@ def show(found: Result) -> None:
             f"{merged['merging_longest_s']} s and {merged['merging_rss_mib']:,} MiB at once"
         )
         show_one(merged)
+    if "ratio" in found:
+        empty, full = found["half_known_s"]
+        print(
+            f"\n{found['half_known_lines']:,} lines, half of whose persons stand in the tables: "
+            f"{full:.2f} s, with empty tables {empty:.2f} s; ratio {found['ratio']:.2f}"
+        )
     if "write_amplification" in found:
         print(
             f"\na registration of {found['registered_rows']:,} lines adds "

@@ -3,10 +3,10 @@
   history_site.py FOLDER --persons N --spells K --nights G --seed S [--compact once]
 
 The rows are drawn here and written by the tables' own code under the site's own keys: G groups, a
-K-th of which bring everybody's first spell, the next ones everybody's second, and so on; and the
-rosters. With --compact the tables' job runs once at the end, or as if it had after every night
-(nightly). Started as a process of its own, so that nothing of it is in anybody's time or memory.
-Prints one JSON document.
+K-th of which bring everybody's first spell, the next ones everybody's second, and so on; rosters
+and vault with them. With --compact the tables' job runs once at the end, or as if it had after
+every night (nightly). Started as a process of its own, so that nothing of it is in anybody's time
+or memory. Prints one JSON document.
 """
 
 from __future__ import annotations
@@ -31,7 +31,14 @@ from sqlalchemy import func, select
 from koukan.engine.centre import Centre, held_version, initialise, open_centre, version_of
 from koukan.engine.rewriting import row_of
 from koukan.engine.steps.commit import file_name
-from koukan.flows.registration import FORMAT, HISTORY, PARTITION, ROSTER
+from koukan.flows.registration import (
+    FORMAT,
+    HISTORY,
+    PARTITION,
+    ROSTER,
+    VAULT,
+    vault_frames,
+)
 from koukan.ledger import Ledger, schema
 from koukan.rules.checkdigits import complete
 from koukan.rules.tiers import FAN_IN
@@ -49,6 +56,9 @@ NIGHT = datetime(2026, 4, 1, 12, 0, tzinfo=UTC)  # of the first group; each has 
 NAMES = [f"{family}　{given}子" for family, _ in SURNAME_HEADS for given, _ in GIVEN_HEADS]
 SITE = """\
 buckets = {buckets}
+
+[limits]
+settle_seconds = 0.0
 
 [[sender]]
 name = "kenpo"
@@ -76,7 +86,7 @@ class Shape(NamedTuple):
 
 
 class Lives(NamedTuple):
-    """Persons of one bucket in the order of their 紐付番号."""
+    """Persons of one bucket in the order in which they were registered."""
 
     draws: Draws
     persons: Ints  # their counters
@@ -99,14 +109,8 @@ def main() -> None:
 
 def make(folder: Path, persons: int, shape: Shape, seed: int) -> dict[str, object]:
     """The whole site."""
-    root, key = folder / "site", folder / "keys" / "batch.key"
-    root.mkdir(mode=0o700, parents=True)
-    codes = text(complete("insurer_number", 699_000 + np.arange(INSURERS, dtype=np.int64)), 8)
-    head = SITE.format(buckets=BUCKETS, codes=json.dumps(codes.to_list()))
-    whole = head + "".join(INSURER.format(code=code) for code in codes)
-    (root / "site.toml").write_text(whole, encoding="utf-8")
-    initialise(root, key)
-    centre = open_centre(root, key)
+    centre = bare(folder)
+    codes = insurer_codes()
     lives = list(everybody(centre, persons, seed))
     runs = []
     for night in range(1, shape.nights + 1):
@@ -120,6 +124,7 @@ def make(folder: Path, persons: int, shape: Shape, seed: int) -> dict[str, objec
         "files": len(centre.snapshot(HISTORY).files()),
         "bytes": sum(file.size for file in centre.snapshot(HISTORY).files()),
         "buckets": BUCKETS,
+        "numbers": sum(file.rows for file in centre.snapshot(VAULT).files()),
         "compact": {
             "runs": len(runs),
             "nights": shape.nights,
@@ -134,6 +139,22 @@ def make(folder: Path, persons: int, shape: Shape, seed: int) -> dict[str, objec
     return found
 
 
+def insurer_codes() -> pl.Series:
+    return text(complete("insurer_number", 699_000 + np.arange(INSURERS, dtype=np.int64)), 8)
+
+
+def bare(folder: Path) -> Centre:
+    """A site with insurers and nothing in its tables."""
+    root, key = folder / "site", folder / "keys" / "batch.key"
+    root.mkdir(mode=0o700, parents=True)
+    codes = insurer_codes()
+    head = SITE.format(buckets=BUCKETS, codes=json.dumps(codes.to_list()))
+    whole = head + "".join(INSURER.format(code=code) for code in codes)
+    (root / "site.toml").write_text(whole, encoding="utf-8")
+    initialise(root, key)
+    return open_centre(root, key)
+
+
 def brought(centre: Centre) -> int:
     """Bytes that the nights themselves have written."""
     files, groups = schema.group_files.c, schema.groups.c
@@ -145,11 +166,12 @@ def brought(centre: Centre) -> int:
 def everybody(centre: Centre, persons: int, seed: int) -> Iterator[Lives]:
     """All persons by bucket."""
     links = centre.link_issuer.issue(np.arange(persons, dtype=np.int64))
-    order = np.argsort(links)
-    links = links[order]
-    bounds = np.searchsorted(bucket_of_link(links, BUCKETS), np.arange(BUCKETS + 1))
+    places = bucket_of_link(links, BUCKETS).astype(np.uint16)
+    order = np.argsort(places, kind="stable")
+    bounds = np.searchsorted(places[order], np.arange(BUCKETS + 1))
     for start, stop in pairwise(bounds.tolist()):
-        yield Lives(Draws(seed), order[start:stop], links[start:stop])
+        mine = order[start:stop]
+        yield Lives(Draws(seed), mine, links[mine])
 
 
 class Spells(NamedTuple):
@@ -224,12 +246,15 @@ def commit(centre: Centre, night: int, codes: pl.Series, lives: list[Lives], sha
     ).items():
         where = {"insurer": str(codes[int(insurer)]), "section": ROSTER}
         name = file_name(group, 1, 0)
-        rows = frame.sort("link_number")
+        rows = frame.sort("member_id")
         files.append((PARTITION, centre.tables[PARTITION].write(where, rows, name)))
+    files += [(VAULT, file) for file in vault(centre, night, group, lives, shape)]
     held = centre.ledger.table_versions()
     versions = []
-    for name in (PARTITION, HISTORY):
+    for name in (VAULT, PARTITION, HISTORY):
         added = [file for table, file in files if table == name]
+        if not added:
+            continue
         version = centre.tables[name].commit(
             added, [], transaction=group, expected=version_of(held[name])
         )
@@ -239,6 +264,29 @@ def commit(centre: Centre, night: int, codes: pl.Series, lives: list[Lives], sha
         for version in versions:
             Ledger.put_table_version(transaction, version)
         Ledger.set_group(transaction, group, "committed")
+
+
+def vault(
+    centre: Centre, night: int, group: int, lives: list[Lives], shape: Shape
+) -> Iterator[DataFile]:
+    """Numbers of those whom a night brings for the first time: of `Population` under the seed."""
+    parts = shape.nights // shape.spells
+    if night > parts:
+        return
+    here = [one.draws.below("night", one.persons, parts) == night - 1 for one in lives]
+    persons, links = (
+        np.concatenate([getattr(one, name)[mine] for one, mine in zip(lives, here, strict=True)])
+        for name in ("persons", "links")
+    )
+    numbers = complete("my_number", lives[0].draws.eleven_digits(persons))
+    high, low = centre.tokeniser.tokens(np.asarray(numbers, np.int64))
+    rows = pl.DataFrame({"token_hi": high, "token_lo": low, "link_number": links}).with_columns(
+        origin=pl.lit("issued"),
+        reception=pl.lit(night, pl.Int64),
+        group_number=pl.lit(group, pl.Int64),
+    )
+    for bucket, frame in vault_frames(rows, BUCKETS):
+        yield centre.tables[VAULT].write({"bucket": bucket}, frame, file_name(group, 1, 0))
 
 
 def write(

@@ -28,13 +28,14 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(kept: Path) -> list[str]:
     shape = ["--persons", "1500", "--spells", "2", "--nights", "4", "--questions", "3000"]
-    alone = ["--compacted", "0", "--registered", "0"]
+    alone = ["--compacted", "0", "--registered", "0", "--half-known", "0"]
     return [*shape, *alone, "--rounds", "1", "--folder", str(kept), "--json"]
 
 
 @pytest.fixture(scope="module")
 def report(kept: Path) -> dict[str, Any]:
     more = ["--compacted", "18", "--merging", "nightly", "--registered", "3000"]
+    more += ["--half-known", "1500"]
     ended = bench(*options(kept), *more)
     assert ended.returncode == 0, ended.stderr
     found: dict[str, Any] = json.loads(ended.stdout)  # one document and nothing else
@@ -59,6 +60,13 @@ def test_many_nights_are_merged_and_what_is_written_is_told(report: dict[str, An
     assert report["write_amplification"] > 1
 
 
+def test_a_file_half_of_whose_persons_are_known_is_compared_with_empty_tables(
+    report: dict[str, Any],
+) -> None:
+    assert report["half_known_lines"] == 1500
+    assert report["ratio"] > 0
+
+
 def test_a_history_that_was_laid_is_asked_again(kept: Path, report: dict[str, Any]) -> None:
     folder = kept / "1500-2-4-1"
     before = (folder / "made.json").stat().st_mtime_ns
@@ -79,7 +87,7 @@ def test_answers_that_were_not_drawn_end_in_50(kept: Path, report: dict[str, Any
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--spells", "16"], ["--nights", "4"], ["--rounds", "0"], ["--no-such-option"]]
+    "wrong", [["--spells", "16"], ["--nights", "4"], ["--rounds", "0"], ["--half-known", "9"]]
 )
 def test_a_wrong_call_ends_in_64(wrong: list[str]) -> None:
     assert bench(*wrong).returncode == 64
