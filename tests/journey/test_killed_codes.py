@@ -133,6 +133,14 @@ def test_codes_go_when_the_last_qualification_ended_long_enough_ago(
             erased = [json.loads(row.record)["counts"]["linkage_codes"] for row in records]
         rows = sum(sum(by.values()) for counts in erased for by in counts.values())
         assert rows == before.filter(mine).height
+    # Whoever is told of again, and is nobody's any more, is not asked for; who is somebody's is.
+    lay_losses(whole, "kenpo-a", 3, ids[:1], on=lost)
+    lay(whole, "kenpo-b", 2, persons=1, first_person=2)
+    whole.run(JOB)
+    whole.run(ACQUIRE)
+    with whole.opened() as centre:
+        (again,) = (one for one in members(centre, KENPO_A) if one.member_id == int(ids[2]))
+    assert [*events(whole).filter(mine)["link_number"].unique()] == [again.link]
 
 
 class Desk:

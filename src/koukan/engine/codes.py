@@ -19,7 +19,9 @@ from koukan.engine.steps import commit
 from koukan.flows import codes
 from koukan.flows.codes import CODES, COLUMNS
 from koukan.flows.registration import ascending
+from koukan.rules.linkage import expired
 from koukan.rules.register import Ints
+from koukan.sites.schedule import day_of, years_before
 from koukan.tables import encrypted
 from koukan.tables.definition import BUCKET, bucket_label, bucket_of_link
 from koukan.tables.table import DataFile
@@ -87,6 +89,15 @@ def holders(centre: Centre, codes: pl.Series) -> pl.Series:
 def states_of(centre: Centre, persons: Ints) -> pl.DataFrame:
     """What became of asking for these persons' codes; see `issued.codes_of`, without codes."""
     return codes_of(centre, people_of(centre), persons).drop("linkage_code")
+
+
+def over(centre: Centre, found: pl.DataFrame) -> Ints:
+    """The persons of these spells for whom no code is kept any more, nor asked for; ascending."""
+    site, today = centre.site, day_of(centre.clock())
+    preparing = [one.code for one in site.insurers if one.kind in codes.PREPARING]
+    kept = years_before(today, site.codes.kept_years)
+    needed = years_before(today, site.online.needed_years)
+    return expired(found, preparing, kept=kept, needed=needed)
 
 
 def answered(events: Sequence[dict[str, object]]) -> dict[int, int]:

@@ -78,6 +78,12 @@ class Schedule:
         return day.month in self.months and day.day in self.days and weekday in self.weekdays
 
 
+def years_before(day: date, years: int) -> date:
+    """The same day so many years earlier; of the 29th of February the 28th."""
+    same = 28 if (day.month, day.day) == (2, 29) else day.day
+    return date(day.year - years, day.month, same)
+
+
 def _values(text: str, low: int, high: int) -> frozenset[int]:
     found: set[int] = set()
     for part in text.split(","):

@@ -2,8 +2,9 @@
 
 Flow 2-(1), step 1-1: of the groups since the last time, everybody who is in the 資格履歴 and for
 whom nothing was ever wanted. Most are persons whom registrations named for the first time; a person
-who was parted from another one is among them, as the code stays with the other. A group of its own
-writes them down; killed before it is `written`, nothing has happened.
+who was parted from another one is among them, as the code stays with the other. Not among them is
+whoever has no qualification any more for so long that a code would go at once (`retire_codes`). A
+group of its own writes them down; killed before it is `written`, nothing has happened.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sqlalchemy import Connection
 
 from koukan.engine import codes as events
 from koukan.engine import rewriting
-from koukan.engine.asof import events_under, files_of
+from koukan.engine.asof import BY_PERSON, events_under, files_of
 from koukan.engine.centre import Centre
 from koukan.engine.datafiles import may_hold
 from koukan.engine.people import people_of
@@ -29,11 +30,11 @@ from koukan.ledger import online, rewritings
 from koukan.rules.linkage import WANTED
 from koukan.rules.register import Ints
 from koukan.rules.restating import named
+from koukan.rules.spells import spells
 from koukan.sites import Job
 from koukan.tables import encrypted
 from koukan.tables.table import DataFile
 
-WHO = ("link_number", "insurer_code", "member_id", "reception", "line_number")
 PLACE = ("link_number", "reception", "line_number")
 
 
@@ -94,7 +95,7 @@ def newly_linked(centre: Centre, share: Share) -> pl.DataFrame:
     """Task: PLACE of the persons of a bucket of whom the groups told and nothing was wanted."""
     table = centre.tables[HISTORY]
     brought = pl.col("group_number").is_in(list(share.groups))
-    rows = [table.open_file(file).filter(brought).select(WHO) for file in share.files]
+    rows = [table.open_file(file).filter(brought).select(BY_PERSON) for file in share.files]
     told = pl.concat(encrypted.collect_all(rows, path=table.folder))
     return without(centre, people_of(centre).attribute(told))
 
@@ -104,15 +105,23 @@ def parted(centre: Centre, groups: list[int]) -> pl.DataFrame:
     people, table = people_of(centre), centre.snapshot(PERSON_LINKS)
     links = named(table.read(table.files()), groups)
     _, raw = people.raw_links(links)
-    told = people.attribute(events_under(centre, QUALIFICATION, np.unique(raw), WHO))
+    told = people.attribute(events_under(centre, QUALIFICATION, np.unique(raw), BY_PERSON))
     mine = pl.col("link_number").is_in(pl.Series(people.canonical(links)).implode())
     return without(centre, told.filter(mine))
 
 
 def without(centre: Centre, told: pl.DataFrame) -> pl.DataFrame:
-    """PLACE of those for whom nothing was ever wanted, where they were told of first."""
-    first = told.filter(pl.col("link_number").is_not_null()).select(PLACE)
+    """PLACE of those for whom nothing was ever wanted, where they were told of first.
+
+    Args:
+        told: BY_PERSON, all that some groups said of their persons; of whom nothing was wanted they
+            are the first to say anything since a code was kept.
+    """
+    told = told.filter(pl.col("link_number").is_not_null())
+    first = told.select(PLACE)
     first = first.cast(dict.fromkeys(PLACE, pl.Int64())).sort(PLACE)
     first = first.unique("link_number", keep="first", maintain_order=True)
     persons: Ints = first["link_number"].to_numpy()
-    return first.join(events.states_of(centre, persons), on="link_number", how="anti")
+    new = first.join(events.states_of(centre, persons), on="link_number", how="anti")
+    found = spells(told.join(new, on="link_number", how="semi"))
+    return new.filter(~pl.col("link_number").is_in(events.over(centre, found)))

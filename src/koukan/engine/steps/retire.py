@@ -11,29 +11,28 @@ an insurer registers again a code is wanted again.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
-from koukan.engine import rewriting
+from koukan.engine import codes, rewriting
 from koukan.engine.asof import BY_PERSON, events_under
 from koukan.engine.centre import Centre
 from koukan.engine.online import leave_forgotten
 from koukan.engine.people import people_of
 from koukan.engine.steps import commit
 from koukan.engine.steps.forget import NOBODY, Gone, Strip, renew, strip, summed
-from koukan.flows.codes import CODES, PREPARING
+from koukan.flows.codes import CODES
 from koukan.flows.pmh import ISSUES
 from koukan.flows.registration import QUALIFICATION
 from koukan.ledger import rewritings
 from koukan.rules.issuing import retired
-from koukan.rules.linkage import expired, under_way
+from koukan.rules.linkage import under_way
 from koukan.rules.register import Ints
 from koukan.rules.spells import spells
 from koukan.sites import Job
-from koukan.sites.schedule import day_of
+from koukan.sites.schedule import day_of, years_before
 from koukan.tables import encrypted
 from koukan.tables.definition import bucket_labels
 from koukan.tables.table import DataFile
@@ -53,13 +52,6 @@ class Bucket(NamedTuple):
 
     table: str
     label: str
-
-
-def years_ago(centre: Centre, years: int) -> date:
-    """Whoever lost the last qualification by this day has been kept for so many years."""
-    today = day_of(centre.clock())
-    day = 28 if (today.month, today.day) == (2, 29) else today.day
-    return date(today.year - years, today.month, day)
 
 
 def due(centre: Centre, table: str) -> Iterator[Over]:
@@ -90,13 +82,9 @@ def look(centre: Centre, item: Bucket) -> Over:
 
 def persons_over(centre: Centre, table: str, found: pl.DataFrame) -> Ints:
     """The persons of these spells whose rows in the table have been kept for long enough."""
-    site = centre.site
-    if table == ISSUES:
-        return retired(found, years_ago(centre, site.pmh.issue_kept_years))
-    preparing = [one.code for one in site.insurers if one.kind in PREPARING]
-    kept, needed = site.codes.kept_years, site.online.needed_years
-    days = years_ago(centre, kept), years_ago(centre, needed)
-    return expired(found, preparing, kept=days[0], needed=days[1])
+    if table == CODES:
+        return codes.over(centre, found)
+    return retired(found, years_before(day_of(centre.clock()), centre.site.pmh.issue_kept_years))
 
 
 def run(centre: Centre, job: Job) -> None:
