@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import measuring
+import pyarrow.compute  # noqa: F401 - with the next but one: what a run loads when it needs it
 
 import koukan
+import koukan.rules.schema  # beside pandas and hypothesis, which tests install
 from koukan import shipped
 from koukan.engine.centre import Centre, initialise, open_centre
 from koukan.engine.run import run_job

@@ -1,3 +1,9 @@
 """koukan: the batch file-exchange processor of an intermediate server for medical insurers."""
 
+import os
+
 __version__ = "0.1.0"
+
+# Before polars is loaded: its allocator gives freed memory back after half a second, and the next
+# step of the run has to touch it for the first time again, a page fault for every four KiB.
+os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:5000")

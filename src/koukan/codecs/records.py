@@ -49,6 +49,11 @@ def lines_of(content: bytes, offsets: npt.NDArray[np.int64]) -> pa.LargeBinaryAr
     return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
 
 
+def chosen_lines(lines: pa.LargeBinaryArray, mask: npt.NDArray[np.bool_]) -> pa.LargeBinaryArray:
+    """Lines by a flag for each, one behind another. `pa.array` would load pandas, where it is."""
+    return lines.filter(pl.Series(mask).to_arrow())
+
+
 def joined(lines: pa.LargeBinaryArray) -> memoryview:
     """The bytes of a contiguous binary column."""
     offsets = np.frombuffer(lines.buffers()[1], np.int64)
@@ -82,7 +87,7 @@ def decode_piece(form: Format, content: bytes) -> Iterator[Decoded]:
         mask = types == int(record.code)
         rows = np.flatnonzero(mask)
         if len(rows):
-            chosen = lines if len(rows) == len(types) else lines.filter(pa.array(mask))
+            chosen = lines if len(rows) == len(types) else chosen_lines(lines, mask)
             yield _decoded(form, record, joined(chosen), rows)
 
 

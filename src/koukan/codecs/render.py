@@ -259,4 +259,4 @@ def merged(parts: Sequence[tuple[Ints, bytes]]) -> bytes:
     """
     order = np.argsort(np.concatenate([numbers for numbers, _ in parts]), kind="stable")
     lines = pa.concat_arrays([lines_of(text, line_offsets(text)) for _, text in parts])
-    return bytes(joined(lines.take(pa.array(order))))
+    return bytes(joined(lines.take(pl.Series(order).to_arrow())))

@@ -11,7 +11,6 @@ Encoding takes the Microsoft choice among double codes (髙 is FBFC, not EEE0), 
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import errno
 import io
 import re
@@ -35,10 +34,8 @@ class _Iconv:
 
     def __init__(self) -> None:
         self._library: Any = None
-        name = ctypes.util.find_library("c")
-        if name is None:
-            return
-        library = ctypes.CDLL(name, use_errno=True)
+        # The C library that is loaded already: to look for it would start a process.
+        library = ctypes.CDLL(None, use_errno=True)
         if not hasattr(library, "iconv_open"):
             return
         library.iconv_open.restype = ctypes.c_void_p

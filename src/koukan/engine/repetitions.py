@@ -40,8 +40,8 @@ def repeated_lines(
 def digest(centre: Centre, item: Digest) -> list[npt.NDArray[np.uint64]]:
     """Task: hashes of lines behind their レコード識別番号; compared within this run only."""
     content = content_of(centre, item.chunk)
-    lines = lines_of(content, line_offsets(content)).take(np.array(item.rows, np.int64))
-    behind = pl.Series("line", pl.from_arrow(lines)).bin.slice(item.skip)
+    lines = pl.Series("line", pl.from_arrow(lines_of(content, line_offsets(content))))
+    behind = lines.gather(list(item.rows)).bin.slice(item.skip)
     return [behind.hash(seed=seed).to_numpy() for seed in SEEDS]
 
 

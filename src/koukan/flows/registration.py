@@ -19,7 +19,7 @@ import polars as pl
 from koukan.flows.codes import CODES
 from koukan.flows.pmh import ISSUES
 from koukan.formats.model import Field, Format
-from koukan.rules.register import NONE
+from koukan.rules.register import NONE, Ints
 from koukan.tables.definition import TableDefinition, bucket_label, bucket_of_link, bucket_of_token
 
 VAULT, PARTITION, HISTORY = "vault", "entrusted_partition", "qualification_history"
@@ -104,33 +104,41 @@ def definitions(form: Format, buckets: int) -> dict[str, TableDefinition]:
     }
 
 
-def by_insurer(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Rows by 保険者コード, in the order given, without their column `insurer` (a number)."""
-    codes = rows["insurer"].unique().to_list()
-    if len(codes) == 1:
-        return {f"{codes[0]:08d}": rows.drop("insurer")}
-    parts = rows.partition_by("insurer", as_dict=True, include_key=False)
-    return {f"{key[0]:08d}": frame for key, frame in sorted(parts.items())}
+def by_insurer(rows: pl.DataFrame, places: Ints) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Rows at these places by 保険者コード, in the order given, without their column `insurer`.
+
+    One insurer after another: there is never a second copy of all rows.
+    """
+    codes = rows["insurer"].to_numpy()[places]
+    order = np.argsort(codes, kind="stable")
+    different, starts = np.unique(codes[order], return_index=True)
+    rows = rows.drop("insurer")
+    bounds = pairwise([*starts.tolist(), len(order)])
+    for code, (start, stop) in zip(different.tolist(), bounds, strict=True):
+        yield f"{code:08d}", rows[places[order[start:stop]]]
 
 
-def partition_frames(events: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def partition_frames(events: pl.DataFrame, places: Ints) -> Iterator[tuple[str, pl.DataFrame]]:
     """Accepted lines of one section by insurer, in line order; columns of the partition's section.
 
     Args:
         events: EVENT columns, `insurer`, and those of the section's own that have a value; any.
+        places: where in them those lines stand, ascending.
     """
-    return by_insurer(events)
+    return by_insurer(events, places)
 
 
-def history_frames(events: pl.DataFrame, buckets: int) -> Iterator[tuple[str, pl.DataFrame]]:
+def history_frames(
+    events: pl.DataFrame, places: Ints, buckets: int
+) -> Iterator[tuple[str, pl.DataFrame]]:
     """The same lines by bucket of the 紐付番号, in line order: neighbours have much in common."""
-    places = bucket_of_link(events["link_number"].to_numpy(), buckets).astype(np.uint16)
-    order = np.argsort(places, kind="stable")
-    bounds = np.searchsorted(places[order], np.arange(buckets + 1))
+    found = bucket_of_link(events["link_number"].to_numpy()[places], buckets).astype(np.uint16)
+    order = np.argsort(found, kind="stable")
+    bounds = np.searchsorted(found[order], np.arange(buckets + 1))
     rows = events.drop("insurer").hstack([insurer_texts(events["insurer"])])
     for bucket, (start, stop) in enumerate(pairwise(bounds)):
         if stop > start:  # gathered bucket by bucket: no second copy of all rows
-            yield bucket_label(bucket, buckets), rows[order[int(start) : int(stop)]]
+            yield bucket_label(bucket, buckets), rows[places[order[int(start) : int(stop)]]]
 
 
 def ascending(numbers: npt.NDArray[Number], *others: npt.NDArray[Number]) -> npt.NDArray[np.int64]:
@@ -156,22 +164,17 @@ def vault_frames(rows: pl.DataFrame, buckets: int) -> Iterator[tuple[str, pl.Dat
             yield bucket_label(bucket, buckets), ordered[int(start) : int(stop)]
 
 
-def roster_frames(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def roster_frames(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     """New 被保険者枝番 by insurer, sorted by them, as people ask by them."""
-    ordered = rows[ascending(rows["member_id"].to_numpy())]
-    return by_insurer(waiting_apart(ordered)[0])
+    return by_insurer(waiting(rows), ascending(rows["member_id"].to_numpy()))
 
 
-def waiting_apart(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """All rows, with no 紐付番号 where a person waits for one; and those of persons who have one.
-
-    The 資格履歴ファイル holds only persons whose 個人番号 the insurer has.
-    """
+def waiting(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with no 紐付番号 where a person waits for one."""
     waits = rows["link_number"] == NONE
     if not waits.any():
-        return rows, rows
-    link = pl.when(~waits).then("link_number").alias("link_number")
-    return rows.with_columns(link), rows.filter(~waits)
+        return rows
+    return rows.with_columns(pl.when(~waits).then("link_number").alias("link_number"))
 
 
 def insurer_texts(codes: pl.Series) -> pl.Series:

@@ -122,8 +122,9 @@ class Table:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Reading gives a column that a file lacks as empty, so one without any value is not
         # written: most items of the field are empty most of the time.
-        given = [name for name in columns if name in frame.columns]
-        filled = [name for name in given if frame[name].null_count() < frame.height]
+        held = {item.name: item for item in frame.get_columns()}
+        given = [name for name in columns if name in held]
+        filled = [name for name in given if held[name].null_count() < frame.height]
         size = encrypted.write(
             path,
             frame[filled or given[:1]],  # without a query: there are many small files

@@ -21,6 +21,7 @@ from koukan.flows.registration import (
 from koukan.tables.definition import bucket_label, bucket_of_link, bucket_of_token
 
 INSURERS = [6990014, 1130012, 99]
+ODD = np.arange(1, 200, 2)  # places of the lines that were accepted
 
 
 def events(count: int, insurers: list[int], links: int) -> pl.DataFrame:
@@ -49,17 +50,17 @@ def test_numbers_ascend_and_equal_ones_stay_in_their_order(rows: list[tuple[int,
 @pytest.mark.parametrize("insurers", [INSURERS[:1], INSURERS])
 def test_a_partition_has_an_insurers_rows_in_line_order(insurers: list[int]) -> None:
     rows = events(200, insurers, 50)
-    found = partition_frames(rows)
+    found = dict(partition_frames(rows, ODD))
     assert list(found) == sorted(f"{insurer:08d}" for insurer in insurers)
     for code, frame in found.items():
-        wanted = rows.filter(pl.col("insurer") == int(code)).drop("insurer")
+        wanted = rows[ODD].filter(pl.col("insurer") == int(code)).drop("insurer")
         assert frame.equals(wanted)
 
 
 @pytest.mark.parametrize("links", [1, 20, 10_000])
 def test_the_history_has_ranges_of_links_in_line_order(links: int) -> None:
     rows = events(500, INSURERS, links)
-    found = list(history_frames(rows, 4))
+    found = list(history_frames(rows, ODD, 4))
     for label, frame in found:
         assert {bucket_label(bucket_of_link(link, 4), 4) for link in frame["link_number"]} == {
             label
@@ -68,7 +69,8 @@ def test_the_history_has_ranges_of_links_in_line_order(links: int) -> None:
     texts = pl.col("insurer").cast(pl.String).str.zfill(8).alias("insurer_code")
     bucket = bucket_of_link(rows["link_number"], 4)
     ordered = rows.sort(bucket, "line_number")
-    assert whole.equals(ordered.select("link_number", "line_number", texts))
+    odd = ordered.filter(pl.col("line_number").is_in(ODD.tolist()))
+    assert whole.equals(odd.select("link_number", "line_number", texts))
 
 
 def test_the_vault_is_sorted_by_token_in_ranges() -> None:
@@ -87,7 +89,7 @@ def test_the_vault_is_sorted_by_token_in_ranges() -> None:
 def test_a_roster_is_sorted_by_member() -> None:
     members = random.Random(1).sample(range(10**10), 100)
     rows = events(100, INSURERS, 10_000).with_columns(pl.Series("member_id", members))
-    for code, frame in roster_frames(rows).items():
+    for code, frame in roster_frames(rows):
         wanted = rows.filter(pl.col("insurer") == int(code)).drop("insurer").sort("member_id")
         assert frame.equals(wanted)
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from koukan import durable
@@ -33,13 +34,14 @@ from koukan.ledger.corrections import set_mended
 from koukan.ledger.withdrawals import put_withdrawals
 from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED, UNTAKEN
 from koukan.rules.persons import WITHDRAWN
+from koukan.rules.register import NONE
 from koukan.rules.remarks import SHARE_PASSED, with_remark
 from koukan.rules.validate import KEPT
 from koukan.tables.table import DataFile
 
 ORDER = (VAULT, PARTITION, HISTORY, PERSON_LINKS, ISSUES, CODES)
 EVENT_OF_LINE = ("link_number", "member_id", "reception", "line_number")
-OUTCOME = (*EVENT_OF_LINE, "insurer")  # stored of a line
+OUTCOME = (*EVENT_OF_LINE, "insurer", "class")
 
 
 class Written(NamedTuple):
@@ -71,25 +73,31 @@ def file_name(group: int, attempt: int, number: int) -> str:
 
 
 def write(centre: Centre, share: Share) -> Iterator[Written]:
-    """Write the accepted lines of a share into 委託区画 and 資格履歴."""
+    """Write the accepted lines of a share into 委託区画 and 資格履歴.
+
+    The 資格履歴ファイル holds only persons whose 個人番号 the insurer has.
+    """
     first = share.chunks[0]
     events = events_of(centre, share)
-    if events is None or events.is_empty():
+    if events is None:
         return
+    accepted = np.flatnonzero(events["class"] == ACCEPTED)
+    linked = accepted[(events["link_number"] != NONE).to_numpy()[accepted]]
+    events = events.drop("class")
     name = file_name(first.group, first.attempt, share.number)
-    events, linked = registration.waiting_apart(events)
-    for insurer, frame in registration.partition_frames(events).items():
+    for insurer, frame in registration.partition_frames(registration.waiting(events), accepted):
         where = {"insurer": insurer, "section": share.section}
         yield Written(PARTITION, centre.tables[PARTITION].write(where, frame, name))
-    for bucket, frame in registration.history_frames(linked, centre.site.buckets):
+    for bucket, frame in registration.history_frames(events, linked, centre.site.buckets):
         where = {"bucket": bucket, "section": share.section}
         yield Written(HISTORY, centre.tables[HISTORY].write(where, frame, name))
 
 
 def events_of(centre: Centre, share: Share) -> pl.DataFrame | None:
-    """Accepted lines of a share; None where no chunk has a line of the section.
+    """Lines of a share with what became of them; None where no chunk has a line of the section.
 
-    The parts are gone when it returns: they are as large again.
+    The parts are gone when it returns: they are as large again. Those that were not accepted are
+    among them: each row is gathered once, where it is written, and left out there.
     """
     found = [
         chunk
@@ -98,28 +106,25 @@ def events_of(centre: Centre, share: Share) -> pl.DataFrame | None:
     ]
     if not found:
         return None
-    parts = [accepted_events(centre, chunk, share.section) for chunk in found]
+    parts = [chunk_events(centre, chunk, share.section) for chunk in found]
     # A chunk lacks the columns that it has no value of; in one piece, rows are gathered cheaply.
     return pl.concat(parts, how="diagonal", rechunk=True)
 
 
-def accepted_events(centre: Centre, chunk: Chunk, section: str) -> pl.DataFrame:
-    """Accepted lines of one section of a chunk, in line order: EVENT, insurer, own columns."""
+def chunk_events(centre: Centre, chunk: Chunk, section: str) -> pl.DataFrame:
+    """Lines of one section of a chunk, in line order: EVENT, insurer, class, own columns."""
     stage = stage_of(centre, chunk.group, chunk.attempt)
     typed = stage.get(f"{chunk.number:05d}.{section}")
     outcome = stage.get(f"{chunk.number:05d}.outcome")
-    place = typed[ROW] - chunk.row
-    kept = outcome["class"].gather(place) == ACCEPTED
-    typed = typed.filter(kept)
     stored = [name for name in (*OUTCOME, HOME) if name in outcome.columns]
-    outcome = outcome.select(stored)[place.filter(kept)]
+    outcome = outcome.select(stored)[typed[ROW] - chunk.row]
     columns = {name: outcome[name] for name in EVENT_OF_LINE}
     columns |= {name: typed[name] for name in KEPT}
     columns["group_number"] = pl.repeat(chunk.group, typed.height, dtype=pl.Int64, eager=True)
     own = typed.drop(ROW, *KEPT)
     stage.done_with(f"{chunk.number:05d}.{section}")
     events = registration.event_columns(columns)
-    return pl.DataFrame([*events, *insurers_of(outcome), *own.get_columns()])
+    return pl.DataFrame([*events, outcome["class"], *insurers_of(outcome), *own.get_columns()])
 
 
 def insurers_of(outcome: pl.DataFrame) -> list[pl.Series]:
@@ -199,7 +204,7 @@ def write_people(centre: Centre, group: Group, outcome: Outcome) -> list[Written
     if outcome.roster.height:
         rows = outcome.roster.with_columns(pl.lit(group.number, pl.Int64).alias("group_number"))
         name = file_name(group.number, group.attempt, 0)
-        for insurer, frame in registration.roster_frames(rows).items():
+        for insurer, frame in registration.roster_frames(rows):
             where = {"insurer": insurer, "section": ROSTER}
             files.append(Written(PARTITION, centre.tables[PARTITION].write(where, frame, name)))
     if outcome.statements.height:
