@@ -14,19 +14,22 @@ import ctypes
 import gc
 from functools import cache
 
+import pyarrow as pa
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # malloc.h
 _ONE_GIB = 1 << 30
 
 
 @cache
 def keep_blocks() -> bool:
-    """Set it once for the process; whether the allocator took it."""
+    """Set it once for the process, for Arrow's columns, too; whether the allocator took it."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return False
     settings = ((_TRIM_THRESHOLD, _ONE_GIB), (_MMAP_THRESHOLD, _ONE_GIB), (_ARENA_MAX, 2))
     taken = [mallopt(name, value) == 1 for name, value in settings]
+    pa.set_memory_pool(pa.system_memory_pool())
     return all(taken)
 
 

@@ -46,8 +46,11 @@ def look(frame: pl.DataFrame, fields: Collection[Field], codes: Mapping[str, Cod
         if not _is_short(item, codes):
             continue
         column = frame[item.name]
-        given = column.is_not_null().to_numpy() if column.null_count() else None
-        found, right = _right(item, packed(column if given is None else column.drop_nulls()), codes)
+        given = None
+        if column.null_count():
+            there = column.is_not_null()
+            given, column = there.to_numpy(), column.filter(there)
+        found, right = _right(item, packed(column), codes)
         wrong = _spread(~right, given, absent=item.required)
         if np.count_nonzero(wrong) * DOUBTS > frame.height:
             continue
@@ -56,7 +59,7 @@ def look(frame: pl.DataFrame, fields: Collection[Field], codes: Mapping[str, Cod
         if item.type == "date":
             spread = pl.Series(_spread(found.astype(np.int32), given, absent=0)).cast(pl.Date)
             if given is not None:
-                spread = spread.zip_with(pl.Series(given), spread.clear(len(column)))
+                spread = spread.zip_with(pl.Series(given), spread.clear(frame.height))
             days[item.name] = spread
     return Look(frozenset(names), doubtful, days)
 

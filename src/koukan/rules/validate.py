@@ -18,11 +18,14 @@ import polars as pl
 from koukan.formats.bundle import Bundle
 from koukan.formats.model import CodeList, Format, Record
 from koukan.rules.checks import FINDINGS, Rule, as_date, breakable, fused, rules_of
+from koukan.rules.fitting import span_columns
 from koukan.rules.quick import look
+from koukan.rules.register import key_columns
 
 BAD = "__bad"
 UNDECODABLE = "R106"
 PROVEN = ("record_number", "record_type_code", "insurer_code")  # by the gate, in every line
+RARE = 64  # a column is rarely given where one in so many rows has a value
 # Common fields that are stored with each event, in formats that have them.
 KEPT = ("process_type_code", "access_group_code")
 
@@ -58,7 +61,8 @@ class Validator:
         empty = {name for name, count in absent.items() if count == frame.height}
         full = {name for name, count in absent.items() if count == 0}
         certain = {name for name in empty if not fields[name].required} | set(proven)
-        others = [item for item in fields.values() if item.name not in certain]
+        rare = self._rare(absent, frame.height) - certain
+        others = [item for item in fields.values() if item.name not in certain | rare]
         seen = look(frame, others, self.codes)
         own = [item for item in self.record.own if item.name not in empty]
         days = {
@@ -67,22 +71,53 @@ class Validator:
             if item.type == "date" and not item.uncertain
         }
         columns = [days.get(item.name, pl.col(item.name)).alias(item.name) for item in own]
-        checks = breakable(self.form, self.record, empty, full)
-        bad = self._fused(certain | seen.names, checks, clean=suspicious is not None)
+        checks = breakable(self.form, self.record, empty | rare, full)
+        bad = self._fused(certain | seen.names | rare, checks, clean=suspicious is not None)
         kept = [name for name in KEPT if name in frame.columns]
         checked = frame.select(*kept, *columns, bad)
         flags = checked[BAD].to_numpy().copy()
         if suspicious is not None:
             flags[suspicious] = True
         # What the quick look left in doubt, the rules themselves settle: these rows, these fields.
-        rows = np.flatnonzero(seen.doubtful)
+        # To the others what is rarely given is empty.
+        given = [frame[name].is_not_null().to_numpy() for name in sorted(rare)]
+        rows = np.flatnonzero(np.logical_or.reduce([seen.doubtful, *given]))
         settled = []
         if len(rows):
-            fails = self._fused(fields.keys() - seen.names, checks)
+            checks = breakable(self.form, self.record, empty, full)
+            fails = self._fused(fields.keys() - seen.names - rare, checks)
             again = frame[rows].select(*map(as_date, days), fails)
             flags[rows] |= again[BAD].to_numpy()
             settled = [checked[name].scatter(rows, again[name]) for name in days]
         return checked.with_columns(*settled, pl.Series(BAD, flags))
+
+    def _rare(self, absent: Mapping[str, int], height: int) -> set[str]:
+        """Fields that need not be given and that few rows have."""
+        optional = {item.name for item in self.form.fields(self.record) if not item.required}
+        return {
+            name
+            for name, count in absent.items()
+            if name in optional and 0 < (height - count) * RARE <= height
+        }
+
+    def numbers(self, frame: pl.DataFrame, checked: pl.DataFrame) -> pl.DataFrame:
+        """What rules over lines need of every row: the columns of `KEYS` and `SPAN`.
+
+        Args:
+            frame: as `check` takes it.
+            checked: what that gave.
+        """
+        days = tuple(name for name in self.record.key if checked.schema.get(name) == pl.Date)
+        key = days, frozenset(checked.columns)
+        if key not in self._numbers:
+            keys = key_columns(self.form, self.record, BAD, days)
+            self._numbers[key] = [*keys, *span_columns(self.record, checked.columns)]
+        columns = {column.name: column for column in (*frame, *checked)}
+        return pl.DataFrame([*columns.values()]).select(self._numbers[key])
+
+    @cached_property
+    def _numbers(self) -> dict[tuple[tuple[str, ...], frozenset[str]], list[pl.Expr]]:
+        return {}
 
     def _fused(
         self, known: Collection[str], checks: frozenset[int], *, clean: bool = True

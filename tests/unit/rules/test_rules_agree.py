@@ -24,14 +24,17 @@ from koukan.rules.checks import (
     CROSS_CHECKS,
     FINDINGS,
     PRIVATE,
+    as_date,
     breakable,
     can_break,
     fused,
     rules_of,
     unknown_checks,
 )
+from koukan.rules.fitting import SPAN, span_columns
+from koukan.rules.register import KEYS, key_columns
 from koukan.rules.schema import schema_of, validate_with_pandera
-from koukan.rules.validate import BAD, KEPT, PROVEN, Validator, validators
+from koukan.rules.validate import BAD, KEPT, PROVEN, RARE, Validator, validators
 
 REGISTRATION = "member_registration"
 SECTIONS = [  # every record type that comes in
@@ -449,3 +452,38 @@ def test_of_new_persons_with_numbers_few_checks_are_left(form: Format) -> None:
     checks = form.checks_of(basic)
     left = [checks[place].code for place in sorted(breakable(form, basic, empty, full))]
     assert left == ["R216", "R224", "R226"]
+
+
+@pytest.mark.parametrize("section", ["basic", "qualification", "certificate"])
+def test_numbers_of_checked_rows_are_those_of_their_strings(
+    form: Format, catalogue: Catalogue, section: str
+) -> None:
+    record = form.section(section)
+    rows = generated(form, record, catalogue, 200, random.Random(section))
+    frame = frame_of(form, record, rows)
+    own = validator(catalogue, section)
+    for _ in range(2):  # the second time with expressions that are there
+        checked = own.check(frame, suspicious=None)
+        found = own.numbers(frame, checked)
+        keys = frame.with_columns(checked[BAD]).select(key_columns(form, record, BAD))
+        spans = checked.select(span_columns(record, checked.columns))
+        assert_frame_equal(found, keys.hstack(spans))
+        assert found.schema == {**KEYS, **SPAN}
+
+
+@pytest.mark.parametrize(("name", "section"), SECTIONS)
+def test_what_few_rows_have_is_judged_like_what_all_have(
+    catalogue: Catalogue, name: str, section: str
+) -> None:
+    form = catalogue.formats[name]
+    record = form.section(section)
+    draws = random.Random(section)
+    clean = {name: value or None for name, value in samples(form, section).items()}
+    optional = {item.name: None for item in form.fields(record) if not item.required}
+    few = generated(form, record, catalogue, 6, draws)
+    frame = frame_of(form, record, [clean | optional] * 4 * RARE + few)[:: draws.choice((1, -1))]
+    check = validator(catalogue, section, name)
+    checked = check.check(frame, suspicious=None)
+    assert checked[BAD].arg_true().to_list() == sorted(set(check.details(frame)["row"]))
+    dates = [name for name, dtype in checked.schema.items() if dtype == pl.Date]
+    assert_frame_equal(checked.select(dates), frame.select(map(as_date, dates)))

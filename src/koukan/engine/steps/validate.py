@@ -20,8 +20,8 @@ from koukan.engine.groups import Chunk, cut, receptions_of, stage_of
 from koukan.engine.stages import Stage
 from koukan.ledger import Group
 from koukan.rules.checks import FINDINGS
-from koukan.rules.fitting import SPAN, span_columns
-from koukan.rules.register import KEYS, key_columns, room_for
+from koukan.rules.fitting import SPAN
+from koukan.rules.register import KEYS, room_for
 from koukan.rules.validate import BAD, PROVEN, Validator, validators
 
 ROW = "__row"  # line of the group, from 0
@@ -70,16 +70,13 @@ def _section(
     section = decoded.record.section
     rows = pl.Series(ROW, decoded.rows + chunk.row, dtype=pl.UInt32)  # as polars counts rows
     flagged = validator.check(decoded.frame, suspicious=decoded.suspicious, proven=PROVEN)
-    days = [name for name in decoded.record.key if flagged.schema.get(name) == pl.Date]
-    known = decoded.frame.with_columns(flagged.select(BAD, *days))
-    numbers = known.select(*key_columns(validator.form, decoded.record, BAD, days))
-    spans = flagged.select(*span_columns(decoded.record, flagged.columns))
-    for column in (*numbers, *spans):
+    for column in validator.numbers(decoded.frame, flagged):
         keys[column.name][decoded.rows] = column.to_numpy()
-    stage.put(f"{chunk.number:05d}.{section}", flagged.drop(BAD).with_columns(rows))
-    bad = int(flagged[BAD].sum())
+    flags = flagged.drop_in_place(BAD)
+    stage.put(f"{chunk.number:05d}.{section}", flagged.hstack([rows]))
+    bad = int(flags.sum())
     if bad:
-        failed = decoded.frame.with_columns(rows).filter(flagged[BAD])
+        failed = decoded.frame.hstack([rows]).filter(flags)
         stage.put(f"{chunk.number:05d}.{section}.failed", failed)
         if decoded.suspicious is None or len(decoded.suspicious):
             unread = validator.undecodable(failed.drop(ROW)).to_numpy()
@@ -138,4 +135,5 @@ def run(centre: Centre, group: Group) -> tuple[list[Chunk], Iterator[pl.DataFram
             for share in shares
         ]
         operation.note(rows=sum(chunk.rows for chunk in chunks), files=len(receptions))
-    return chunks, centre.workers.map(explain, items if bad else [])
+    # All begun now, while the driver links: what they come to is kept until the group is written.
+    return chunks, centre.workers.map(explain, items if bad else [], at_once=len(items))
