@@ -167,7 +167,7 @@ class Limits(Definition):
     inbox_bytes: int = Setting(64 * 1024**3, ge=1)
     aside_hours: int = Setting(24, ge=1)  # what cannot be taken for longer is reported
     group_bytes: int = Setting(512 * 1024**2, gt=0)  # receptions handled together
-    group_files: int = Setting(500, gt=0)
+    group_files: int = Setting(1_000, gt=0)
     piece_rows: int = Setting(400_000, gt=0)  # rows of a section in memory at once, by worker
     stage_bytes: int = Setting(192 * 1024**2, ge=0)  # of a group's frames kept in memory
     pandera_rows: int = Setting(2_000, ge=0)  # above, reject codes come from expressions
