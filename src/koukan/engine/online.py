@@ -33,7 +33,17 @@ from koukan.keys.sealed import seal, unseal
 from koukan.ledger import online as pushes
 from koukan.ledger.online import Push
 from koukan.rules.register import Ints, Mask
-from koukan.rules.restating import MAIN, NOTHING, SAID, Digests, affected, digests, named, restated
+from koukan.rules.restating import (
+    MAIN,
+    NOTHING,
+    PLACE,
+    SAID,
+    Digests,
+    affected,
+    digests,
+    named,
+    restated,
+)
 from koukan.tables import encrypted
 from koukan.tables.definition import bucket_label, bucket_of_link
 from koukan.tables.table import DataFile
@@ -228,7 +238,7 @@ def write(centre: Centre, share: Share) -> Written:
     links = np.concatenate([share.persons, share.gone])
     numbers = np.arange(share.first, share.first + len(links), dtype=np.int64)
     there = np.zeros(len(links), np.bool_)
-    there[np.searchsorted(share.persons, found[MAIN]["link_number"].to_numpy())] = True
+    there[found[MAIN][PLACE].to_numpy()] = True
     texts = [
         online.padded(pl.Series("record_number", numbers), 10),
         online.padded(pl.Series("link_number", links), 16),
@@ -241,7 +251,7 @@ def write(centre: Centre, share: Share) -> Written:
     rows, total = len(links), int(numbers.sum())
     for section in online.sections(form):
         lines = found.pop(section)
-        place = np.searchsorted(share.persons, lines["link_number"].to_numpy())
+        place = lines[PLACE].to_numpy()
         rows, total = rows + lines.height, total + int(numbers[place].sum())
         for at in range(0, lines.height, LINES):  # as few as stay in cache
             given = [text.gather(place[at : at + LINES]) for text in texts]

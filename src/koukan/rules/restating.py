@@ -18,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from koukan.rules.persons import People
-from koukan.rules.register import NONE, Ints
+from koukan.rules.register import NONE, Ints, Mask
 from koukan.rules.spells import (
     CANCELLATION,
     CORRECTION,
@@ -34,7 +34,7 @@ from koukan.rules.spells import (
 
 SAID = (*PERSON, "member_id", *ORDER, PROCESS, FORMER)  # what decides, beside a section's key
 MAIN = "qualification"
-ROW = "__row"
+ROW, PLACE = "__row", "__place"
 ACTING = [CORRECTION, CANCELLATION, WITHDRAWAL]  # events that take something away
 Digests = npt.NDArray[np.uint64]
 NOTHING = 0  # the digest of whoever the receiver is to have no line of
@@ -75,16 +75,16 @@ def restated(
         told: section -> events under all raw links of these persons: SAID, the section's key and
             any items; `MAIN` is one of them. Others' too where anybody is joined or parted.
         keys: section -> by what, beside person and insurer, its lines name the same.
-        persons: shown 紐付番号.
+        persons: shown 紐付番号, ascending.
+
+    Returns:
+        rows in no order, each with the `PLACE` of its person in `persons`.
     """
-    own = {name: people.attribute(events) for name, events in told.items()}
-    if not people.trivial:
-        mine = pl.col("link_number").is_in(pl.Series(persons).implode())
-        own = {name: events.filter(mine) for name, events in own.items()}
-    hard = _undecided(own)
-    if not len(hard):
+    own = {name: _placed(people.attribute(events), persons) for name, events in told.items()}
+    hard = _undecided(own, len(persons))
+    if not hard.any():
         return own
-    among = {name: _among(events["link_number"].to_numpy(), hard) for name, events in own.items()}
+    among = {name: hard[events[PLACE].to_numpy()] for name, events in own.items()}
     found = {}
     for name, last in _decided(own, among, keys).items():
         # A line by which somebody went on at another insurer may be the last word about both.
@@ -93,34 +93,38 @@ def restated(
     return found
 
 
-def _undecided(own: Mapping[str, pl.DataFrame]) -> Ints:
-    """Persons of whom not every line there is holds, ascending: the few that have to be looked at.
+def _placed(events: pl.DataFrame, persons: Ints) -> pl.DataFrame:
+    """These persons' events, with the place of each one's person.
+
+    Looked up once, for all that is asked of it: in a file strangers stand side by side.
+    """
+    links = events["link_number"].to_numpy()
+    place = np.searchsorted(persons, links)
+    events = events.with_columns(pl.Series(PLACE, place, dtype=pl.UInt32))
+    if not len(persons):
+        return events.clear()
+    mine = persons[np.minimum(place, len(persons) - 1)] == links
+    return events if mine.all() else events.filter(pl.Series(mine))
+
+
+def _undecided(own: Mapping[str, pl.DataFrame], persons: int) -> Mask:
+    """Persons of whom not every line there is holds: the few that have to be looked at.
 
     Of whoever has one line of `MAIN` one event tells, and one line at most of each other section;
     it takes nothing away, and all of it holds.
     """
-    main = own[MAIN]
+    lines = {
+        name: np.bincount(events[PLACE].to_numpy(), minlength=persons)
+        for name, events in own.items()
+    }
     acts = pl.col(PROCESS).is_in(ACTING) | pl.col(FORMER).is_not_null()
-    found = [main.lazy().filter(acts).select("link_number").collect()["link_number"].to_numpy()]
-    known = np.zeros(0, np.int64)
-    for name, events in sorted(own.items(), key=lambda item: item[0] != MAIN):
-        links = events["link_number"].to_numpy()
-        if not np.all(links[1:] > links[:-1]):  # files of several nights
-            links = np.sort(links, kind="stable")
-            found.append(links[1:][links[1:] == links[:-1]])
-        if name == MAIN:
-            known = links
-        else:
-            found.append(links[~_among(links, known)])
-    return np.unique(np.concatenate(found))
-
-
-def _among(links: Ints, known: Ints) -> npt.NDArray[np.bool_]:
-    """Which of the links are known ones, which ascend."""
-    if not len(known):
-        return np.zeros(len(links), np.bool_)
-    place = np.minimum(np.searchsorted(known, links), len(known) - 1)
-    return np.asarray(known[place] == links, np.bool_)
+    hard = np.zeros(persons, np.bool_)
+    hard[own[MAIN].lazy().filter(acts).select(PLACE).collect()[PLACE].to_numpy()] = True
+    for name, count in lines.items():
+        hard |= count > 1
+        if name != MAIN:
+            hard |= (count > 0) & (lines[MAIN] == 0)
+    return hard
 
 
 def _decided(
@@ -154,7 +158,7 @@ def digests(
     that told it; no item has to be looked at, and none could be guessed from the digest.
 
     Args:
-        found: `restated`.
+        found: `restated`, of the same persons.
         persons: shown 紐付番号, ascending.
         issued: `link_number`, `pmh_id` of those who have one.
         layout: a number for the items that are sent; 64 bits.
@@ -165,24 +169,11 @@ def digests(
         seed = layout ^ place
         told = _mixed(_whole(frame["reception"]), seed) ^ _whole(frame["line_number"])
         lines = _mixed(told, seed)
-        _add(sums, persons, frame["link_number"].to_numpy(), lines)
-    known = issued.sort("link_number").filter(
-        pl.col("link_number").is_in(pl.Series(persons).implode())
-    )
-    ids = _mixed(_whole(known["pmh_id"]), layout)
+        np.add.at(sums, frame[PLACE].to_numpy(), lines)  # modulo 2^64
     there = sums != 0
-    _add(sums, persons, known["link_number"].to_numpy(), ids)
+    known = _placed(issued, persons)
+    np.add.at(sums, known[PLACE].to_numpy(), _mixed(_whole(known["pmh_id"]), layout))
     return np.where(there, np.maximum(sums, 1), np.uint64(NOTHING))
-
-
-def _add(sums: Digests, persons: Ints, links: Ints, what: Digests) -> None:
-    """Sum up, modulo 2^64, by person."""
-    if np.any(links[1:] < links[:-1]):
-        order = np.argsort(links, kind="stable")
-        links, what = links[order], what[order]
-    if len(links):
-        starts = np.flatnonzero(np.diff(links, prepend=-1))
-        sums[np.searchsorted(persons, links[starts])] += np.add.reduceat(what, starts)
 
 
 def _whole(numbers: pl.Series) -> Digests:

@@ -14,7 +14,7 @@ from lives import INSURERS, day
 from statements import Twin, frame, joined, parted, rank_of, withdrawn
 
 from koukan.rules.persons import People
-from koukan.rules.restating import MAIN, NOTHING, affected, digests, named, restated
+from koukan.rules.restating import MAIN, NOTHING, PLACE, affected, digests, named, restated
 
 LONG = os.environ.get("KOUKAN_TEST_LONG") == "1"
 NIGHTS, COURSES = 200, 20 if LONG else 1
@@ -223,7 +223,11 @@ def test_of_whom_one_line_tells_it_holds_and_without_a_spell_nothing_does() -> N
         for section, rows in told.items()
     }
     plain = {section: rows.cast(told[section].schema) for section, rows in plain.items()}
-    assert all(restated(plain, KEYS, nobody, persons)[name].equals(plain[name]) for name in plain)
+    found = restated(plain, KEYS, nobody, persons)
+    assert all(found[name].drop(PLACE).equals(plain[name]) for name in plain)
+    # Whoever is not asked about is not told of; of nobody there is nothing to say.
+    assert all(one.is_empty() for one in restated(plain, KEYS, nobody, persons + 1).values())
+    assert all(one.is_empty() for one in restated(plain, KEYS, nobody, persons[:0]).values())
     without = restated({**plain, MAIN: plain[MAIN].clear()}, KEYS, nobody, persons)
     assert all(rows.is_empty() for rows in without.values())
 
@@ -243,6 +247,7 @@ def test_a_digest_tells_which_lines_hold_and_which_pmh_id() -> None:
     ) -> list[int]:
         names = ("link_number", "reception", "line_number")
         main = pl.DataFrame(lines, schema=dict.fromkeys(names, pl.Int64), orient="row")
+        main = main.with_columns((pl.col("link_number") - 101).cast(pl.UInt32).alias(PLACE))
         found = {MAIN: main, "basic": main.clear()}
         return [int(one) for one in digests(found, persons, issued, layout)]
 
