@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from centres import JOB, Place, lay
-from codes_site import ACQUIRE, ADMIN, SATO, answer, copied, events, send, site, wish
+from codes_site import ACQUIRE, ADMIN, SATO, answer, copied, events, give, send, site, wish
 from histories import lay_losses, member_ids
 from journey import checks, nights
 from journey.killing import command, drawn, killed, undisturbed
@@ -85,9 +85,17 @@ def test_acquiring_and_reissuing_may_be_killed_anywhere(sent: Place, tmp_path: P
 def answered(sent: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """The same when everybody was answered. Copy it."""
     place = copied(sent, tmp_path_factory.mktemp("answered") / "own")
-    answer(place)
-    place.run(ACQUIRE)
+    answer_all(place, 1)
     return place
+
+
+def answer_all(place: Place, request: int) -> None:
+    """Everybody in a request gets a code: nothing is drawn."""
+    rows = events(place).filter(event="asked", request=request)
+    numbers = rows["request_record_number"].to_list()
+    codes = [(f"{number:016d}", "1", f"N{number:016d}", "0000") for number in numbers]
+    give(place, codes, request)
+    place.run(ACQUIRE)
 
 
 @pytest.mark.requirement("R162", "R165", "R166")
@@ -101,8 +109,7 @@ def test_codes_go_when_the_last_qualification_ended_long_enough_ago(
         (first,) = (one for one in members(centre, KENPO_A) if one.member_id == int(ids[0]))
         reissuing.register(centre, f"{KENPO_A},{ids[0]}\n".encode(), centre.site.persons[0])
     send(place)
-    answer(place)
-    place.run(ACQUIRE)
+    answer_all(place, 2)
     # Of its eight members the second becomes 市町村国保's, the last stays, four are another's, too.
     lay(place, "nhi-aggregation", 2, persons=1, first_person=1, insurer="mihon-shi")
     lay_losses(place, "kenpo-a", 2, ids[:7], on=place.now)
@@ -185,8 +192,7 @@ class Desk:
         if act == "check":
             self.do("register")
             send(self.place)
-            answer(self.place)
-            self.place.run(ACQUIRE)
+            answer_all(self.place, 2)
         elif act in ("extract", "destroyed"):
             self.do("approve")
             if act == "destroyed":
