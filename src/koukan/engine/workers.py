@@ -62,23 +62,16 @@ class Workers:
         self._pool: Executor | None = None
 
     def map(
-        self,
-        task: Callable[[Centre, Item], Result],
-        items: Iterable[Item],
-        *,
-        at_once: int | None = None,
+        self, task: Callable[[Centre, Item], Result], items: Iterable[Item]
     ) -> Iterator[Result]:
         """Results in the order of the items; a bounded number of tasks is under way.
 
         The first tasks start at once, so the driver may do work of its own before it asks.
-
-        Args:
-            at_once: how many tasks are begun or have a result that nobody took; by default one
-                more than there are workers.
         """
         waiting = iter(items)
-        first = islice(waiting, at_once or self._count + 1)
-        running = [self._submit(self._started(), task, item) for item in first]
+        running = [
+            self._submit(self._started(), task, item) for item in islice(waiting, self._count + 1)
+        ]
         return self._results(task, waiting, running)
 
     def _results(

@@ -118,6 +118,9 @@ def chunk_events(centre: Centre, chunk: Chunk, section: str) -> pl.DataFrame:
     outcome = stage.get(f"{chunk.number:05d}.outcome")
     stored = [name for name in (*OUTCOME, HOME) if name in outcome.columns]
     outcome = outcome.select(stored)[typed[ROW] - chunk.row]
+    accepted = outcome["class"] == ACCEPTED
+    if 2 * accepted.sum() < len(accepted):  # a copy of the few is less than all of the others
+        typed, outcome = typed.filter(accepted), outcome.filter(accepted)
     columns = {name: outcome[name] for name in EVENT_OF_LINE}
     columns |= {name: typed[name] for name in KEPT}
     columns["group_number"] = pl.repeat(chunk.group, typed.height, dtype=pl.Int64, eager=True)

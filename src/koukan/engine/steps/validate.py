@@ -85,12 +85,12 @@ def _section(
 
 
 class Failed(NamedTuple):
-    """The failed rows of one section in some chunks."""
+    """The failed rows of some sections in some chunks."""
 
     reception: int  # any of the group's: names the definition
     group: int
     attempt: int
-    section: str
+    sections: tuple[str, ...]
     chunks: tuple[int, ...]
     declared: bool  # by the pandera schema, or by expressions
 
@@ -98,15 +98,20 @@ class Failed(NamedTuple):
 def explain(centre: Centre, item: Failed) -> pl.DataFrame:
     """Task: findings (row of the group, field, code) of failed rows. No value of a field in it."""
     stage = stage_of(centre, item.group, item.attempt)
-    names = [f"{chunk:05d}.{item.section}.failed" for chunk in item.chunks]
-    frames = [stage.get(name) for name in names if stage.holds(name)]
-    if not frames:
-        return FINDINGS.to_frame()
-    failed = pl.concat(frames)
-    validator = validators(centre.bundle_of(centre.ledger.reception(item.reception)))[item.section]
+    compiled = validators(centre.bundle_of(centre.ledger.reception(item.reception)))
+    found = [FINDINGS.to_frame()]
+    for section in item.sections:
+        names = [f"{chunk:05d}.{section}.failed" for chunk in item.chunks]
+        frames = [stage.get(name) for name in names if stage.holds(name)]
+        if frames:
+            found.append(_why(compiled[section], pl.concat(frames), declared=item.declared))
+    return pl.concat(found)
+
+
+def _why(validator: Validator, failed: pl.DataFrame, *, declared: bool) -> pl.DataFrame:
     rows = failed[ROW]
     strings = failed.drop(ROW)
-    found = validator.details_with_pandera(strings) if item.declared else validator.details(strings)
+    found = validator.details_with_pandera(strings) if declared else validator.details(strings)
     return found.with_columns(row=rows.gather(found["row"]).cast(pl.Int64))
 
 
@@ -125,15 +130,16 @@ def run(centre: Centre, group: Group) -> tuple[list[Chunk], Iterator[pl.DataFram
         for done, checked in enumerate(centre.workers.map(check, chunks), 1):
             bad += checked.bad
             centre.observe("validated", step="validate", done=done, total=len(chunks))
-        sections = [record.section for record in centre.bundle_of(receptions[0]).form.records]
         declared = bad <= centre.site.limits.pandera_rows
         numbers = tuple(chunk.number for chunk in chunks)
-        shares = [numbers] if declared else [(number,) for number in numbers]
+        # One task for few, which ends while the driver links; it waits for other tasks meanwhile.
+        sections = tuple(record.section for record in centre.bundle_of(receptions[0]).form.records)
+        shares = [(sections, numbers)]
+        if not declared:
+            shares = [((section,), (number,)) for section in sections for number in numbers]
         items = [
-            Failed(receptions[0].number, group.number, group.attempt, section, share, declared)
-            for section in sections
+            Failed(receptions[0].number, group.number, group.attempt, *share, declared)
             for share in shares
         ]
         operation.note(rows=sum(chunk.rows for chunk in chunks), files=len(receptions))
-    # All begun now, while the driver links: what they come to is kept until the group is written.
-    return chunks, centre.workers.map(explain, items if bad else [], at_once=len(items))
+    return chunks, centre.workers.map(explain, items if bad else [])
