@@ -7,4 +7,4 @@ __version__ = "0.1.0"
 # Before polars is loaded: its allocator gives freed memory back after half a second, and the next
 # step of the run has to touch it for the first time again, a page fault for every four KiB. What
 # one thread has freed serves another one in fewer arenas than four for each processor.
-os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:5000,narenas:2")
+os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:1500,narenas:2")
