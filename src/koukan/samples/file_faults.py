@@ -141,9 +141,12 @@ def _all_rejected(content: bytes, form: Format) -> bytes:
 
 
 def _wanting(line: bytes, form: Format) -> bytes:
-    """A line without what its record needs: its last item in CSV, else its own first one."""
+    """A line without what its record needs: in CSV the last such item, else its own first one."""
     if form.file.syntax == "csv":
-        return line[: line.rindex(b",") + 1]
+        own, values = form.records[0].own, line.split(b",")
+        needed = [place for place, item in enumerate(own, -len(own)) if item.required]
+        values[needed[-1] if needed else -1] = b""
+        return b",".join(values)
     start = sum(item.slot for item in form.common)
     stop = start + form.records[0].own[0].slot
     return line[:start] + b" " * (stop - start) + line[stop:]

@@ -40,6 +40,7 @@ def code_frames(
         code_answer_class=pl.when(refused).then(pl.lit("2")).otherwise(pl.lit("1")),
         linkage_code=pl.when(~refused).then(codes),
         result_detail_code=pl.when(refused).then(pl.lit(NO_RESIDENT_CODE)).otherwise(pl.lit(TAKEN)),
+        result_message=pl.when(refused).then(pl.lit("住民票コードなし")).otherwise(pl.lit("正常")),
     )
     return numbered(form, frame, first_record_number)
 

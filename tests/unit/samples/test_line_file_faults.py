@@ -18,6 +18,7 @@ from koukan.rules.validate import BAD, validators
 from koukan.samples.answers import answer_frames, invented_packages, receipt_frames
 from koukan.samples.file_faults import FILE_FAULTS, QUESTION_FAULTS, file_faults
 from koukan.samples.line_faults import LINE_FAULTS
+from koukan.samples.national import CODES, WISH, code_frames, wish_frames
 from koukan.samples.population import Population
 from koukan.samples.questions import MOST_IMMEDIATE, question_frames
 from koukan.samples.scenario import SCENARIO
@@ -34,6 +35,8 @@ MISSING = {  # what files of a format cannot have, beside what the other syntax 
     "pmh_receipt": {"original", "utf8", "undecodable", "rejects", "immediate", "stranger"},
     "juki_net_answer": {"original", "stranger", "immediate"},
     "usage_log": {"original", "utf8", "undecodable", "stranger", "immediate"},
+    "linkage_code_query": {"original", "utf8", "undecodable", "rejects", "immediate"},
+    "linkage_code_answer": {"original", "undecodable", "stranger", "immediate"},
 }
 each = pytest.mark.parametrize("name", LINE_FAULTS)
 
@@ -47,6 +50,10 @@ def _good(form: Format) -> tuple[str, bytes]:
     elif form.name == "usage_log":
         payers = [one.number for one in SCENARIO.insurers if one.welfare]
         frames = usage_frames(form, 5, persons, payers=payers, as_of=DAY)
+    elif form.name == WISH:
+        frames = wish_frames(form, 5, persons, insurer=INSURER)
+    elif form.name == CODES:
+        frames = code_frames(form, 5, persons)
     else:
         frames = question_frames(form, Population(5), persons, insurer=INSURER)
     content = io.BytesIO()
