@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ from koukan.formats.model import (
 from koukan.formats.problems import Problem, found_by_pydantic, listed, places, problem
 
 M = TypeVar("M", bound=BaseModel)
+Contents = tuple[tuple[str, bytes], ...]  # files of definitions: name and bytes, in order of names
 AT_LINE = re.compile(r"at line ([0-9]+)")
 REGISTERS = ("glossary", "policies", "rejects", "rights", "variants")
 POLICIES = "policies.toml"
@@ -44,7 +46,10 @@ class Problems(list[Problem]):
 
     def read(self, path: Path, file: str) -> dict[str, Any] | None:
         """The file as TOML, or None where it is none; `file` is what problems call it."""
-        content = path.read_bytes()
+        return self.parse(path.read_bytes(), file)
+
+    def parse(self, content: bytes, file: str) -> dict[str, Any] | None:
+        """Likewise, of what was read."""
         try:
             return tomllib.loads(content.decode("utf-8"))
         except UnicodeDecodeError as error:
@@ -99,9 +104,18 @@ def merged(raw: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
 
 def load_catalogue(*folders: Path) -> tuple[Catalogue | None, list[Problem]]:
     """Read all definitions; the catalogue is None when anything is wrong."""
-    problems = Problems()
+    return catalogue_of(_contents(folders))
+
+
+def _contents(folders: Iterable[Path]) -> Contents:
     files = definition_files(folders)
-    raw = {name: problems.read(path, at(name)) for name, path in sorted(files.items())}
+    return tuple((name, path.read_bytes()) for name, path in sorted(files.items()))
+
+
+def catalogue_of(contents: Contents) -> tuple[Catalogue | None, list[Problem]]:
+    """Likewise, of files that were read; their names are those below formats/."""
+    problems = Problems()
+    raw = {name: problems.parse(content, at(name)) for name, content in contents}
     formats = _formats(raw, problems)
     codes = {}
     for name, values in raw.items():
@@ -202,7 +216,12 @@ def _formats(raw: dict[str, dict[str, Any] | None], problems: Problems) -> dict[
 
 def require_catalogue(*folders: Path) -> Catalogue:
     """The catalogue, or a DefinitionError with the first places and the way to see all problems."""
-    catalogue, problems = load_catalogue(*folders)
+    return _required(_contents(folders))
+
+
+@lru_cache(maxsize=4)  # definitions do not change: whoever opens a site again has those of before
+def _required(contents: Contents) -> Catalogue:
+    catalogue, problems = catalogue_of(contents)
     if catalogue is None:
         raise DefinitionError("formats.wrong", known=places(problems))
     return catalogue
