@@ -1,4 +1,4 @@
-"""What all tests share: the plugin that tells which requirements they show, and the definitions.
+"""What all tests share: where their files lie, which requirements they show, and the definitions.
 
 KOUKAN_TEST_LONG=1 gives property tests many more examples.
 """
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from koukan.formats import Catalogue, require_catalogue
 from koukan.shipped import formats_folder
 
-pytest_plugins = ["requirements_plugin"]
+pytest_plugins = ["memory_plugin", "requirements_plugin"]
 
 LONG = os.environ.get("KOUKAN_TEST_LONG") == "1"
 settings.register_profile(
