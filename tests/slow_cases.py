@@ -247,9 +247,9 @@ class Case(NamedTuple):
         registry = self.registry
         successor = self.successor(member)
         assert successor is not None
-        links = registry.links_of(successor)
-        if link is not None and links and registry.person(link) != registry.person(links[0]):
-            registry.join(member, link, links[0])  # by the number that the line names
+        own = registry.own_link(successor)
+        if link is not None and own is not None and registry.person(link) != registry.person(own):
+            registry.join(member, link, own)  # by the number that the line names
         registry.renumber(member, successor)
         return self.accepted(successor, link)
 

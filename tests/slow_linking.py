@@ -56,9 +56,15 @@ class File:
         return int(self.who.current(ints([insurer]), ints([member]))[0])
 
     def owner(self, insurer: int, member: int) -> int | None:
-        """Raw link of a member before the file, `NONE` while it waits; None: there is no such."""
+        """Raw link of a member before the file, `NONE` while it waits; None: there is no such.
+
+        Where a parting named one, it is that one.
+        """
         found = [link for x, link, m in self.rows if (x, m) == (insurer, member)]
-        return max(found) if member != NONE and found else None
+        if member == NONE or not found:
+            return None
+        (told,) = self.who.survivors(ints([insurer]), ints([member])).tolist()
+        return told if told in found and told != NONE else max(found)
 
     def identity(self, number: int) -> object:
         """Who bears a number: a known person, or nobody yet."""

@@ -192,6 +192,11 @@ class Registry:
         rows = [(one, link) for one in sorted(self.both_names(member)) for link in self._own[one]]
         return [link for one, link in rows if link is not None and self.holds(one, link)]
 
+    def own_link(self, member: Member) -> Link | None:
+        """By which a 被保険者枝番 is joined: what a parting gave it, else its first one."""
+        links = self.links_of(member)
+        return self.parted.get(member, links[0]) if links else None
+
     def waiting(self) -> set[Member]:
         found = {self.current(member) for member in self._own if self.living(member)}
         return {member for member in found if not self.links_of(member)}

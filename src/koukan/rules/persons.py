@@ -162,6 +162,13 @@ class People:
         found[known] = self.successor[at[known]] % MEMBERS
         return found
 
+    def survivors(self, insurers: Small, members: Ints) -> Ints:
+        """The raw link that each was parted to last; `NONE` where nothing parted it."""
+        at, known = self._at(insurers, members)
+        found = np.full(len(members), NONE, np.int64)
+        found[known] = self.survivor[at[known]]
+        return found
+
     def names(self, insurers: Small, members: Ints) -> Ints:
         """These members, and all that go on as them: insurer and 被保険者枝番 as one number."""
         keys = insurers.astype(np.int64) * MEMBERS + members

@@ -77,7 +77,11 @@ class Roster:
         return other
 
     def owners(self, insurers: Small, members: Ints) -> tuple[Mask, Ints]:
-        """Whether an insurer has such a 被保険者枝番, and its raw link (`NONE` while it waits)."""
+        """Whether an insurer has such a 被保険者枝番, and its raw link (`NONE` while it waits).
+
+        Of one that was parted, the link that the parting names: a row of the time before may hold
+        again because others said since that both are one person, and such a word can be taken back.
+        """
         exists = np.zeros(len(members), np.bool_)
         owner = np.full(len(members), NONE, np.int64)
         if self.rows.is_empty() or not np.any(members != NONE):
@@ -85,7 +89,11 @@ class Roster:
         keys = self.rows["insurer"].to_numpy().astype(np.int64) * MEMBERS
         keys += self.rows["member_id"].to_numpy()
         links = self.rows["link_number"].to_numpy()
-        order = np.lexsort((links, keys))  # the row of the time without a number comes first
+        last = self.people.survivors(
+            self.rows["insurer"].to_numpy(), self.rows["member_id"].to_numpy()
+        )
+        told = (links == last) & (last != NONE)
+        order = np.lexsort((links, told, keys))  # the row of the time without a number comes first
         ordered = keys[order]
         asked = insurers.astype(np.int64) * MEMBERS + members
         at = np.searchsorted(ordered, asked, side="right") - 1

@@ -11,7 +11,7 @@ from linking import EVERY, PLAIN, Person, State, link_group, random_people, rand
 from slow_linking import became, one_after_another, tables
 
 from koukan.rules.persons import JOINED, PARTED
-from koukan.rules.register import AS_INSURER, CHANGE, NEW, PARTING
+from koukan.rules.register import AS_INSURER, AS_MEMBER, CHANGE, NEW, PARTING
 
 
 def compared(draws: random.Random, processes: tuple[int, ...], groups: int) -> Counter[str]:
@@ -76,6 +76,27 @@ def test_whoever_comes_to_an_insurer_in_the_same_file_is_nobody_elses_right_numb
     assert [one.reject for one in found] == [
         ("new_my_number", "R404") if one is wrong else None for one in file
     ]
+
+
+@pytest.mark.parametrize("right", [101, 109])
+def test_who_goes_on_as_a_parted_member_joins_the_number_of_that_parting(right: int) -> None:
+    """Its former one is the same person's only by the word of 72, which may take that back."""
+    (wrong,) = {101, 109} - {right}
+    roster = [(71, wrong, 10), (71, right, 10), (71, 105, 11), (72, wrong, 20)]
+    state = State(numbers={1: wrong, 2: right, 5: 105}, roster=roster, groups=1)
+    told = [
+        {"act": PARTED, "insurer": 71, "member_id": 10, "link_number": wrong, "survivor": right},
+        {"act": JOINED, "insurer": 72, "member_id": 20, "link_number": right, "survivor": wrong},
+    ]
+    for one in told:
+        state.stated.append({**state.row(one, 0), "group_number": 0, "successor": None})
+    file = [Person(0, CHANGE, 71, my_number=5, member_id=11, target=AS_MEMBER + 10)]
+    after = state.copy()
+    found = became(link_group(file, after, 100))
+    assert found == one_after_another(file, state.copy(), 100)
+    assert found[0].reject is None
+    joins = [row for row in after.stated if row["act"] == JOINED and row["member_id"] == 11]
+    assert [(row["link_number"], row["survivor"]) for row in joins] == [(105, right)]
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import pytest
 from statements import X, Y, frame, joined, parted, renumbered, withdrawn
 
 from koukan.rules.persons import People
@@ -67,6 +68,17 @@ def test_statements_are_laid_over_the_rows() -> None:
     assert members(other, 5, 6, 7) == [NONE, 43, 42]
     onward = roster(*rows, people=People.of(frame([renumbered(42, 43, 1)])))
     assert members(onward, 5, 6) == [43, 43]
+
+
+@pytest.mark.parametrize("survivor", [5, 9])
+def test_a_member_that_was_parted_has_the_number_that_the_parting_names(survivor: int) -> None:
+    """Also while another member's word makes one person of it and the number it was parted from."""
+    (other,) = {5, 9} - {survivor}
+    said = [parted(42, other, survivor, 1), joined(43, other, survivor, 2)]
+    found = roster((X, other, 42), (X, survivor, 42), people=People.of(frame(said)))
+    assert found.rows.height == 2
+    assert owners(found, 42) == [(True, survivor)]
+    assert owners(roster((X, None, 42), (X, 5, 42), people=found.people), 42) == [(True, 5)]
 
 
 def test_others_are_told_apart_from_the_member_itself() -> None:
