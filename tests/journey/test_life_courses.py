@@ -16,7 +16,8 @@ from course_trial import Disagreement, Trial
 from journey import checks, nights
 from life_acts import NUMBERS, Person
 from life_courses import Courses
-from slow_registry import CHANGE, NEW, PARTING, File, Statement, Told
+from slow_registry import CHANGE, NEW, PARTING, WITHDRAWAL, File, Statement, Told
+from withdrawals import FORGET
 
 from koukan.samples.population import Population
 
@@ -134,3 +135,30 @@ def test_one_member_told_of_under_both_numbers_is_no_reason_not_to_join_them(
     require_agreement(trial, laid)
     assert not any(answer.rejected for answer in trial.answers.values())
     assert len(set(trial.states[trial.nights[-1]].person.values())) == 1
+
+
+@pytest.mark.requirement("R030")
+def test_who_waited_or_went_on_elsewhere_is_accounted_for_when_forgotten(tmp_path: Path) -> None:
+    """The lines of the one never came into the history; the other's were two insurers'."""
+    number = people(1)[0].numbers[0]
+    here, there = SPEAKS_FOR["nhi-aggregation"][:2]
+    told, of_household = (Told(date(2022, 4, 1)),), {"member_class": "3"}
+    course = [
+        [
+            Statement(1, NEW, here, told, **of_household),
+            Statement(2, NEW, here, told, number=number, **of_household),
+        ],
+        [
+            Statement(3, WITHDRAWAL, here, told, member=1, **of_household),
+            Statement(4, CHANGE, here, told, number, 2, new_insurer=there, **of_household),
+        ],
+        [Statement(5, WITHDRAWAL, there, told, number, 4, **of_household)],
+    ]
+    trial = Trial.new(tmp_path)
+    for said in course:
+        trial.night([File("nhi-aggregation", tuple(said))])
+    assert not any(answer.rejected for answer in trial.answers.values())
+    trial.site.place.run(FORGET)
+    with trial.site.opened() as centre:
+        assert [row.what for row in centre.ledger.erasures()] == ["members"]
+        assert checks.problems(centre) == []

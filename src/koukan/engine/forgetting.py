@@ -18,6 +18,7 @@ from koukan.ledger import Group, Ledger, rewritings
 from koukan.tables.definition import key_partition
 
 MEMBERS = "members"  # what was erased; the records' numbers count up from 1
+WAITED = "waited"  # rows of a 委託区画 of the time without a 個人番号: never in the 資格履歴
 Counts = dict[str, dict[int, dict[str, int]]]  # rows by table (or roster), reception and insurer
 
 

@@ -130,9 +130,7 @@ def table_rows(centre: Centre) -> tuple[list[Problem], dict[str, dict[int, By]]]
     gone = forgetting.counted(centre)
     waiting: list[tuple[int, str, int]] = []
     for name in sorted(centre.tables):
-        counted: dict[int, By] = defaultdict(lambda: defaultdict(int))
-        for number, by in gone.get(name, {}).items():
-            counted[number].update(by)
+        counted = gone_of(name, gone)
         try:
             items = [Rows(name, part.files) for part in parts_of(centre, name)]
             for item, shares in zip(
@@ -156,6 +154,16 @@ def table_rows(centre: Centre) -> tuple[list[Problem], dict[str, dict[int, By]]]
         if HISTORY in tables:
             tables[HISTORY][reception][insurer] += waits
     return problems, {name: _plain(counted) for name, counted in tables.items()}
+
+
+def gone_of(name: str, gone: forgetting.Counts) -> dict[int, By]:
+    """Rows by reception and insurer that a table has no more, or would have but for that."""
+    counted: dict[int, By] = defaultdict(lambda: defaultdict(int))
+    for what in (name, forgetting.WAITED) if name in ROW_KEYS else (name,):
+        for number, by in gone.get(what, {}).items():
+            for insurer, rows in by.items():
+                counted[number][insurer] += rows
+    return counted
 
 
 def _plain(counted: dict[int, By]) -> dict[int, By]:

@@ -18,6 +18,7 @@ import polars as pl
 from koukan.engine import rewriting
 from koukan.engine.centre import Centre
 from koukan.engine.datafiles import in_time, new_name, origin_of, together
+from koukan.engine.forgetting import WAITED
 from koukan.engine.issued import code_events_under, issues_under
 from koukan.engine.online import leave_forgotten
 from koukan.engine.rewriting import Replaced
@@ -25,6 +26,7 @@ from koukan.engine.steps import commit
 from koukan.flows.codes import CODES
 from koukan.flows.pmh import ISSUES
 from koukan.flows.registration import (
+    FORMER,
     HISTORY,
     PARTITION,
     PERSON_LINKS,
@@ -275,13 +277,24 @@ def state(centre: Centre, group: Group, rows: pl.DataFrame, people: People, gone
 
 
 def counted(what: str, rows: pl.DataFrame, insurer: str) -> list[Counted]:
-    """Rows by reception and insurer; reception 0 where none is kept."""
-    if "reception" not in rows.columns:
-        rows = rows.with_columns(reception=pl.lit(0, pl.Int64))
-    if "insurer_code" not in rows.columns:
-        rows = rows.with_columns(insurer_code=pl.lit(insurer))
-    found = rows.group_by("reception", insurer="insurer_code").agg(rows=pl.len())
-    return [{"what": what, **row} for row in found.sort("reception", "insurer").to_dicts()]
+    """Rows by reception and by the insurer whose lines they were, as the ledger counts them.
+
+    Reception 0 where none is kept. Rows of who waited for a 個人番号 are counted apart (`WAITED`):
+    they are in a 委託区画 only.
+
+    Args:
+        insurer: whose 委託区画 the rows are of; empty where they name one themselves.
+    """
+    whose = [pl.col(name) for name in (FORMER, "insurer_code") if name in rows.columns]
+    kind = pl.lit(what)
+    if what == PARTITION:
+        kind = pl.when(pl.col("link_number").is_null()).then(pl.lit(WAITED)).otherwise(kind)
+    found = rows.group_by(
+        what=kind,
+        reception="reception" if "reception" in rows.columns else pl.lit(0, pl.Int64),
+        insurer=pl.coalesce(*whose, pl.lit(insurer)),
+    ).agg(rows=pl.len())
+    return list(found.sort("what", "reception", "insurer").to_dicts())
 
 
 def summed(counts: Sequence[Counted]) -> list[Counted]:
