@@ -10,16 +10,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from koukan.engine import faults
 from koukan.engine.centre import Centre
 from koukan.errors import IntegrityError, KoukanError, SecretError
-from koukan.exchange.sftp import PAUSES, Address, Remote, client_key, connected
 from koukan.keys.identity import read_key_file
 from koukan.ledger import hosts
 from koukan.ledger.hosts import HostFault
 from koukan.sites import Sender
 from koukan.sites.model import Host
+
+if TYPE_CHECKING:
+    from koukan.exchange.sftp import Remote
 
 LARGEST_KEY = 16 * 1024  # bytes of a private key's file
 CONNECT = "connect"  # stands for the step where there was no session
@@ -56,6 +59,9 @@ def left_alone(centre: Centre, sender: Sender) -> bool:
 @contextmanager
 def session(centre: Centre, sender: Sender, host: Host) -> Iterator[Remote]:
     """Connected to a partner's host. Raises what `koukan.exchange.sftp.connected` does."""
+    # Late: paramiko is a tenth of what starting a command takes, and few sites go to anybody.
+    from koukan.exchange.sftp import PAUSES, Address, client_key, connected
+
     if centre.sftp_key is None:
         raise SecretError("exchange.no_key_given", sender=sender.name)
     content = read_key_file(centre.sftp_key, outside=centre.root, largest=LARGEST_KEY)

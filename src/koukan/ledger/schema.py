@@ -337,7 +337,6 @@ approvals = Table(
         "subject_number",
         unique=True,
         sqlite_where=text("state = 'open'"),
-        postgresql_where=text("state = 'open'"),
     ),
     Index("approval_state", "state"),
 )

@@ -13,7 +13,7 @@ import hashlib
 import os
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from koukan import durable
 from koukan.engine import hosts
@@ -22,10 +22,12 @@ from koukan.engine.hosts import Visit
 from koukan.errors import EnvironmentRefused, KoukanError, TransientError
 from koukan.exchange.folder import PARTIAL
 from koukan.exchange.marker import DONE, LARGEST, Marker, parse
-from koukan.exchange.sftp import Entry, Remote
 from koukan.keys.secret import open_regular
 from koukan.sites import Job
 from koukan.sites.model import Host
+
+if TYPE_CHECKING:
+    from koukan.exchange.sftp import Entry, Remote
 
 
 class MarkerDiffers(TransientError):
