@@ -263,7 +263,7 @@ def test_a_partner_that_is_not_there_is_told_and_stops_nobody(
     (site.outbox() / "JQ_koukan_000001.dat").write_bytes(b"request")
     server = site.host.server
     site.at_host(port=1)
-    monkeypatch.setattr("koukan.engine.hosts.PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("koukan.exchange.sftp.PAUSES", (0.0, 0.0))
     done = {ran.job: ran.exit for ran in site.tick(GO, ERASE)}
     assert done == {GO: Exit.TRANSIENT, ERASE: Exit.DONE}
     assert site.failing() == [("connect", "exchange.host_unreachable", 21)]

@@ -36,7 +36,7 @@ def test_status_tells_which_partner_cannot_be_reached_since_when_and_what_to_do(
     key, public = sftp_support.key_pair(tmp_path)
     at(fresh, f"{NOBODY}hand_to = 'b', host_keys = ['{public}'] }}")
     monkeypatch.setenv("KOUKAN_SFTP_KEY_FILE", str(key))
-    monkeypatch.setattr("koukan.engine.hosts.PAUSES", ())
+    monkeypatch.setattr("koukan.exchange.sftp.PAUSES", ())
     assert call("run", "exchange_partners", *fresh.options).code == 21
     assert call("tick", *fresh.options).code == 21
     page = call("status", "--json", *fresh.options).document
