@@ -55,14 +55,14 @@ class IdentityNight:
         for tick in range(1, MOST_TICKS + 1):
             played = self._counterpart()
             self._say("tick", **played)
-            self._jobs(ANSWER)
-            self._approve(STORING)
-            self._jobs(ANSWER)
+            self._jobs(DELIVER, ANSWER)  # what was collected goes before more is answered
+            if self._approve(STORING):
+                self._jobs(ANSWER)
             self._collect()
-            self._jobs(DELIVER)
             if tick >= TICKS and played["idle"] and not played["waiting_files"]:
                 break
         self._decide()
+        self._jobs(DELIVER)
         page = self._commands.ask("status")["identity"]
         self.questions = {name: page["questions"][name] for name in SUMS}
         self.packages = page["packages"]
@@ -90,7 +90,6 @@ class IdentityNight:
         self._approve(DECIDING)
         self._jobs(ANSWER)
         self._collect()
-        self._jobs(DELIVER)
 
     def differing(self) -> list[str]:
         """What koukan came to otherwise than the counterpart says."""
@@ -105,13 +104,14 @@ class IdentityNight:
         self.seconds += sum(float(job["seconds"]) for job in done)
         return [dict(job) for job in done]
 
-    def _approve(self, person: str) -> None:
-        """Everything that waits for this person."""
+    def _approve(self, person: str) -> bool:
+        """Everything that waits for this person; whether there was anything."""
         waiting = self._commands.ask("approval", "list")["approvals"]
         if waiting:
             numbers = [str(item["approval"]) for item in waiting]
             key = str(self._beside.person(person))
             self._commands.show("approval", "approve", *numbers, "--key", key)
+        return bool(waiting)
 
     def _counterpart(self, *options: str) -> dict[str, Any]:
         command = [sys.executable, str(COUNTERPART), "--seed", str(self._seed), *options]
