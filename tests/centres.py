@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from koukan.engine.centre import Centre, format_folders, initialise, open_centre
+from koukan.engine.centre import Centre, format_folders, open_centre
+from koukan.engine.initialise import initialise
 from koukan.engine.run import Ran, run_job
 from koukan.formats import require_catalogue
 from koukan.ledger import Ledger

@@ -17,8 +17,8 @@ from centres import JOB, LIMITS, Place, lay
 from staff import Staff, employ
 
 from koukan.engine import approvals
-from koukan.engine.centre import initialise
 from koukan.engine.desk import open_desk
+from koukan.engine.initialise import initialise
 from koukan.engine.run import Ran
 from koukan.flows.codes import CODES
 from koukan.samples.population import Population

@@ -15,7 +15,8 @@ from centres import DAY, JOB, LIMITS, Place
 from life_acts import SENDERS
 from slow_registry import File, Statement, Told
 
-from koukan.engine.centre import Centre, format_folders, initialise
+from koukan.engine.centre import Centre, format_folders
+from koukan.engine.initialise import initialise
 from koukan.formats import Catalogue, require_catalogue
 from koukan.formats.model import Format, Record
 from koukan.ledger import Reception

@@ -9,7 +9,7 @@ import numpy as np
 import pyrage
 from centres import JOB, LIMITS, Place, lay
 
-from koukan.engine.centre import initialise
+from koukan.engine.initialise import initialise
 from koukan.engine.packages import open_package
 from koukan.keys.package import load_package_identity
 from koukan.ledger import pmh as asked

@@ -10,7 +10,7 @@ from centres import Place
 from juki_net_support import module
 from package_support import pair
 
-from koukan.engine.centre import initialise
+from koukan.engine.initialise import initialise
 from koukan.engine.lookup import links_of
 from koukan.engine.people import people_of
 from koukan.flows import online

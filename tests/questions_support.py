@@ -10,7 +10,7 @@ from journey import nights
 from journey.outside import JukiNet, Keys, collect, with_package_keys
 from journey.whole import lay_file
 
-from koukan.engine.centre import initialise
+from koukan.engine.initialise import initialise
 from koukan.shipped import jobs_folder
 
 NEVER = "59 23 31 12 *"  # but once a year: what a test sees does not depend on the minute

@@ -17,7 +17,8 @@ from typing import Any
 import sftp_support
 from centres import LIMITS, Place, lay
 
-from koukan.engine.centre import format_folders, initialise
+from koukan.engine.centre import format_folders
+from koukan.engine.initialise import initialise
 from koukan.formats import require_catalogue
 from koukan.samples.scenario import site_toml
 from koukan.sites import Site, require_site, server

@@ -9,7 +9,7 @@ from independent_reader import Read, read
 from juki_net_support import module
 from package_support import new_pair
 
-from koukan.engine.centre import initialise
+from koukan.engine.initialise import initialise
 from koukan.ledger import usage as known
 
 oqs = module("usage")

@@ -28,7 +28,8 @@ import numpy.typing as npt
 import polars as pl
 from sqlalchemy import func, select
 
-from koukan.engine.centre import Centre, held_version, initialise, open_centre, version_of
+from koukan.engine.centre import Centre, held_version, open_centre, version_of
+from koukan.engine.initialise import initialise
 from koukan.engine.rewriting import row_of
 from koukan.engine.steps.commit import file_name
 from koukan.flows.registration import (

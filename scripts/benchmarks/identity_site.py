@@ -24,8 +24,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from koukan.engine import entrusted
 from koukan.engine.approvals import approve
-from koukan.engine.centre import Centre, initialise, open_centre
+from koukan.engine.centre import Centre, open_centre
 from koukan.engine.desk import open_desk
+from koukan.engine.initialise import initialise
 from koukan.engine.run import run_job, run_steps
 from koukan.flows import identity
 from koukan.keys.sshsig import load_private_key

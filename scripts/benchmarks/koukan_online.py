@@ -13,7 +13,8 @@ from pathlib import Path
 import measuring
 
 import koukan
-from koukan.engine.centre import initialise, open_centre
+from koukan.engine.centre import open_centre
+from koukan.engine.initialise import initialise
 from koukan.engine.run import run_job
 from koukan.engine.steps.export import push_all
 from koukan.ledger.online import all_pushes

@@ -14,7 +14,8 @@ import measuring
 from koukan_run import Boundaries
 
 import koukan
-from koukan.engine.centre import initialise, open_centre
+from koukan.engine.centre import open_centre
+from koukan.engine.initialise import initialise
 from koukan.engine.run import run_job
 from koukan.ledger import pmh as asked
 

@@ -22,7 +22,8 @@ import pyarrow.compute  # noqa: F401 - with the next but one: what a run loads w
 import koukan
 import koukan.rules.schema  # beside pandas and hypothesis, which tests install
 from koukan import shipped
-from koukan.engine.centre import Centre, initialise, open_centre
+from koukan.engine.centre import Centre, open_centre
+from koukan.engine.initialise import initialise
 from koukan.engine.run import run_job
 
 STEPS = ("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge")

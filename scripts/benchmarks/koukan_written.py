@@ -18,7 +18,8 @@ import measuring
 import polars as pl
 from history_site import INSURER, SITE
 
-from koukan.engine.centre import Centre, initialise, open_centre
+from koukan.engine.centre import Centre, open_centre
+from koukan.engine.initialise import initialise
 from koukan.engine.run import run_job
 from koukan.flows.registration import FORMAT, PARTITION, ROSTER
 from koukan.samples.bulk import write_bulk

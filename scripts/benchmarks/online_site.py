@@ -26,7 +26,8 @@ import numpy as np
 import polars as pl
 from history_site import INSURER, INSURERS, SITE, Lives
 
-from koukan.engine.centre import Centre, held_version, initialise, open_centre, version_of
+from koukan.engine.centre import Centre, held_version, open_centre, version_of
+from koukan.engine.initialise import initialise
 from koukan.engine.rewriting import row_of
 from koukan.engine.steps.commit import file_name
 from koukan.flows import online

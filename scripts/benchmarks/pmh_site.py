@@ -25,7 +25,8 @@ import pyarrow.parquet as pq
 import pyrage
 from history_site import reception
 
-from koukan.engine.centre import Centre, held_version, initialise, open_centre, version_of
+from koukan.engine.centre import Centre, held_version, open_centre, version_of
+from koukan.engine.initialise import initialise
 from koukan.engine.rewriting import row_of
 from koukan.engine.steps.commit import file_name
 from koukan.flows.registration import FORMAT, VAULT

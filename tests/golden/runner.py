@@ -16,7 +16,8 @@ from typing import Any
 from centres import LIMITS, Place
 from golden.cases import NATIONAL, PLACEHOLDER, Case, content, file_name
 
-from koukan.engine.centre import Centre, initialise
+from koukan.engine.centre import Centre
+from koukan.engine.initialise import initialise
 from koukan.formats.model import Catalogue
 
 DOORS = ("dedicated_terminal", "server_link")

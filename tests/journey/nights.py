@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from koukan.engine.centre import Centre, initialise, open_centre
+from koukan.engine.centre import Centre, open_centre
+from koukan.engine.initialise import initialise
 from koukan.engine.run import run_job
 from koukan.formats.load import require_catalogue
 from koukan.formats.model import Format

@@ -19,8 +19,9 @@ from koukan import reports
 from koukan.cli import render
 from koukan.cli.settings import Settings
 from koukan.codecs.extract import Extract
-from koukan.engine.centre import initialise, open_centre
+from koukan.engine.centre import open_centre
 from koukan.engine.digest import state_digest
+from koukan.engine.initialise import initialise
 from koukan.engine.offline import check_file
 from koukan.engine.packages import open_package
 from koukan.engine.run import run_job

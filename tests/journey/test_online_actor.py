@@ -13,7 +13,8 @@ from compacting import FILES, many_files
 from pushing import EXPORT, content, identity, with_partner
 
 from koukan.engine import originals
-from koukan.engine.centre import FURTHER_ACTORS, initialise, open_centre
+from koukan.engine.centre import open_centre
+from koukan.engine.initialise import FURTHER_ACTORS, initialise
 from koukan.engine.run import run_job, tick
 from koukan.errors import Exit, SecretError
 from koukan.flows.registration import PARTITION, VAULT

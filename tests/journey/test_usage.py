@@ -36,9 +36,10 @@ from usage_support import (
 )
 
 from koukan.cli import main
-from koukan.engine.centre import initialise, open_centre
+from koukan.engine.centre import open_centre
 from koukan.engine.digest import state_digest
 from koukan.engine.erasing import plan
+from koukan.engine.initialise import initialise
 from koukan.engine.run import run_job
 from koukan.engine.verify import verify_ledger
 from koukan.errors import Exit

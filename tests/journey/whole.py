@@ -12,7 +12,7 @@ import numpy as np
 from journey import nights
 from journey.outside import Keys, with_package_keys
 
-from koukan.engine.centre import initialise
+from koukan.engine.initialise import initialise
 from koukan.samples.laying import NIGHT_DAY, Night
 from koukan.samples.line_faults import inject_lines
 from koukan.samples.population import Population

@@ -24,7 +24,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,30 +36,23 @@ from koukan.engine.memory import keep_blocks, set_aside
 from koukan.engine.policies import Book
 from koukan.engine.stages import Kept
 from koukan.engine.workers import Workers
-from koukan.errors import EnvironmentRefused, SecretError
+from koukan.errors import EnvironmentRefused
 from koukan.exchange import Inbox, Outbox
 from koukan.flows import codes, identity, pmh, registration
 from koukan.formats import Bundle, Catalogue, Policy, bundle, require_catalogue, thaw
 from koukan.formats.problems import places
-from koukan.keys.identity import create_identity, load_identity
+from koukan.keys.identity import load_identity
 from koukan.keys.issued import Issuer
-from koukan.keys.keyring import PURPOSES, Keyring
+from koukan.keys.keyring import Keyring
 from koukan.keys.signing import Signer
 from koukan.keys.tokens import Tokeniser
 from koukan.ledger import Ledger, Reception, TableVersion
 from koukan.oplog import OperationLog
 from koukan.rules.persons import People
-from koukan.sites import Job, Sender, Site, load_jobs, require_site
+from koukan.sites import Job, Site, load_jobs, require_site
 from koukan.sites.schedule import JST
 from koukan.tables.table import Snapshot, Table, Version
 
-FOLDERS = (
-    "exchange keyring ledger definitions originals results questions requests packages stages "
-    "pushes tables approvals log locks temporary"
-).split()
-BATCH_PURPOSES = tuple(sorted(PURPOSES))
-# Keys of further batch actors: none opens the vault, an insurer's partition or a sealed original.
-FURTHER_ACTORS = {"online": ("history", "issue", "signing")}
 STEPS = (
     *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),
     *("report", "correct"),
@@ -294,83 +286,6 @@ def job_folders(root: Path | None) -> tuple[Path, ...]:
     return (shipped_folder,) if root is None else (shipped_folder, root / "jobs")
 
 
-def initialise(root: Path, key_file: Path) -> list[str]:
-    """Make a site from its site.toml: folders, batch key, keyring, ledger, tables. Repeatable.
-
-    Returns:
-        what was made.
-
-    Raises:
-        DefinitionError, EnvironmentRefused: with what to mend.
-        SecretError: the site is there already, and this is not its key: no second one is made.
-    """
-    os.umask(0o077)
-    if not (root / SITE).is_file():
-        raise EnvironmentRefused("engine.no_site_file", path=root.name)
-    catalogue = require_catalogue(*format_folders(root))
-    site = require_site(root / SITE, catalogue)
-    made = []
-    for name in FOLDERS:
-        if not (root / name).is_dir():
-            (root / name).mkdir(mode=0o700)
-            made.append(name)
-    for sender in site.senders:
-        make_folders(root / "exchange", sender)
-    if not key_file.exists() and (root / "ledger" / "koukan.sqlite").is_file():
-        raise SecretError("keys.not_of_site", path=key_file.name)
-    if not key_file.exists():
-        key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        create_identity(key_file)
-        made.append("batch key")
-    identity = load_identity(key_file, outside=root)
-    Keyring.create(root / "keyring", {site.actor: (identity.recipient, BATCH_PURPOSES)})
-    keyring = Keyring.open(root / "keyring", identity)
-    if not keyring.holds("signing"):
-        raise SecretError("keys.not_of_site", path=key_file.name)
-    made += further_actors(root, site, keyring)
-    ledger = Ledger(root / "ledger" / "koukan.sqlite")
-    made += ledger.create()
-    centre = Centre(root, key_file, site, catalogue, {}, ledger, keyring)
-    known = ledger.table_versions()
-    with centre.log.operation("init"):
-        for name, table in centre.tables.items():
-            if name not in known:
-                version = table.create()
-                with ledger.begin() as transaction:
-                    ledger.put_table_version(transaction, held_version(name, version))
-                made.append(name)
-    centre.close()
-    return made
-
-
-def further_actors(root: Path, site: Site, keyring: Keyring) -> list[str]:
-    """Keys of the site's further batch actors: their files are made, their rights granted."""
-    made = []
-    for actor in site.batch_actors:
-        path = Path(actor.key)
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            create_identity(path)
-            made.append(f"key of {actor.name}")
-        recipient = load_identity(path, outside=root).recipient
-        for purpose in FURTHER_ACTORS[actor.name]:
-            keyring.grant(purpose, actor.name, recipient)
-    return made
-
-
-def make_folders(exchange: Path, sender: Sender) -> None:
-    """A sender's folders, where they are not there.
-
-    Raises:
-        EnvironmentRefused: the administrator has to, since they are not ours to make.
-    """
-    for name in (*(f"inbox/{door}" for door in sender.doors), "outbox", "taken"):
-        try:
-            (exchange / sender.name / name).mkdir(parents=True, exist_ok=True)
-        except PermissionError:
-            raise EnvironmentRefused("sftp.not_made", sender=sender.name) from None
-
-
 def open_centre(
     root: Path,
     key_file: Path,
@@ -416,9 +331,3 @@ def require_definitions(root: Path) -> tuple[Path, Site, Catalogue, dict[str, Jo
     if problems:
         raise EnvironmentRefused("sites.wrong", known=places(problems))
     return root, site, catalogue, jobs
-
-
-def wipe(folder: Path) -> None:
-    """Empty a private folder of temporary files."""
-    for path in folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()

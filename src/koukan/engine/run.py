@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
 
 from koukan.engine import apart, approvals, faults, groups, rewriting
-from koukan.engine.centre import Centre, wipe
+from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, stage_of
 from koukan.engine.leases import lease
 from koukan.engine.leftovers import UNFINISHED, remove_files, remove_staged, remove_unfinished
@@ -238,6 +240,12 @@ def tidy(centre: Centre) -> None:
     under_way = [group.number for group in centre.ledger.open_groups()]
     for stage in Stage.left(centre.folder("stages"), centre.keyring, centre.kept, under_way):
         stage.drop()
+
+
+def wipe(folder: Path) -> None:
+    """Empty a private folder of temporary files."""
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def run_steps(centre: Centre, job: Job) -> set[int]:

@@ -14,6 +14,8 @@ from koukan.ledger import (  # noqa: F401
     withdrawals,
     withholding,
 )
-from koukan.ledger.store import Counts, Group, Ledger, Reception, TableVersion
+from koukan.ledger.groups import Group, TableVersion
+from koukan.ledger.receptions import Counts, Reception
+from koukan.ledger.store import Ledger
 
 __all__ = ["Counts", "Group", "Ledger", "Reception", "TableVersion"]

@@ -13,8 +13,9 @@ from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from koukan.ledger import schema as s
+from koukan.ledger.database import MANY
 from koukan.ledger.statements import like
-from koukan.ledger.store import MANY, Ledger
+from koukan.ledger.store import Ledger
 
 
 @dataclass(frozen=True)

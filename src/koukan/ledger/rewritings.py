@@ -15,7 +15,8 @@ from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.engine import Row
 
 from koukan.ledger import schema as s
-from koukan.ledger.store import Group, Ledger
+from koukan.ledger.groups import Group
+from koukan.ledger.store import Ledger
 
 COMPACT, FORGET = "compact", "forget"  # what stands for a format in such a group
 TAKING = (COMPACT, FORGET)

@@ -253,7 +253,7 @@ ActorName = Literal["online"]
 class BatchActor(Definition):
     """A further actor without a person, for jobs that name it: a process with a key of its own.
 
-    Which keys it has is fixed by its name (`engine.centre.FURTHER_ACTORS`).
+    Which keys it has is fixed by its name (`engine.initialise.FURTHER_ACTORS`).
     """
 
     name: ActorName

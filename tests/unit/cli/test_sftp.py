@@ -54,7 +54,7 @@ def test_a_site_without_keys_lets_nobody_in(call, place) -> None:
 
 
 def test_whoever_has_keys_needs_a_uid(place) -> None:
-    from koukan.engine.centre import initialise
+    from koukan.engine.initialise import initialise
 
     text = sftp_site._text({"kenpo-a": KEY}, {})
     place.write_site(re.sub(r"uid = [0-9]+\nssh_keys", "ssh_keys", text))

@@ -13,8 +13,9 @@ from package_support import new_pair, pair
 from koukan import reports
 from koukan.cli import main
 from koukan.codecs.gate import Gate
-from koukan.engine.centre import initialise, open_centre
+from koukan.engine.centre import open_centre
 from koukan.engine.confirming import write_receipt
+from koukan.engine.initialise import initialise
 from koukan.engine.packages import open_package
 from koukan.engine.run import run_job
 from koukan.engine.verify import verify_ledger

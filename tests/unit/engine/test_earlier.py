@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from centres import Place, lay
 
-from koukan.engine.centre import initialise
+from koukan.engine.initialise import initialise
 from koukan.engine.verify import verify_ledger
 from koukan.errors import EnvironmentRefused
 

@@ -11,8 +11,8 @@ from centres import Place
 from sqlalchemy import delete
 from statements import joined, say
 
-from koukan.engine.centre import initialise
 from koukan.engine.digest import state_digest
+from koukan.engine.initialise import initialise
 from koukan.engine.people import KEPT, people_of
 from koukan.engine.verify import verify_ledger
 from koukan.errors import EnvironmentRefused

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from centres import LIMITS, Place
 
-from koukan.engine.centre import initialise
+from koukan.engine.initialise import initialise
 from koukan.engine.verify import verify_ledger
 from koukan.ledger import reviews
 from koukan.samples.events import ACTS, lay_events, lay_registrations

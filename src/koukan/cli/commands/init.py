@@ -12,7 +12,7 @@ def init(settings: Settings) -> int:
     """Make folders, key, keyring, ledger and tables of a site."""
     root, key = settings.need_root(), settings.need_key()
     process.spill_into(root.resolve() / "temporary")
-    from koukan.engine.centre import initialise
+    from koukan.engine.initialise import initialise
 
     made = initialise(root, key)
     if settings.json:
