@@ -80,21 +80,3 @@ def play(centre: Centre, outside: Outside) -> list[int]:
             exits.append(int(run_job(centre, name).exit))
         centre.observe("left", step="")
     return exits
-
-
-def until(centre: Centre, outside: Outside, last: str) -> None:
-    """The night up to and with the first act of this name."""
-    _some(centre, outside, NIGHT[: NIGHT.index(last) + 1])
-
-
-def packaged(centre: Centre, outside: Outside) -> None:
-    """The night until the packages lie in the outboxes."""
-    _some(centre, outside, NIGHT[: NIGHT.index("take")])
-
-
-def _some(centre: Centre, outside: Outside, names: tuple[str, ...]) -> None:
-    for name in names:
-        if name in ACTS:
-            ACTS[name](outside, centre)
-        else:
-            run_job(centre, name)

@@ -19,6 +19,7 @@ from journey.after_night import Done, Open
 from journey.forks import ForkServer
 from journey.outside import PARTNER, Keys
 from journey.partner_site import Site
+from journey.played import NightAfter, Played
 from journey.stops import stopping
 from journey.tampering import Base, next_file
 from journey.whole import KENPO_B, whole_night
@@ -87,6 +88,23 @@ def night(whole: nights.Prepared, tmp_path: Path, opened: Open) -> tuple[Centre,
     root = whole.copy(tmp_path / "root")
     centre = opened(whole, root)
     return centre, Outside(root, Keys(whole.people), tmp_path / "outside", whole.now, KENPO_B)
+
+
+@pytest.fixture(scope="session")
+def played(whole: nights.Prepared, tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """The whole night after each number of acts."""
+    return Played(whole, tmp_path_factory.mktemp("played"))
+
+
+@pytest.fixture
+def night_after(played: Played, whole: nights.Prepared, tmp_path: Path, opened: Open) -> NightAfter:
+    """Copies of the whole night after so many acts."""
+
+    def copied(count: int) -> tuple[Centre, Outside]:
+        people = played.copy(count, tmp_path / f"after-{count}")
+        return opened(whole, people.root), people
+
+    return copied
 
 
 @pytest.fixture(scope="session")

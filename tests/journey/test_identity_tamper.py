@@ -8,58 +8,34 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from journey import acts, nights, outside
-from journey.acts import ASK, Outside
+from journey import nights
+from journey.acts import ASK, DELIVER
+from journey.played import PACKAGED, Played, until
 from journey.tampering import flipped
-from journey.whole import CODES
 
 from koukan.engine.centre import Centre
-from koukan.engine.run import run_job
 from koukan.engine.verify import verify_ledger
 
 Open = Callable[..., Centre]
 Alter = Callable[[Path], None]
 
 
-def played(whole: nights.Prepared, folder: Path, last: str) -> Path:
-    """A copy of the night, played until the first act of this name is over."""
-    root = whole.copy(folder / "root")
-    centre = whole.open(root)
-    people = Outside(root, outside.Keys(whole.people), folder / "outside", whole.now, CODES[1])
-    for name in acts.NIGHT:
-        if name in acts.ACTS:
-            acts.ACTS[name](people, centre)
-        else:
-            run_job(centre, name)
-        if name == last:
-            break
-    centre.close()
-    return root
-
-
 @pytest.fixture(scope="module")
-def asked(whole: nights.Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def asked(played: Played) -> Path:
     """Questions wait in requests."""
-    return played(whole, tmp_path_factory.mktemp("asked"), ASK)
+    return played.after(until(ASK)).root
 
 
 @pytest.fixture(scope="module")
-def packaged(whole: nights.Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def packaged(played: Played) -> Path:
     """Packages lie in the outboxes."""
-    folder = tmp_path_factory.mktemp("packaged")
-    root = played(whole, folder, "answer")
-    centre = whole.open(root)
-    run_job(centre, acts.ANSWER)
-    outside.approve_all(root, outside.Keys(whole.people), whole.now)
-    run_job(centre, acts.ANSWER)
-    centre.close()
-    return root
+    return played.after(PACKAGED).root
 
 
 @pytest.fixture(scope="module")
-def delivered(whole: nights.Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def delivered(played: Played) -> Path:
     """All is delivered and erased."""
-    return played(whole, tmp_path_factory.mktemp("delivered"), acts.DELIVER)
+    return played.after(until(DELIVER)).root
 
 
 def statement(root: Path, text: str) -> None:

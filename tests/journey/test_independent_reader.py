@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from independent_reader import read
-from journey import acts, outside
-from journey.acts import ANSWER, Outside
+from journey import outside
+from journey.acts import ANSWER
+from journey.played import NightAfter, until
 from package_support import program
 
 from koukan import reports
@@ -20,12 +21,9 @@ Open = Callable[..., Centre]
 
 
 @pytest.mark.requirement("R135", "R141")
-def test_counts_and_hashes_of_every_package_agree(
-    night: tuple[Centre, Outside], tmp_path: Path
-) -> None:
+def test_counts_and_hashes_of_every_package_agree(night_after: NightAfter, tmp_path: Path) -> None:
     program("age", "age")
-    centre, people = night
-    acts.until(centre, people, "answer")
+    centre, people = night_after(until("answer"))
     run_job(centre, ANSWER)
     outside.approve_all(people.root, people.keys, people.now)
     run_job(centre, ANSWER)

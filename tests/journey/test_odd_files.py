@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from journey import acts, checks, nights, outside
 from journey.acts import ANSWER, ASK, DELIVER, Outside
+from journey.played import PACKAGED, NightAfter, until
 from journey.whole import KENPO_A
 
 from koukan.engine import originals
@@ -64,10 +65,9 @@ def test_characters_of_two_bytes_in_a_number_are_rejected_and_stop_nobody(night:
 @pytest.mark.parametrize("field", ["package_name", "archive_sha256"])
 @pytest.mark.parametrize("alone", [True, False], ids=["alone", "beside what was taken"])
 def test_a_receipt_without_a_field_is_rejected_and_stops_no_delivery(
-    field: str, alone: bool, night: Night
+    field: str, alone: bool, night_after: NightAfter
 ) -> None:
-    centre, people = night
-    acts.packaged(centre, people)
+    centre, people = night_after(PACKAGED)
     name, content = outside.receipt_file("kenpo-a", KENPO_A, {UNKNOWN: "0" * 64}, 1)
     value = UNKNOWN if field == "package_name" else "0" * 64
     (inbox(people, "kenpo-a") / name).write_bytes(content.replace(value.encode(), b""))
@@ -84,9 +84,8 @@ def test_a_receipt_without_a_field_is_rejected_and_stops_no_delivery(
     assert checks.problems(centre) == []
 
 
-def test_two_receipt_lines_that_are_no_text_at_all(night: Night) -> None:
-    centre, people = night
-    acts.packaged(centre, people)
+def test_two_receipt_lines_that_are_no_text_at_all(night_after: NightAfter) -> None:
+    centre, people = night_after(PACKAGED)
     hashes = {f"PK_NQ_kenpo-a_0000{end}.age": "0" * 64 for end in ("XX", "YY")}
     name, content = outside.receipt_file("kenpo-a", KENPO_A, hashes, 1)
     for end in (b"XX", b"YY"):
@@ -98,9 +97,8 @@ def test_two_receipt_lines_that_are_no_text_at_all(night: Night) -> None:
 
 
 @pytest.mark.parametrize("damage", ["bytes that are no text", "hashes that are too short"])
-def test_a_receipt_that_is_refused_confirms_nothing(damage: str, night: Night) -> None:
-    centre, people = night
-    acts.packaged(centre, people)
+def test_a_receipt_that_is_refused_confirms_nothing(damage: str, night_after: NightAfter) -> None:
+    centre, people = night_after(PACKAGED)
     (path,) = outside.packages_of(people.root, "kenpo-a")
     (package,) = [item for item in asked.packages(centre.ledger) if item.name == path.name]
     hashes = {path.name: str(package.archive_sha256)}
@@ -122,9 +120,8 @@ def test_a_receipt_that_is_refused_confirms_nothing(damage: str, night: Night) -
     assert checks.problems(centre) == []
 
 
-def test_an_answer_without_any_number_answers_nothing(night: Night) -> None:
-    centre, people = night
-    acts.until(centre, people, "approve")
+def test_an_answer_without_any_number_answers_nothing(night_after: NightAfter) -> None:
+    centre, people = night_after(until("approve"))
     run_job(centre, ASK)
     people.juki_net().put(*outside.answer_file(1, "1", "2", [{"answer_class": "2"}]))
     run_job(centre, ANSWER)
@@ -133,10 +130,11 @@ def test_an_answer_without_any_number_answers_nothing(night: Night) -> None:
     assert (counts.accepted, counts.rejected) == (0, 1)
 
 
-def test_files_without_a_line_have_their_outcome_and_change_nothing(night: Night) -> None:
-    centre, people = night
-    other, nothing = basic_four_file(people, [])
-    acts.until(centre, people, "approve")
+def test_files_without_a_line_have_their_outcome_and_change_nothing(
+    night: Night, night_after: NightAfter
+) -> None:
+    other, nothing = basic_four_file(night[1], [])
+    centre, people = night_after(until("approve"))
     run_job(centre, ASK)
     before = asked.questions(centre.ledger)
     net = people.juki_net()
@@ -164,9 +162,8 @@ def opens(centre: Centre, item: Reception) -> bool:
 
 
 @pytest.mark.requirement("R142")
-def test_a_second_copy_of_an_answer_is_destroyed_with_the_first(night: Night) -> None:
-    centre, people = night
-    acts.until(centre, people, "answer")
+def test_a_second_copy_of_an_answer_is_destroyed_with_the_first(night_after: NightAfter) -> None:
+    centre, people = night_after(until("answer"))
     folder = people.root / "exchange" / outside.PARTNER / "inbox" / "juki_net"
     laid = {path.name: path.read_bytes() for path in sorted(folder.glob("JA_*"))}
     run_job(centre, ANSWER)

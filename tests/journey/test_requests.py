@@ -8,9 +8,10 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from journey import acts, nights, outside
+from journey import nights, outside
 from journey.acts import ANSWER, ASK, Outside
 from journey.nights import Prepared
+from journey.played import NightAfter, until
 from journey.stops import stopping
 from sqlalchemy import select
 
@@ -202,9 +203,8 @@ def test_what_is_cut_late_holds_exactly_what_the_ledger_says(
     assert [item.rows for item in waiting] == [lines_of(centre, item.number) for item in waiting]
 
 
-def test_the_ledger_balances_between_a_kill_and_the_next_run(night: Night) -> None:
-    centre, people = night
-    acts.until(centre, people, "answer")
+def test_the_ledger_balances_between_a_kill_and_the_next_run(night_after: NightAfter) -> None:
+    centre, people = night_after(until("answer"))
     run_job(centre, ANSWER)
     outside.approve_all(people.root, people.keys, people.now)
     with stopping(centre, "destroyed"):

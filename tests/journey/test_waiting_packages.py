@@ -16,6 +16,7 @@ import pytest
 from journey import acts, checks, nights, outside
 from journey.acts import ANSWER, DELIVER, Outside
 from journey.nights import Prepared
+from journey.played import PACKAGED, NightAfter, until
 from journey.stops import stopping
 from journey.whole import CODES, KENPO_A, KENPO_B
 from package_support import pair
@@ -66,13 +67,12 @@ def without_key(text: str) -> str:
 
 def test_an_insurer_without_a_key_waits_alone(
     whole: Prepared,
-    night: Night,
+    night_after: NightAfter,
     opened: Open,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    centre, people = night
-    acts.until(centre, people, "answer")
+    centre, people = night_after(until("answer"))
     before = (people.root / "site.toml").read_text(encoding="utf-8")
     changed(people.root, without_key)
     centre = opened(whole, people.root)
@@ -133,10 +133,9 @@ def listed(
 
 
 def test_nothing_of_an_insurer_goes_to_a_sender_that_no_longer_speaks_for_it(
-    whole: Prepared, night: Night, opened: Open
+    whole: Prepared, night_after: NightAfter, opened: Open
 ) -> None:
-    centre, people = night
-    acts.until(centre, people, "answer")
+    centre, people = night_after(until("answer"))
 
     def moved(text: str) -> str:
         text = text.replace(f'insurers = ["{KENPO_A}"]', f'insurers = ["{CODES[2]}"]', 1)
@@ -151,9 +150,8 @@ def test_nothing_of_an_insurer_goes_to_a_sender_that_no_longer_speaks_for_it(
     waits(centre, "other_sender")
 
 
-def test_a_folder_in_a_packages_place_stands_in_nobody_elses_way(night: Night) -> None:
-    centre, people = night
-    acts.until(centre, people, "answer")
+def test_a_folder_in_a_packages_place_stands_in_nobody_elses_way(night_after: NightAfter) -> None:
+    centre, people = night_after(until("answer"))
     (mine,) = [
         item for item in centre.ledger.receptions() if item.file_name.startswith("NQ_kenpo-a")
     ]
@@ -168,18 +166,18 @@ def test_a_folder_in_a_packages_place_stands_in_nobody_elses_way(night: Night) -
     assert len(laid_out(centre)) == 3
 
 
-def test_an_outbox_that_is_gone_is_made_again(night: Night) -> None:
-    centre, people = night
-    acts.until(centre, people, "answer")
+def test_an_outbox_that_is_gone_is_made_again(night_after: NightAfter) -> None:
+    centre, people = night_after(until("answer"))
     shutil.rmtree(people.root / "exchange/kenpo-a/outbox")
     answers_stored(centre, people)
     assert len(laid_out(centre)) == 3
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
-def test_a_file_in_taken_that_cannot_be_read_stops_no_other_delivery(night: Night) -> None:
-    centre, people = night
-    acts.packaged(centre, people)
+def test_a_file_in_taken_that_cannot_be_read_stops_no_other_delivery(
+    night_after: NightAfter,
+) -> None:
+    centre, people = night_after(PACKAGED)
     (path,) = outside.packages_of(people.root, "kenpo-a")
     other = path.parents[1] / "taken" / path.name
     other.write_bytes(b"x")
@@ -210,10 +208,9 @@ def test_what_a_killed_run_had_begun_is_cleaned_away(night: Night) -> None:
     ids=["answered, not packaged", "sealed, not known to the ledger"],
 )
 def test_what_was_answered_and_never_packaged_goes_with_its_questions(
-    event: str, step: str, whole: Prepared, night: Night, opened: Open
+    event: str, step: str, whole: Prepared, night_after: NightAfter, opened: Open
 ) -> None:
-    centre, people = night
-    acts.until(centre, people, "answer")
+    centre, people = night_after(until("answer"))
     run_job(centre, ANSWER)
     outside.approve_all(people.root, people.keys, people.now)
     with stopping(centre, event, step=step):
@@ -231,10 +228,9 @@ def test_what_was_answered_and_never_packaged_goes_with_its_questions(
 
 
 def test_an_insurer_with_another_key_gets_the_same_package_for_it(
-    whole: Prepared, night: Night, opened: Open, tmp_path: Path
+    whole: Prepared, night_after: NightAfter, opened: Open, tmp_path: Path
 ) -> None:
-    centre, people = night
-    acts.until(centre, people, "answer")
+    centre, people = night_after(until("answer"))
     answers_stored(centre, people)
     (before,) = outside.packages_of(people.root, "kenpo-a")
     others = {path: path.read_bytes() for path in outside.packages_of(people.root, "kenpo-b")}
@@ -273,9 +269,8 @@ def test_an_insurer_with_another_key_gets_the_same_package_for_it(
     assert verify_ledger(centre) == []
 
 
-def test_packages_that_nobody_collects_are_told_after_some_days(night: Night) -> None:
-    centre, people = night
-    acts.until(centre, people, "answer")
+def test_packages_that_nobody_collects_are_told_after_some_days(night_after: NightAfter) -> None:
+    centre, people = night_after(until("answer"))
     answers_stored(centre, people)
     assert identity(centre)["uncollected_long"] == []
     built = min(item.built_at for item in asked.packages(centre.ledger))

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from journey import acts, checks, nights, outside, search
-from journey.acts import ANSWER, ASK, DELIVER, Outside, packaged, until
+from journey.acts import ANSWER, ASK, DELIVER, Outside
+from journey.played import PACKAGED, NightAfter, Played, until
 from journey.search import Needles
 from journey.whole import ASKED, KENPO_A, KENPO_B
 from sqlalchemy import select
@@ -52,10 +53,9 @@ def result_rows(
 
 @pytest.mark.requirement("R130", "R132", "R134", "R135", "R138", "R139", "R141")
 def test_each_insurer_gets_the_answers_to_its_own_questions(
-    night: tuple[Centre, Outside], tmp_path: Path
+    night_after: NightAfter, tmp_path: Path
 ) -> None:
-    centre, people = night
-    packaged(centre, people)
+    centre, people = night_after(PACKAGED)
     mine = result_rows(people, centre, "kenpo-a", KENPO_A, tmp_path)
     # Seven questions went out, one of them malformed; the eighth line lacked search items.
     assert [row["line_number"] for row in mine] == ["2", "3", "4", "6", "7", "9"]
@@ -143,10 +143,9 @@ def test_an_immediate_question_comes_back_answered_without_any_person(
 
 
 def test_an_operator_sees_what_became_of_one_files_questions(
-    night: tuple[Centre, Outside],
+    night_after: NightAfter,
 ) -> None:
-    centre, people = night
-    until(centre, people, "take")
+    centre, _ = night_after(until("take"))
     (mine,) = [
         item for item in centre.ledger.receptions() if item.file_name.startswith("NQ_kenpo-a")
     ]
@@ -172,13 +171,12 @@ def test_an_operator_sees_what_became_of_one_files_questions(
 @pytest.mark.parametrize("until_act", ["approve", "take", acts.ERASE])
 def test_every_page_can_be_shown(
     whole: nights.Prepared,
-    night: tuple[Centre, Outside],
+    night_after: NightAfter,
     until_act: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    centre, people = night
-    until(centre, people, until_act)
+    centre, people = night_after(until(until_act))
     monkeypatch.setenv("KOUKAN_ROOT", str(people.root))
     monkeypatch.setenv("KOUKAN_KEY_FILE", str(whole.key_file))
     pages = [("show", str(item.number)) for item in centre.ledger.receptions()]
@@ -215,7 +213,7 @@ def test_what_waits_too_long_for_persons_or_for_answers_ends_in_a_code_of_its_ow
 
 
 @pytest.fixture(scope="module")
-def needles(whole: nights.Prepared, tmp_path_factory: pytest.TempPathFactory) -> Needles:
+def needles(whole: nights.Prepared, played: Played) -> Needles:
     """Everybody whom a question names, as its insurer writes it, and every number returned."""
     population = Population(nights.SEED)
     persons = np.arange(500, 570, dtype=np.int64)
@@ -229,13 +227,8 @@ def needles(whole: nights.Prepared, tmp_path_factory: pytest.TempPathFactory) ->
             for name in frame[column].drop_nulls()
             if search.SPACE in name
         }
-    folder = tmp_path_factory.mktemp("needles")
-    root = whole.copy(folder / "root")
+    root = played.after(until("approve") + 1).root  # a request waits for the partner
     centre = whole.open(root)
-    partner = outside.Keys(whole.people)
-    acting = Outside(root, partner, folder / "outside", whole.now, KENPO_B)
-    until(centre, acting, "approve")
-    run_job(centre, ASK)
     returned = [
         outside.number_for(row)
         for path in sorted((root / "exchange" / outside.PARTNER / "outbox").glob("JQ_*"))
@@ -248,13 +241,12 @@ def needles(whole: nights.Prepared, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_the_search_finds_questions_in_the_inboxes_and_in_the_request_that_waits_for_its_partner(
-    night: tuple[Centre, Outside], needles: Needles
+    night: tuple[Centre, Outside], night_after: NightAfter, needles: Needles
 ) -> None:
-    centre, people = night
+    _, people = night
     before = search.leaks(needles, people.root)
     assert any("NQ_kenpo-a" in path for path in before)
-    until(centre, people, "approve")
-    run_job(centre, ASK)
+    _, people = night_after(until("approve") + 1)
     laid = search.leaks(needles, people.root)
     assert {path for path in laid if "JQ_" in path}
     assert all(path.startswith("exchange/") for path in laid)
@@ -267,14 +259,9 @@ STOPS = [  # after this many acts of the night, exchange folders being emptied b
 
 @pytest.mark.parametrize("stop", STOPS)
 def test_at_no_time_is_anything_of_anybody_outside_the_exchange_folders(
-    stop: int, night: tuple[Centre, Outside], needles: Needles
+    stop: int, night_after: NightAfter, needles: Needles
 ) -> None:
-    centre, people = night
-    for name in acts.NIGHT[:stop]:
-        if name in acts.ACTS:
-            acts.ACTS[name](people, centre)
-        else:
-            run_job(centre, name)
+    _, people = night_after(stop)
     for path in nights.inbox_files(people.root):
         path.unlink()
     for path in (people.root / "exchange" / outside.PARTNER / "outbox").glob("JQ_*"):
@@ -375,10 +362,9 @@ def test_with_every_key_and_every_file_that_is_left_nothing_erased_opens(
 
 
 def test_what_a_package_held_is_not_even_in_the_resealed_questions(
-    night: tuple[Centre, Outside],
+    night_after: NightAfter,
 ) -> None:
-    centre, people = night
-    packaged(centre, people)
+    centre, _ = night_after(PACKAGED)
     for item in asked.questions(centre.ledger):
         if not item.open:
             continue
@@ -394,10 +380,9 @@ def test_what_a_package_held_is_not_even_in_the_resealed_questions(
 
 @pytest.mark.requirement("R143")
 def test_a_package_that_was_altered_in_taken_is_not_delivered(
-    night: tuple[Centre, Outside],
+    night_after: NightAfter,
 ) -> None:
-    centre, people = night
-    packaged(centre, people)
+    centre, people = night_after(PACKAGED)
     (path,) = outside.packages_of(people.root, "kenpo-a")
     target = path.parents[1] / "taken" / path.name
     target.write_bytes(path.read_bytes()[:-1])
@@ -411,9 +396,8 @@ def test_a_package_that_was_altered_in_taken_is_not_delivered(
     assert not path.exists()
 
 
-def test_who_cannot_open_a_package_cannot_confirm_it(night: tuple[Centre, Outside]) -> None:
-    centre, people = night
-    packaged(centre, people)
+def test_who_cannot_open_a_package_cannot_confirm_it(night_after: NightAfter) -> None:
+    centre, people = night_after(PACKAGED)
     (path,) = outside.packages_of(people.root, "kenpo-a")
     inbox = people.root / "exchange" / "kenpo-a" / "inbox" / "dedicated_terminal"
     package = asked.packages(centre.ledger)[0]
@@ -440,10 +424,9 @@ def test_who_cannot_open_a_package_cannot_confirm_it(night: tuple[Centre, Outsid
 
 @pytest.mark.requirement("R144")
 def test_what_nobody_answers_or_collects_is_erased_before_a_year_is_over(
-    whole: nights.Prepared, night: tuple[Centre, Outside], tmp_path: Path
+    whole: nights.Prepared, night_after: NightAfter, tmp_path: Path
 ) -> None:
-    centre, people = night
-    packaged(centre, people)
+    centre, people = night_after(PACKAGED)
     page = identity(centre)
     later = nights.Prepared(whole.root, whole.key_file, whole.now + nights.timedelta(days=301))
     centre = later.open(people.root)
