@@ -35,11 +35,11 @@ STEPS = (
     *("ask", "request", "send", "split", "package", "confirm", "deliver"),
     *("approve", "answer", "take"),  # acts of others
 )
-RANDOM = 200 if nights.LONG else 8
+RANDOM = 200 if nights.LONG else 6
 # In these steps, one after another, so that each is hit; without --long a few, drawn by the seed.
 AIMED = STEPS * 5 if nights.LONG else tuple(random.Random(SEED).sample(STEPS, RANDOM))
 TWICE = 8  # every so many-th random schedule has its second run killed too
-BOUNDARIES = 1 if nights.LONG else 30  # every so many-th boundary
+BOUNDARIES = 1 if nights.LONG else 40  # every so many-th boundary
 IDENTITY_OUTCOMES = {
     "NQ_city-a_000001.csv": ("refused", "F203"),
     "NQ_kenpo-a_000001.csv": ("accepted", None),
