@@ -7,15 +7,19 @@ two apart: processes are killed, but nobody cuts the power. KOUKAN_TEST_LONG=1 a
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 SHARED = Path("/dev/shm")
-ROOM = 6 << 30  # bytes; a whole run writes less than a third of it
+PREFIX = "koukan-tests-"
+ROOM = 6 << 30  # bytes; what tests that passed have written goes at once, so no run has half of it
+NEW = 60  # seconds for which a folder may not have its lock yet
 MEMORY = Path("/proc/meminfo")
 CONTROL_GROUPS = (  # what this one may have and has: of version 2 and of version 1
     (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
@@ -24,7 +28,7 @@ CONTROL_GROUPS = (  # what this one may have and has: of version 2 and of versio
         Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
     ),
 )
-FOLDER = pytest.StashKey[Path]()
+FOLDER, LOCK = pytest.StashKey[Path](), pytest.StashKey[int]()
 
 
 def room() -> int:
@@ -45,9 +49,27 @@ def pytest_configure(config: pytest.Config) -> None:
     """Before pytest's own: it reads there where temporary folders are to be."""
     if config.option.basetemp is not None or os.environ.get("KOUKAN_TEST_LONG") == "1":
         return
+    give_back()
     if room() >= ROOM:
-        config.stash[FOLDER] = Path(tempfile.mkdtemp(prefix="koukan-test-", dir=SHARED))
+        config.stash[FOLDER] = Path(tempfile.mkdtemp(prefix=PREFIX, dir=SHARED))
+        config.stash[LOCK] = os.open(config.stash[FOLDER], os.O_RDONLY)  # it goes with the process
+        fcntl.flock(config.stash[LOCK], fcntl.LOCK_EX)
         config.option.basetemp = str(config.stash[FOLDER] / "files")
+
+
+def give_back() -> None:
+    """Remove what runs that were killed have left: nobody has the lock of their folders."""
+    for folder in SHARED.glob(f"{PREFIX}*"):
+        if time.time() - folder.stat().st_ctime < NEW or not os.access(folder, os.R_OK):
+            continue
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except BlockingIOError:
+            continue  # it is in use
+        finally:
+            os.close(handle)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
