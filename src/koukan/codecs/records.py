@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 
 from koukan.codecs.gate import BLOCK, Layout, layout_of
-from koukan.codecs.text import REPLACEMENT, decode
+from koukan.codecs.text import REPLACEMENT, decode, find
 from koukan.errors import IntegrityError
 from koukan.formats.model import Format, Record
 
@@ -153,12 +153,12 @@ def suspicious_rows(
     # looked at one by one, up to `MANY`.
     found: list[int] = []
     for mark in [PRIVATE, GETA] if clean else [PRIVATE, GETA, REPLACED]:
-        at = text.find(mark, start)
+        at = find(text, mark, start)
         while at >= 0:
             found.append(at)
             if len(found) == MANY:
                 return None
-            at = text.find(mark, at + 1)
+            at = find(text, mark, at + 1)
     rows = []
     row, seen = 0, start
     for at in sorted(found):

@@ -16,7 +16,7 @@ import re
 import secrets
 import shutil
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -197,6 +197,19 @@ class Keyring(Secret):
             version = max(self.partition_versions(table, partition), default=_VERSION)
             self._newest[table, partition] = version
         return version, self.random_key(table, f"{partition}.{version}")
+
+    def make_partition_keys(self, table: str, partitions: Iterable[str]) -> None:
+        """Make the first keys of those partitions that have none; durable on return, all of them
+        at once, and looked for in one list of the folder.
+        """
+        wanted = [one for one in partitions if (table, one) not in self._newest]
+        if not wanted:
+            return
+        folder = self._path(table, wanted[0]).parent
+        there = {path.stem.rpartition(".")[0] for path in folder.glob("*.key")}
+        missing = [f"{one}.{_VERSION}" for one in wanted if one not in there]
+        if missing:
+            self.make_keys(table, missing)
 
     def new_partition_key(self, table: str, partition: str) -> int:
         """Make the key under which writers seal files from now on; returns its version."""

@@ -45,6 +45,10 @@ class PartitionKeys(Protocol):
         """Version and key (32 bytes) for new files; made when there is none."""
         ...
 
+    def make_partition_keys(self, table: str, partitions: Iterable[str]) -> None:
+        """First keys of those partitions that have none, before many files are written."""
+        ...
+
     def existing_partition_key(self, table: str, partition: str, version: int) -> bytes:
         """Key of files of a version; an error when it was destroyed or is not ours."""
         ...
@@ -96,6 +100,17 @@ class Table:
     def newest(self) -> int:
         """The number of the newest version, whether the ledger knows it or not."""
         return log.newest(self.folder, self.definition)
+
+    def make_keys(self, partitions: Iterable[Mapping[str, str]]) -> None:
+        """Have the keys of new partitions made before many files are written into them.
+
+        The disk is waited for once. `write` makes what is missing, one after another.
+
+        Args:
+            partitions: at least the first partition column of each.
+        """
+        owners = (key_partition(self.definition, values) for values in partitions)
+        self._keys.make_partition_keys(self.definition.name, dict.fromkeys(owners))
 
     def write(self, partition: Mapping[str, str], frame: pl.DataFrame, name: str) -> DataFile:
         """Write one data file, durably; it is part of the table once `commit` names it.

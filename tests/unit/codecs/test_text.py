@@ -18,6 +18,7 @@ from koukan.codecs.text import (
     decode_utf8,
     encode,
     encode_cp932,
+    find,
 )
 
 LONE = (0x80, 0xA0, 0xFD, 0xFE, 0xFF)  # defined for Python alone
@@ -240,3 +241,13 @@ def test_large_blocks_are_decoded_like_small_ones() -> None:
     codes = double_codes()
     content = b"".join(draws.choices(codes, k=200_000))
     assert decode_cp932(content)[0].decode() == content.decode("cp932")
+
+
+@pytest.mark.parametrize("use_memmem", [True, False])
+def test_a_mark_is_found_where_python_finds_it(*, use_memmem: bool) -> None:
+    content = "〓氏〓名".encode()
+    for mark in ("〓".encode(), b"\xe3", "名".encode(), "姓".encode(), content, content + b"!"):
+        for start in range(len(content) + 2):
+            found = find(content, mark, start, use_memmem=use_memmem)
+            assert found == content.find(mark, start)
+    assert find(b"", b"\xee", use_memmem=use_memmem) == -1

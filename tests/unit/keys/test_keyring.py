@@ -330,6 +330,28 @@ def test_partition_keys_have_a_version_and_are_the_readers_too(
     assert keyring.destroy("entrusted_partition", "insurer=06139999.1")
 
 
+def test_first_keys_of_many_partitions_are_made_at_once_and_others_are_left(
+    folder: Path, keyring: Keyring, make: Make
+) -> None:
+    table = "entrusted_partition"
+    one, two, three, four = (f"insurer={number:08d}" for number in (1, 2, 3, 11))
+    first = keyring.partition_key(table, one)
+    keyring.partition_key(table, two)
+    assert keyring.new_partition_key(table, two) == 2
+    keyring.destroy(table, f"{two}.1")
+    second = keyring.partition_key(table, two)
+    other = make("other")
+    keyring.grant("partition", "other", other.recipient)
+    for ring in (keyring, Keyring.open(folder, other)):  # the latter looked at none before
+        ring.make_partition_keys(table, [one, two, three, four])
+        ring.make_partition_keys(table, [])
+        names = [path.name for path in sorted((folder / "random" / table).glob("*.key"))]
+        assert names == [f"{one}.1.key", f"{two}.2.key", f"{three}.1.key", f"{four}.1.key"]
+        assert ring.partition_key(table, one) == first
+        assert ring.partition_key(table, two) == second
+        assert ring.partition_key(table, three)[0] == ring.partition_key(table, four)[0] == 1
+
+
 def test_a_new_version_is_every_writers_and_the_old_one_its_readers_until_it_is_destroyed(
     folder: Path, keyring: Keyring, make: Make
 ) -> None:

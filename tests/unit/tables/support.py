@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
@@ -36,6 +37,10 @@ class FolderKeys:
         owner = f"{table} {partition} "
         versions = [int(path.name.removeprefix(owner)) for path in self.folder.glob(f"{owner}*")]
         return self._key(owner, max(versions)) if versions else self.renew(table, partition)
+
+    def make_partition_keys(self, table: str, partitions: Iterable[str]) -> None:
+        for partition in partitions:
+            self.partition_key(table, partition)
 
     def existing_partition_key(self, table: str, partition: str, version: int) -> bytes:
         try:

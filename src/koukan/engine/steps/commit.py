@@ -37,6 +37,7 @@ from koukan.rules.persons import WITHDRAWN
 from koukan.rules.register import NONE
 from koukan.rules.remarks import SHARE_PASSED, with_remark
 from koukan.rules.validate import KEPT
+from koukan.tables.definition import BUCKET, bucket_label, bucket_of_link
 from koukan.tables.table import DataFile
 
 ORDER = (VAULT, PARTITION, HISTORY, PERSON_LINKS, ISSUES, CODES)
@@ -146,6 +147,7 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> 
     """Write files and results of a group; from here on nothing has to be worked out again."""
     receptions = receptions_of(centre, group)
     with centre.log.operation("write", group=group.number) as operation:
+        make_keys(centre, outcome)
         shares = plan(centre, receptions, chunks)
         writing = centre.workers.map(work, shares)
         with durable.together():
@@ -162,6 +164,15 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> 
         note(centre, group, outcome, made)
         operation.note(files=len(made), rows=outcome.lines.height)
     centre.observe("written", step="commit")
+
+
+def make_keys(centre: Centre, outcome: Outcome) -> None:
+    """Keys of partitions that are new with the group's new persons; tasks would wait for each."""
+    insurers = outcome.roster["insurer"].unique().sort().to_list()
+    centre.tables[PARTITION].make_keys({"insurer": text_of(insurer)} for insurer in insurers)
+    found = bucket_of_link(outcome.tokens["link_number"].to_numpy(), centre.site.buckets)
+    labels = [bucket_label(bucket, centre.site.buckets) for bucket in np.unique(found).tolist()]
+    centre.tables[HISTORY].make_keys({BUCKET: label} for label in labels)
 
 
 def settled(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> Outcome:
@@ -201,7 +212,9 @@ def write_people(centre: Centre, group: Group, outcome: Outcome) -> list[Written
             pl.lit(group.number, pl.Int64).alias("group_number"),
         )
         name = file_name(group.number, group.attempt, 0)
-        for bucket, frame in registration.vault_frames(rows, centre.site.buckets):
+        frames = list(registration.vault_frames(rows, centre.site.buckets))  # of one memory
+        centre.tables[VAULT].make_keys({BUCKET: bucket} for bucket, _ in frames)
+        for bucket, frame in frames:
             file = centre.tables[VAULT].write({"bucket": bucket}, frame, name)
             files.append(Written(VAULT, file))
     if outcome.roster.height:
