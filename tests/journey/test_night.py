@@ -101,13 +101,16 @@ VARIANTS = {
     "groups of 100,000 bytes": {"limits": ["group_bytes = 100_000"]},
     "few rows at once, stages on disk": {"limits": ["piece_rows = 7", "stage_bytes = 0"]},
     "codes by expressions": {"limits": ["pandera_rows = 0"]},
+    "every group is a large one": {"limits": ["piece_rows = 7"]},
 }
 
 
 @pytest.fixture
 def small_chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "few rows" in request.node.name:
+    if "few rows" in request.node.name or "large" in request.node.name:
         monkeypatch.setattr(groups, "CHUNK", 4096)  # every file is a chunk of its own
+    if "large" in request.node.name:
+        monkeypatch.setattr(groups, "LARGE", 0)
 
 
 @pytest.mark.usefixtures("small_chunks")

@@ -7,11 +7,15 @@ answer of a national system is a group of its own, formed when it may be stored;
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from koukan.engine import storing
 from koukan.engine.centre import Centre
+from koukan.engine.memory import give_back
 from koukan.engine.stages import Stage
 from koukan.flows import identity, online, registration, usage
 from koukan.ledger import Group, Reception
@@ -19,6 +23,7 @@ from koukan.ledger.corrections import corrections_among
 
 ALONE = (identity.ANSWER, usage.LOG, online.RESPONSE)  # of which each file is a group of its own
 CHUNK = 16 * 1024 * 1024  # of original bytes: below, the fixed cost of a query shows
+LARGE = 2_000_000  # lines of a group: beyond, it is treated as one that memory may not hold
 
 
 class Piece(NamedTuple):
@@ -41,6 +46,38 @@ class Chunk(NamedTuple):
     row: int
     rows: int
     pieces: tuple[Piece, ...]
+
+
+def is_large(chunks: Sequence[Chunk]) -> bool:
+    """Whether a group is so large that its memory counts for more than some of its time."""
+    return sum(chunk.rows for chunk in chunks) > LARGE
+
+
+def positions_of(chunks: Sequence[Chunk]) -> npt.NDArray[np.int32]:
+    """Of each line the position of its file in the group. Of one file they take no room."""
+    pieces = [piece for chunk in chunks for piece in chunk.pieces]
+    positions = np.array([piece.position for piece in pieces], np.int32)
+    counts = [piece.rows for piece in pieces]
+    if pieces and np.all(positions == positions[0]):
+        return np.broadcast_to(positions[0], sum(counts))
+    return np.repeat(positions, counts)
+
+
+def line_numbers_of(chunks: Sequence[Chunk]) -> npt.NDArray[np.int32]:
+    """Of each line its number in its file; the control record is line 1."""
+    pieces = [piece for chunk in chunks for piece in chunk.pieces]
+    counts = [piece.rows for piece in pieces]
+    before = np.cumsum([0, *counts[:-1]])
+    firsts = np.array([piece.row + 2 for piece in pieces]) - before
+    numbers = np.arange(sum(counts), dtype=np.int32)
+    numbers += np.repeat(firsts.astype(np.int32), counts)
+    return numbers
+
+
+def relieve(chunks: Sequence[Chunk]) -> None:
+    """Between the steps of a large group, which need other blocks each: freed memory goes back."""
+    if is_large(chunks):
+        give_back()
 
 
 def choose(centre: Centre, formats: Collection[str]) -> list[list[Reception]]:

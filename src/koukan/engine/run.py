@@ -12,10 +12,9 @@ import polars as pl
 
 from koukan.engine import apart, approvals, faults, groups, rewriting
 from koukan.engine.centre import Centre
-from koukan.engine.groups import Chunk, stage_of
+from koukan.engine.groups import Chunk, relieve, stage_of
 from koukan.engine.leases import lease
 from koukan.engine.leftovers import UNFINISHED, remove_files, remove_staged, remove_unfinished
-from koukan.engine.memory import give_back
 from koukan.engine.stages import Stage
 from koukan.engine.steps import (
     acknowledge,
@@ -116,7 +115,6 @@ ASKING = frozenset(
 )  # a job with one waits for answers
 CODING = frozenset(("request_codes", "send_codes"))  # a job with one waits for codes
 GOING = frozenset(("fetch", "hand_over"))  # a job with one goes to partners' hosts
-LARGE = 2_000_000  # lines of a group: beyond, freed memory goes back between its steps
 GROUP_STEPS = (
     *("validate", "link", "commit", "ask", "split", "confirm", "issue", "allot", "take_in"),
     *("want", "take_codes"),
@@ -293,11 +291,13 @@ def run_group(centre: Centre, group: Group) -> None:
             centre.observe("stages dropped", step="validate")
             return
         centre.observe("entered", step="link")
+        relieve(chunks)
         outcome = link.run(centre, group, chunks, findings)
         centre.observe("entered", step="commit")
-        if sum(chunk.rows for chunk in chunks) > LARGE:
-            give_back()
-        commit.run(centre, group, chunks, outcome)
+        relieve(chunks)
+        written = [outcome]
+        del outcome  # `commit` frees what it has written
+        commit.run(centre, group, chunks, written.pop())
     else:
         centre.observe("entered", step="commit")
         remove_staged(centre)

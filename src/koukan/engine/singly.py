@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from koukan.codecs.gate import NOBODY
 from koukan.engine.centre import Centre
-from koukan.engine.groups import Chunk, receptions_of, stage_of
+from koukan.engine.groups import Chunk, line_numbers_of, receptions_of, stage_of
 from koukan.engine.rendering import Rendered
 from koukan.engine.steps.commit import counts_of, findings_of, remarks_of, settled
 from koukan.engine.steps.gate import close, turn_away
@@ -63,7 +63,11 @@ def judged(
 
 
 def outcome(
-    content: Content, judgement: Judgement, refused: dict[int, str], pending: Iterator[pl.DataFrame]
+    content: Content,
+    judgement: Judgement,
+    refused: dict[int, str],
+    chunks: Sequence[Chunk],
+    pending: Iterator[pl.DataFrame],
 ) -> Outcome:
     """Every line's class, and all findings."""
     kinds = np.where(
@@ -74,9 +78,8 @@ def outcome(
     lines = pl.DataFrame(
         {
             "reception": numbers[content.lines.reception],
-            "line_number": content.line_numbers,
+            "line_number": line_numbers_of(chunks),
             "record_number": content.lines.record_number,
-            "type": content.lines.type,
             "insurer": np.maximum(content.lines.insurer, int(NOBODY)),  # none is named: a system
             "class": kinds.astype(np.int8),
             "link_number": nobody,
@@ -105,7 +108,7 @@ def concluded(
         return EMPTY
     content, judgement = judged(centre, group, receptions_of(centre, group), chunks)
     refused, remarked = beyond_shares(centre, content, judgement.rejected)
-    found = outcome(content, judgement, refused, pending)._replace(remarked=remarked)
+    found = outcome(content, judgement, refused, chunks, pending)._replace(remarked=remarked)
     found = decide(found)
     stage = stage_of(centre, group.number, group.attempt)
     for chunk in chunks:
@@ -175,7 +178,7 @@ def typed_lines(centre: Centre, reception: int, chunks: Sequence[Chunk], kind: i
         came_to = stage.get(f"{chunk.number:05d}.outcome")
         mine = (pl.col("reception") == reception) & (pl.col("class") == kind)
         for _, frame in typed_sections(centre, chunk):
-            told = came_to[frame[ROW] - chunk.row].drop("type")
+            told = came_to[frame[ROW] - chunk.row]
             told = told.cast({"line_number": pl.Int64})
             whole = pl.concat([told, frame.drop(ROW)], how="horizontal").filter(mine)
             parts.append(whole.drop("reception", "insurer", "class", "link_number", "member_id"))

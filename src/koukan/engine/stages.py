@@ -44,6 +44,7 @@ class Kept:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._size = 0
+        self._sealed: set[str] = set()
         self._frames: dict[tuple[str, str], pl.DataFrame] = {}
         self._lock = threading.Lock()
 
@@ -53,11 +54,17 @@ class Kept:
         with self._lock:
             self._forget((stage, name))
             # An empty frame has no size; where nothing is shared it goes to the disk all the same.
-            if not self._limit or self._size + size > self._limit:
+            full = not self._limit or self._size + size > self._limit
+            if full or stage in self._sealed:
                 return False
             self._frames[stage, name] = frame
             self._size += size
         return True
+
+    def keep_none(self, stage: str) -> None:
+        """Nothing of this stage stays in memory, until it is dropped."""
+        with self._lock:
+            self._sealed.add(stage)
 
     def get(self, stage: str, name: str) -> pl.DataFrame | None:
         return self._frames.get((stage, name))
@@ -67,6 +74,8 @@ class Kept:
         with self._lock:
             for key in [key for key in self._frames if key[0] == stage and name in (None, key[1])]:
                 self._forget(key)
+            if name is None:
+                self._sealed.discard(stage)
 
     def _forget(self, key: tuple[str, str]) -> None:
         frame = self._frames.pop(key, None)
@@ -97,13 +106,19 @@ class Stage:
         found = [path for path in stages.iterdir() if path.name.partition("-")[0] not in owners]
         return [cls(path, keyring, path.name, kept) for path in sorted(found)]
 
-    def create(self) -> None:
-        """An empty folder and a fresh key; leavings of earlier attempts at the group go."""
+    def create(self, *, sealed: bool = False) -> None:
+        """An empty folder and a fresh key; leavings of earlier attempts at the group go.
+
+        Args:
+            sealed: nothing is kept in memory.
+        """
         group = self.name.partition("-")[0]
         for old in self.folder.parent.glob(f"{group}-*"):
             self._drop(old)
         self.folder.mkdir(mode=0o700)
         self.keyring.random_key("stage", self.name)
+        if sealed:
+            self.kept.keep_none(self.name)
 
     def put(self, name: str, frame: pl.DataFrame) -> None:
         """Keep a frame in memory or seal it, under a name; the same name again replaces it."""

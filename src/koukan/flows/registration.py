@@ -155,13 +155,13 @@ def ascending(numbers: npt.NDArray[Number], *others: npt.NDArray[Number]) -> npt
 
 def vault_frames(rows: pl.DataFrame, buckets: int) -> Iterator[tuple[str, pl.DataFrame]]:
     """New tokens by bucket, sorted by token: a bucket is a range of them."""
-    ordered = rows[ascending(rows["token_hi"].to_numpy(), rows["token_lo"].to_numpy())]
-    found = bucket_of_token(ordered["token_hi"], buckets).to_numpy()
+    order = ascending(rows["token_hi"].to_numpy(), rows["token_lo"].to_numpy())
+    found = bucket_of_token(rows["token_hi"][order], buckets).to_numpy()
     for bucket, (start, stop) in enumerate(
         pairwise(np.searchsorted(found, np.arange(buckets + 1)))
     ):
-        if stop > start:
-            yield bucket_label(bucket, buckets), ordered[int(start) : int(stop)]
+        if stop > start:  # gathered bucket by bucket: no second copy of all rows
+            yield bucket_label(bucket, buckets), rows[order[int(start) : int(stop)]]
 
 
 def roster_frames(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:

@@ -9,7 +9,7 @@ step 1-1: the whole 基本4情報, 資格情報, 各種証情報), and they stan
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -125,6 +125,12 @@ class Lines:
 
     def __len__(self) -> int:
         return len(self.reception)
+
+    def judged(self) -> Lines:
+        """Without what nobody asks of lines once `judge` has looked at them."""
+        return replace(
+            self, process=NOBODY, my_number=NOBODY, member_id=NOBODY, target=NOBODY, key=NOBODY
+        )
 
     def who(self, rows: Ints | Mask) -> Ints:
         """Whose lines these are in their file: the 個人番号, else one made of the record number."""

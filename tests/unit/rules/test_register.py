@@ -70,6 +70,15 @@ def judged(lines: list[Line]) -> tuple[Judgement, Found]:
     return judgement, set(judgement.findings.rows())
 
 
+def test_what_judges_lines_is_let_go_when_they_are_judged() -> None:
+    whole = columns([Line(0, 7, TYPES[0], 1, 6990014, 5, NONE, NONE, 3, False, 1)] * 2)
+    left = whole.judged()
+    gone = {item.name for item in fields(Lines) if not len(getattr(left, item.name))}
+    assert gone == {"process", "my_number", "member_id", "target", "key"}
+    for name in {item.name for item in fields(Lines)} - gone:
+        assert getattr(left, name) is getattr(whole, name)
+
+
 def repetitions(lines: list[Line]) -> list[int]:
     """Lines that repeat another, whatever becomes of their persons."""
     whole = columns(lines)

@@ -9,8 +9,9 @@ commits that are missing are made.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -19,11 +20,11 @@ import polars as pl
 from koukan import durable
 from koukan.codecs.gate import NOBODY
 from koukan.engine.centre import Centre, held_version, version_of
-from koukan.engine.groups import Chunk, receptions_of, stage_of
+from koukan.engine.groups import Chunk, is_large, receptions_of, relieve, stage_of
 from koukan.engine.lookup import tokens_of
 from koukan.engine.rendering import Rendered, Rendering, render, renderings
 from koukan.engine.steps.gate import close, turn_away
-from koukan.engine.steps.link import HOME, Outcome
+from koukan.engine.steps.link import EMPTY, HOME, Outcome
 from koukan.engine.steps.validate import ROW
 from koukan.flows import registration
 from koukan.flows.codes import CODES
@@ -53,9 +54,9 @@ class Written(NamedTuple):
 
 
 class Share(NamedTuple):
-    """Lines of one section in some chunks, to be written into both tables of the flow."""
+    """Lines of some sections in some chunks, to be written into both tables of the flow."""
 
-    section: str
+    sections: tuple[str, ...]
     chunks: tuple[Chunk, ...]
     number: int
 
@@ -74,12 +75,21 @@ def file_name(group: int, attempt: int, number: int) -> str:
 
 
 def write(centre: Centre, share: Share) -> Iterator[Written]:
-    """Write the accepted lines of a share into 委託区画 and 資格履歴.
+    """Write the accepted lines of a share into 委託区画 and 資格履歴."""
+    outcomes = cache(partial(outcome_of, centre))  # opened once, where they were sealed
+    for section in share.sections:
+        yield from write_section(centre, share, section, outcomes)
+
+
+def write_section(
+    centre: Centre, share: Share, section: str, outcomes: Callable[[Chunk], pl.DataFrame]
+) -> Iterator[Written]:
+    """Write the accepted lines of one section.
 
     The 資格履歴ファイル holds only persons whose 個人番号 the insurer has.
     """
     first = share.chunks[0]
-    events = events_of(centre, share)
+    events = events_of(centre, share.chunks, section, outcomes)
     if events is None:
         return
     accepted = np.flatnonzero(events["class"] == ACCEPTED)
@@ -87,38 +97,51 @@ def write(centre: Centre, share: Share) -> Iterator[Written]:
     events = events.drop("class")
     name = file_name(first.group, first.attempt, share.number)
     for insurer, frame in registration.partition_frames(registration.waiting(events), accepted):
-        where = {"insurer": insurer, "section": share.section}
+        where = {"insurer": insurer, "section": section}
         yield Written(PARTITION, centre.tables[PARTITION].write(where, frame, name))
     for bucket, frame in registration.history_frames(events, linked, centre.site.buckets):
-        where = {"bucket": bucket, "section": share.section}
+        where = {"bucket": bucket, "section": section}
         yield Written(HISTORY, centre.tables[HISTORY].write(where, frame, name))
 
 
-def events_of(centre: Centre, share: Share) -> pl.DataFrame | None:
-    """Lines of a share with what became of them; None where no chunk has a line of the section.
+def outcome_of(centre: Centre, chunk: Chunk) -> pl.DataFrame:
+    """What became of a chunk's lines, as far as tables have it: OUTCOME, and HOME if it differs."""
+    outcome = stage_of(centre, chunk.group, chunk.attempt).get(f"{chunk.number:05d}.outcome")
+    return outcome.select([name for name in (*OUTCOME, HOME) if name in outcome.columns])
+
+
+def events_of(
+    centre: Centre,
+    chunks: Sequence[Chunk],
+    section: str,
+    outcomes: Callable[[Chunk], pl.DataFrame],
+) -> pl.DataFrame | None:
+    """Lines of a section with what became of them; None where no chunk has any.
 
     The parts are gone when it returns: they are as large again. Those that were not accepted are
     among them: each row is gathered once, where it is written, and left out there.
     """
     found = [
         chunk
-        for chunk in share.chunks
-        if stage_of(centre, chunk.group, chunk.attempt).holds(f"{chunk.number:05d}.{share.section}")
+        for chunk in chunks
+        if stage_of(centre, chunk.group, chunk.attempt).holds(f"{chunk.number:05d}.{section}")
     ]
     if not found:
         return None
-    parts = [chunk_events(centre, chunk, share.section) for chunk in found]
+    parts = [chunk_events(centre, chunk, section, outcomes(chunk)) for chunk in found]
     # A chunk lacks the columns that it has no value of; in one piece, rows are gathered cheaply.
     return pl.concat(parts, how="diagonal", rechunk=True)
 
 
-def chunk_events(centre: Centre, chunk: Chunk, section: str) -> pl.DataFrame:
-    """Lines of one section of a chunk, in line order: EVENT, insurer, class, own columns."""
+def chunk_events(centre: Centre, chunk: Chunk, section: str, outcome: pl.DataFrame) -> pl.DataFrame:
+    """Lines of one section of a chunk, in line order: EVENT, insurer, class, own columns.
+
+    Args:
+        outcome: of all lines of the chunk, see `outcome_of`.
+    """
     stage = stage_of(centre, chunk.group, chunk.attempt)
     typed = stage.get(f"{chunk.number:05d}.{section}")
-    outcome = stage.get(f"{chunk.number:05d}.outcome")
-    stored = [name for name in (*OUTCOME, HOME) if name in outcome.columns]
-    outcome = outcome.select(stored)[typed[ROW] - chunk.row]
+    outcome = outcome[typed[ROW] - chunk.row]
     accepted = outcome["class"] == ACCEPTED
     if 2 * accepted.sum() < len(accepted):  # a copy of the few is less than all of the others
         typed, outcome = typed.filter(accepted), outcome.filter(accepted)
@@ -149,9 +172,14 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> 
     with centre.log.operation("write", group=group.number) as operation:
         make_keys(centre, outcome)
         shares = plan(centre, receptions, chunks)
-        writing = centre.workers.map(work, shares)
+        # Meanwhile the driver writes what is known of people; of a large group it does that before.
+        writing = None if is_large(chunks) else centre.workers.map(work, shares)
         with durable.together():
-            made: list[Written | Rendered] = list(write_people(centre, group, outcome))  # meanwhile
+            made: list[Written | Rendered] = list(write_people(centre, group, outcome))
+        outcome = outcome._replace(tokens=EMPTY.tokens, roster=EMPTY.roster)
+        if writing is None:
+            relieve(chunks)
+            writing = centre.workers.map(work, shares)
         whole = settled(centre, group, chunks, outcome)
         told = [item for item in receptions if item.number not in whole.refused]
         results = renderings(told, chunks)
@@ -179,25 +207,29 @@ def settled(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome)
     """The outcome with all findings, which are left as stages for the result files, too."""
     findings = pl.concat([outcome.findings, *outcome.pending]).sort("row", "field", "code")
     stage = stage_of(centre, group.number, group.attempt)
-    for chunk in chunks:
-        inside = pl.col("row").is_between(chunk.row, chunk.row + chunk.rows - 1)
-        stage.put(f"{chunk.number:05d}.findings", findings.filter(inside))
+    bounds = np.searchsorted(findings["row"].to_numpy(), [chunk.row for chunk in chunks]).tolist()
+    for chunk, (start, stop) in zip(chunks, pairwise([*bounds, findings.height]), strict=True):
+        stage.put(f"{chunk.number:05d}.findings", findings[start:stop])
     return outcome._replace(findings=findings, pending=iter(()))
 
 
 def plan(centre: Centre, receptions: list[Reception], chunks: list[Chunk]) -> list[Share]:
-    """Shares of rows, each as large as the site allows, the widest section first."""
+    """Shares of rows, each as large as the site allows, the widest section first.
+
+    Of a large group the sections of a share are one task: enough others are beside it, and what
+    became of its lines is opened once.
+    """
     form = centre.bundle_of(receptions[0]).form
     limit = centre.site.limits.piece_rows * len(form.required)
     parts = min(-(-sum(chunk.rows for chunk in chunks) // limit), len(chunks))
     shares: list[list[Chunk]] = [[] for _ in range(parts)]
     for number, chunk in enumerate(chunks):  # evenly: the longest share is what is waited for
         shares[number * parts // len(chunks)].append(chunk)
-    wanted = [(share, record) for share in shares for record in form.records]
-    return [
-        Share(record.section, tuple(share), number)
-        for number, (share, record) in enumerate(wanted, 1)
-    ]
+    sections: list[tuple[str, ...]] = [(record.section,) for record in form.records]
+    if is_large(chunks):
+        sections = [tuple(record.section for record in form.records)]
+    wanted = [(share, some) for share in shares for some in sections]
+    return [Share(some, tuple(share), number) for number, (share, some) in enumerate(wanted, 1)]
 
 
 def write_people(centre: Centre, group: Group, outcome: Outcome) -> list[Written]:
@@ -237,18 +269,24 @@ def text_of(insurer: int) -> str:
 
 def counts_of(outcome: Outcome) -> dict[int, list[Counts]]:
     """Lines by reception and insurer."""
-    classes = pl.col("class")
+    classes, place = pl.col("class"), pl.col("row")
     table = (
-        outcome.lines.group_by("reception", "insurer")
+        outcome.lines.lazy()
+        .with_row_index("row")
+        .group_by("reception", "insurer")
         .agg(
-            first_line=pl.col("line_number").min(),
+            place.min(),
             received=pl.len(),
             accepted=(classes == ACCEPTED).sum(),
             rejected=(classes == REJECTED).sum(),
             duplicate=(classes == DUPLICATE).sum(),
             held=(classes == UNTAKEN).sum(),
         )
+        # A file's lines stand one after another; before the first is the control record.
+        .with_columns(first_line=place - place.min().over("reception") + 2)
+        .drop("row")
         .sort("reception", "insurer")
+        .collect()
     )
     found: dict[int, list[Counts]] = {}
     for row in table.iter_rows(named=True):  # as many as insurers in files

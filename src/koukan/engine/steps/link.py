@@ -16,7 +16,14 @@ import polars as pl
 
 from koukan.engine.centre import Centre
 from koukan.engine.filling import Filling
-from koukan.engine.groups import Chunk, receptions_of, stage_of
+from koukan.engine.groups import (
+    Chunk,
+    line_numbers_of,
+    positions_of,
+    receptions_of,
+    relieve,
+    stage_of,
+)
 from koukan.engine.leases import lease
 from koukan.engine.linking import link_group
 from koukan.engine.mending import NO_ORIGINAL, called, mended
@@ -38,7 +45,6 @@ from koukan.rules.register import (
     Lines,
     Mask,
     Persons,
-    Small,
     barred_types,
     companions,
     judge,
@@ -53,9 +59,11 @@ class Content(NamedTuple):
 
     receptions: list[Reception]
     lines: Lines
-    line_numbers: Small  # of each line in its file; the control record is line 1
     undecodable: Mask  # lines with a character that cannot be read
-    days: Days  # that lines tell
+    days: Days  # that lines tell; none once they were looked at
+
+
+NO_DAYS = Days(np.zeros(0, np.int32), np.zeros(0, np.int32))
 
 
 class Outcome(NamedTuple):
@@ -74,15 +82,13 @@ class Outcome(NamedTuple):
 
 COUNTED = {  # by line: the rest of `LINES` lies in stages, chunk by chunk
     "reception": pl.Int32,
-    "line_number": pl.Int32,
     "insurer": pl.Int32,
     "class": pl.Int8,
 }
-LINES = {  # by line; no wider than it must be: a million lines take 42 MB
-    "reception": pl.Int64,
+LINES = {  # by line; no wider than it must be: a million lines take 37 MB
+    "reception": pl.Int32,
     "line_number": pl.Int32,
     "record_number": pl.Int64,
-    "type": pl.Int8,
     "insurer": pl.Int32,
     "class": pl.Int8,
     "link_number": pl.Int64,
@@ -130,34 +136,37 @@ def run(
         if not chunks:
             return EMPTY
         content = gather(centre, group, receptions, chunks)
-        lines = content.lines
         form = centre.bundle_of(receptions[0]).form
-        twice = repeated_lines(centre, chunks, lines, 11 if form.file.syntax == "csv" else 10)
+        skip = 11 if form.file.syntax == "csv" else 10
+        twice = repeated_lines(centre, chunks, content.lines, skip)
         kinds = {int(insurer.code): insurer.kind for insurer in centre.site.insurers}
-        mending = called(centre, receptions, lines)
+        mending = called(centre, receptions, content.lines)
         barred = barred_types(form, kinds)
-        judgement = judge(form, lines, *twice, barred=barred, uncalled=mending.uncalled)
+        judgement = judge(form, content.lines, *twice, barred=barred, uncalled=mending.uncalled)
         persons = judgement.persons
-        issuable = issue(centre, group, persons)
         refused, remarked, out = refusals(centre, content, judgement, mending.lost)
+        spoken = said(centre, chunks, content, judgement, out)
+        told = misfits(form, content.lines, persons.of_line, content.days, kinds)
+        # From here on persons count. What only rules over lines ask for is the most that there is.
+        content = content._replace(lines=content.lines.judged(), days=NO_DAYS)
+        relieve(chunks)
         numbers = np.array([reception.number for reception in receptions], np.int64)
         registry = Registry.of(centre, group.number, numbers)
-        spoken = said(centre, chunks, content, judgement, out)
-        linked = link_group(registry, persons, out, issuable, spoken)
-        told = misfits(form, lines, persons.of_line, content.days, kinds)
+        linked = link_group(registry, persons, out, issue(centre, group, persons), spoken)
         outcome = conclude(content, judgement, linked, refused, told)
         outcome = outcome._replace(statements=registry.told(persons, linked.statements))
         outcome = outcome._replace(pending=found, remarked=remarked)
-        outcome = outcome._replace(mended=mended(mending, accepted_of(lines, outcome.lines)))
+        if mending.people:
+            accepted = accepted_of(content.lines, outcome.lines)
+            outcome = outcome._replace(mended=mended(mending, accepted))
         stage = stage_of(centre, group.number, group.attempt)
         moves = bool(np.any(linked.home != persons.insurer))
         for chunk in chunks:
-            rows = slice(chunk.row, chunk.row + chunk.rows)
             share = pl.DataFrame(
-                outcomes(content, judgement, linked, outcome.lines, rows), schema=LINES
+                outcomes(content, judgement, linked, outcome.lines, chunk), schema=LINES
             )
             if moves:
-                home = linked.home[persons.of_line[rows]]
+                home = linked.home[persons.of_line[chunk.row : chunk.row + chunk.rows]]
                 share = share.with_columns(pl.Series(HOME, home, dtype=pl.Int32))
             stage.put(f"{chunk.number:05d}.outcome", share)
         operation.note(linked=int(np.count_nonzero(~linked.rejected)))
@@ -168,22 +177,16 @@ def run(
 def gather(
     centre: Centre, group: Group, receptions: list[Reception], chunks: list[Chunk]
 ) -> Content:
-    """The numbers of all lines of the group, and their line numbers in their files."""
+    """The numbers of all lines of the group."""
     stage = stage_of(centre, group.number, group.attempt)
     whole = Filling(sum(chunk.rows for chunk in chunks))
     for chunk in chunks:  # one after another: what they hold is never in memory twice
         whole.put(chunk.row, stage.get(f"{chunk.number:05d}.keys"))
         stage.done_with(f"{chunk.number:05d}.keys")
     keys = whole.columns()
-    pieces = [piece for chunk in chunks for piece in chunk.pieces]
-    counts = [piece.rows for piece in pieces]
-    position = np.repeat(np.array([piece.position for piece in pieces], np.int32), counts)
-    line_numbers = np.concatenate(
-        [np.arange(piece.row + 2, piece.row + 2 + piece.rows, dtype=np.int32) for piece in pieces]
-    )
-    lines = Lines(reception=position, **{name: keys[name] for name in KEYS})
+    lines = Lines(reception=positions_of(chunks), **{name: keys[name] for name in KEYS})
     days = Days(keys["begin"], keys["end"])
-    return Content(receptions, lines, line_numbers, keys["undecodable"], days)
+    return Content(receptions, lines, keys["undecodable"], days)
 
 
 def accepted_of(lines: Lines, counts: pl.DataFrame) -> pl.DataFrame:
@@ -324,25 +327,25 @@ def counted(
     numbers = np.array([reception.number for reception in content.receptions], np.int32)
     return {
         "reception": numbers[content.lines.reception],
-        "line_number": content.line_numbers,
         "insurer": content.lines.insurer,
         "class": classes(judgement, linked),
     }
 
 
 def outcomes(
-    content: Content, judgement: Judgement, linked: Linked, counts: pl.DataFrame, rows: slice
+    content: Content, judgement: Judgement, linked: Linked, counts: pl.DataFrame, chunk: Chunk
 ) -> dict[str, npt.NDArray[np.integer[Any]] | pl.Series]:
-    """What became of some lines: the columns of `LINES`.
+    """What became of a chunk's lines: the columns of `LINES`.
 
     Args:
         counts: of `COUNTED`.
     """
-    lines, of_line = content.lines, judgement.persons.of_line[rows]
+    rows = slice(chunk.row, chunk.row + chunk.rows)
+    of_line = judgement.persons.of_line[rows]
     return {
         **counts[rows].to_dict(),
-        "record_number": lines.record_number[rows],
-        "type": lines.type[rows],
+        "line_number": line_numbers_of([chunk]),
+        "record_number": content.lines.record_number[rows],
         "link_number": linked.link[of_line],
         "member_id": linked.member[of_line],
     }

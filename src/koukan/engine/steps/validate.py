@@ -16,7 +16,7 @@ import polars as pl
 from koukan.codecs.records import Decoded, decode_piece
 from koukan.engine import originals
 from koukan.engine.centre import Centre
-from koukan.engine.groups import Chunk, cut, receptions_of, stage_of
+from koukan.engine.groups import Chunk, cut, is_large, receptions_of, stage_of
 from koukan.engine.stages import Stage
 from koukan.ledger import Group
 from koukan.rules.checks import FINDINGS
@@ -124,7 +124,7 @@ def run(centre: Centre, group: Group) -> tuple[list[Chunk], Iterator[pl.DataFram
     """
     receptions = receptions_of(centre, group)
     chunks = cut(group, receptions)
-    stage_of(centre, group.number, group.attempt).create()
+    stage_of(centre, group.number, group.attempt).create(sealed=is_large(chunks))
     with centre.log.operation("validate", group=group.number) as operation:
         bad = 0
         for done, checked in enumerate(centre.workers.map(check, chunks), 1):
