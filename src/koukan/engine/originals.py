@@ -10,7 +10,7 @@ from pathlib import Path
 from koukan import durable
 from koukan.codecs.gate import Gate
 from koukan.engine.centre import Centre
-from koukan.keys.sealed import SealedReader, SealedWriter, unseal
+from koukan.keys.sealed import SealedReader, SealedWriter
 from koukan.ledger import Reception
 
 BLOCK = 2 * 1024 * 1024
@@ -80,11 +80,6 @@ def seal_result(centre: Centre, name: str, parts: Iterable[bytes]) -> None:
     with SealedWriter(result_path(centre, name), key, context, replace=True) as file:
         for part in parts:
             file.write(part)
-
-
-def open_result(centre: Centre, name: str) -> bytes:
-    key = centre.keyring.existing_key("original", name)
-    return unseal(result_path(centre, name), key, f"result|{name}")
 
 
 def read_result(centre: Centre, name: str) -> SealedReader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import PurePath
 from typing import NamedTuple
@@ -34,8 +35,9 @@ class Laid(NamedTuple):
 
     kind: str
     name: str
-    content: bytes
+    content: Iterable[bytes]  # taken once
     sha256: str
+    lines: int
 
 
 def first_receipt(centre: Centre, reception: Reception) -> Laid:
@@ -59,7 +61,8 @@ def acknowledged(centre: Centre, reception: Reception, receipt: Receipt) -> Laid
     form = centre.catalogue.formats[ACKNOWLEDGEMENT]
     content = acknowledgement(form, centre.catalogue.reasons, receipt)
     name = outbound_name(ACKNOWLEDGEMENT, reception)
-    return Laid(ACKNOWLEDGEMENT, name, content, hashlib.sha256(content).hexdigest())
+    digest = hashlib.sha256(content).hexdigest()
+    return Laid(ACKNOWLEDGEMENT, name, (content,), digest, content.count(b"\n"))
 
 
 def note_laid(transaction: Connection, reception: Reception, laid: Laid) -> None:
@@ -72,7 +75,7 @@ def note_laid(transaction: Connection, reception: Reception, laid: Laid) -> None
             "sender": reception.sender,
             "name": laid.name,
             "sha256": laid.sha256,
-            "lines": laid.content.count(b"\n"),
+            "lines": laid.lines,
         },
     )
 

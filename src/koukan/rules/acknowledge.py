@@ -23,6 +23,7 @@ COUNTS = ("received", "accepted", "rejected", "duplicate", "held")
 ACCEPTED, REJECTED, DUPLICATE = 1, 2, 3  # 処理結果区分
 UNTAKEN = 4  # a held row of an answer, of which nobody gets a result
 SECTION = "line_result"
+WORDS = ("field_label", "processing_result_text", "action_text")  # its last fields
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def explanations(form: Format, reasons: Mapping[str, Reason]) -> pl.DataFrame:
 
 
 def result_lines(lines: pl.DataFrame, findings: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
-    """Rows of the result file for lines of one reception, in words.
+    """Rows of the result file for lines of one reception.
 
     Args:
         lines: row, line_number, record_number, class, member_id, in line order.
@@ -149,22 +150,21 @@ def result_lines(lines: pl.DataFrame, findings: pl.DataFrame, told: pl.DataFrame
         told: `explanations` of the format.
 
     Returns:
-        one row for each line, more where a line has several findings; strings by field name, and
-        `row`.
+        one row for each line, more where a line has several findings; strings by field name up to
+        the words, `row`, and `phrase`: the row of `told` that has them, else its height.
     """
-    worded = findings.join(told, on=["field", "code"], how="left")
-    joined = lines.join(worded, on="row", how="left", maintain_order="left_right")
+    phrases = told.select("field", "code").with_row_index("phrase")
+    explained = findings.join(phrases, on=["field", "code"], how="left")
+    joined = lines.join(explained, on="row", how="left", maintain_order="left_right")
     accepted = pl.col("class") == ACCEPTED
     return joined.select(
         "row",
+        pl.col("phrase").fill_null(told.height),
         line_number=pl.col("line_number").cast(pl.String),
         record_number=pl.col("record_number").cast(pl.String).str.zfill(10),
         processing_result_class=pl.col("class").cast(pl.String),
         member_id=pl.when(accepted).then(pl.col("member_id").cast(pl.String).str.zfill(10)),
         processing_result_code=pl.col("code"),
-        field_label=pl.col("field_label"),
-        processing_result_text=pl.col("processing_result_text"),
-        action_text=pl.col("action_text"),
     )
 
 
@@ -190,7 +190,11 @@ def result_records(
     if len(numbers) == len(lines):
         return content, len(lines)
     worded = result_lines(lines.filter(~plain), findings, told)
-    others = render.records(form, SECTION, worded)
+    words = told.select(WORDS)
+    phrases = pl.concat([words, words.clear(1)])
+    others = render.phrased(form, SECTION, worded, phrases, worded["phrase"].to_numpy())
+    if not len(numbers):
+        return others, len(worded)
     parts = [(rows[plain], content), (worded["row"].to_numpy(), others)]
     return render.merged(parts), len(numbers) + len(worded)
 

@@ -181,6 +181,12 @@ def lines_frame(*rows: tuple[int, int, int, int | None]) -> pl.DataFrame:
     return frame.with_columns(line_number=pl.col("row") + 2)
 
 
+def in_words(rows: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+    """With the words of each row's phrase."""
+    words = told.with_row_index("phrase").drop("field", "code")
+    return rows.join(words, on="phrase", how="left", maintain_order="left")
+
+
 def test_every_line_is_told_what_became_of_it(catalogue: Catalogue, result: Format) -> None:
     told = explanations(catalogue.formats["member_registration"], catalogue.reasons)
     lines = lines_frame((0, 1, 1, 42), (1, 2, 2, 77), (2, 3, 3, None), (3, 4, 1, 9_999_999_999))
@@ -194,7 +200,7 @@ def test_every_line_is_told_what_became_of_it(catalogue: Catalogue, result: Form
         schema=FINDINGS,
         orient="row",
     )
-    rows = result_lines(lines, findings, told).to_dicts()
+    rows = in_words(result_lines(lines, findings, told), told).to_dicts()
     assert [row["line_number"] for row in rows] == ["2", "3", "3", "4", "5"]
     assert rows[0]["member_id"] == "0000000042"
     assert rows[0]["processing_result_code"] is None
@@ -231,7 +237,7 @@ def test_records_are_those_of_the_worded_lines(
     lines = lines_frame(*rows)
     frame = pl.DataFrame(findings, schema=FINDINGS, orient="row")
     elsewhere = pl.DataFrame([(5, "name", "R101"), (2_000, "name", "R101")], FINDINGS, orient="row")
-    whole = result_lines(lines, frame, told)
+    whole = in_words(result_lines(lines, frame, told), told)
     content, count = result_records(result, lines, pl.concat([elsewhere, frame]), told)
     assert content == render.records(result, "line_result", whole)
     assert count == len(whole)

@@ -6,6 +6,7 @@ out again at any time and are the same.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from koukan import durable
@@ -19,6 +20,8 @@ from koukan.errors import SecretError
 from koukan.flows.results import line_result
 from koukan.ledger import Ledger, Reception
 from koukan.sites import Job
+
+FRAME = 2  # lines of a result beside its records: control and end record
 
 
 def run(centre: Centre, job: Job) -> list[int]:
@@ -51,13 +54,13 @@ def tell(centre: Centre, reception: Reception) -> None:
         reception = replace(reception, told_at=centre.now(), expects=expects)
     outbox = centre.outbox(reception.sender)
     files = [acknowledged(centre, reception, receipt_of(centre, reception))]
-    result = result_of(centre, reception)
-    if result is not None:
+    if has_result(centre, reception):
         kind = line_result(reception.format) or ""
-        name = outbound_name(kind, reception)
-        files.append(Laid(kind, name, result, str(reception.result_sha256)))
+        lines = (reception.result_lines or 0) + FRAME
+        content, digest = result_of(centre, reception), str(reception.result_sha256)
+        files.append(Laid(kind, outbound_name(kind, reception), content, digest, lines))
     for laid in files:
-        outbox.put(laid.name, laid.content, laid.sha256)
+        outbox.stream(laid.name, laid.content, laid.sha256)
         with centre.ledger.begin() as transaction:
             note_laid(transaction, reception, laid)
         centre.observe("laid out", step="acknowledge")
@@ -71,16 +74,23 @@ def tell(centre: Centre, reception: Reception) -> None:
         )
 
 
-def result_of(centre: Centre, reception: Reception) -> bytes | None:
-    """The sealed result; None when there is none, or it is erased.
+def has_result(centre: Centre, reception: Reception) -> bool:
+    """Whether there is a sealed result; none any more when it is erased.
 
     An erasure that was killed half-way has destroyed the key already; the next one finishes it.
     """
     if reception.result_sha256 is None or reception.original_erased:
-        return None
+        return False
     try:
-        return originals.open_result(centre, reception.original)
+        centre.keyring.existing_key("original", reception.original)
     except SecretError as error:
         if error.key != "keys.key_absent" or not due(centre, reception):
             raise
-        return None
+        return False
+    return True
+
+
+def result_of(centre: Centre, reception: Reception) -> Iterator[bytes]:
+    """The result in blocks: of a large file it is large, and never in memory as a whole."""
+    with originals.read_result(centre, reception.original) as sealed:
+        yield from sealed.blocks(originals.BLOCK)

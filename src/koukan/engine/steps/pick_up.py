@@ -138,7 +138,7 @@ def take(centre: Centre, job: Job, candidates: Sequence[Candidate], helpers: Exe
     centre.observe("noted", step="pick_up")
     with durable.together():
         for outbox, laid in receipts:
-            outbox.put(laid.name, laid.content, laid.sha256)
+            outbox.stream(laid.name, laid.content, laid.sha256)
     centre.observe("receipts laid out", step="pick_up")
     taken = 0
     with durable.together():
