@@ -9,10 +9,7 @@ commits that are missing are made.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
 from itertools import chain, pairwise
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -24,41 +21,22 @@ from koukan.engine.groups import Chunk, is_large, receptions_of, relieve, stage_
 from koukan.engine.lookup import tokens_of
 from koukan.engine.rendering import Rendered, Rendering, render, renderings
 from koukan.engine.steps.gate import close, turn_away
-from koukan.engine.steps.link import EMPTY, HOME, Outcome
-from koukan.engine.steps.validate import ROW
+from koukan.engine.steps.link import EMPTY, Outcome
+from koukan.engine.writing import Share, Written, write
 from koukan.flows import registration
 from koukan.flows.codes import CODES
 from koukan.flows.pmh import ISSUES
-from koukan.flows.registration import FORMER, HISTORY, PARTITION, PERSON_LINKS, ROSTER, VAULT
+from koukan.flows.registration import HISTORY, PARTITION, PERSON_LINKS, ROSTER, VAULT
 from koukan.ledger import Counts, Group, Ledger, Reception
 from koukan.ledger.corrections import set_mended
 from koukan.ledger.withdrawals import put_withdrawals
 from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED, UNTAKEN
 from koukan.rules.persons import WITHDRAWN
-from koukan.rules.register import NONE
 from koukan.rules.remarks import SHARE_PASSED, with_remark
-from koukan.rules.validate import KEPT
-from koukan.tables.definition import BUCKET, bucket_label, bucket_of_link
+from koukan.tables.definition import BUCKET, bucket_label, bucket_of_link, bucket_of_token
 from koukan.tables.table import DataFile
 
 ORDER = (VAULT, PARTITION, HISTORY, PERSON_LINKS, ISSUES, CODES)
-EVENT_OF_LINE = ("link_number", "member_id", "reception", "line_number")
-OUTCOME = (*EVENT_OF_LINE, "insurer", "class")
-
-
-class Written(NamedTuple):
-    """A data file of a table, not visible yet."""
-
-    table: str
-    file: DataFile
-
-
-class Share(NamedTuple):
-    """Lines of some sections in some chunks, to be written into both tables of the flow."""
-
-    sections: tuple[str, ...]
-    chunks: tuple[Chunk, ...]
-    number: int
 
 
 def work(centre: Centre, item: Share | Rendering) -> list[Written | Rendered]:
@@ -72,98 +50,6 @@ def work(centre: Centre, item: Share | Rendering) -> list[Written | Rendered]:
 def file_name(group: int, attempt: int, number: int) -> str:
     """Data files of a group, by attempt: leavings of an older one are never taken for these."""
     return f"g{group:08d}-{attempt:03d}-{number:05d}"
-
-
-def write(centre: Centre, share: Share) -> Iterator[Written]:
-    """Write the accepted lines of a share into 委託区画 and 資格履歴."""
-    outcomes = cache(partial(outcome_of, centre))  # opened once, where they were sealed
-    for section in share.sections:
-        yield from write_section(centre, share, section, outcomes)
-
-
-def write_section(
-    centre: Centre, share: Share, section: str, outcomes: Callable[[Chunk], pl.DataFrame]
-) -> Iterator[Written]:
-    """Write the accepted lines of one section.
-
-    The 資格履歴ファイル holds only persons whose 個人番号 the insurer has.
-    """
-    first = share.chunks[0]
-    events = events_of(centre, share.chunks, section, outcomes)
-    if events is None:
-        return
-    accepted = np.flatnonzero(events["class"] == ACCEPTED)
-    linked = accepted[(events["link_number"] != NONE).to_numpy()[accepted]]
-    events = events.drop("class")
-    name = file_name(first.group, first.attempt, share.number)
-    for insurer, frame in registration.partition_frames(registration.waiting(events), accepted):
-        where = {"insurer": insurer, "section": section}
-        yield Written(PARTITION, centre.tables[PARTITION].write(where, frame, name))
-    for bucket, frame in registration.history_frames(events, linked, centre.site.buckets):
-        where = {"bucket": bucket, "section": section}
-        yield Written(HISTORY, centre.tables[HISTORY].write(where, frame, name))
-
-
-def outcome_of(centre: Centre, chunk: Chunk) -> pl.DataFrame:
-    """What became of a chunk's lines, as far as tables have it: OUTCOME, and HOME if it differs."""
-    outcome = stage_of(centre, chunk.group, chunk.attempt).get(f"{chunk.number:05d}.outcome")
-    return outcome.select([name for name in (*OUTCOME, HOME) if name in outcome.columns])
-
-
-def events_of(
-    centre: Centre,
-    chunks: Sequence[Chunk],
-    section: str,
-    outcomes: Callable[[Chunk], pl.DataFrame],
-) -> pl.DataFrame | None:
-    """Lines of a section with what became of them; None where no chunk has any.
-
-    The parts are gone when it returns: they are as large again. Those that were not accepted are
-    among them: each row is gathered once, where it is written, and left out there.
-    """
-    found = [
-        chunk
-        for chunk in chunks
-        if stage_of(centre, chunk.group, chunk.attempt).holds(f"{chunk.number:05d}.{section}")
-    ]
-    if not found:
-        return None
-    parts = [chunk_events(centre, chunk, section, outcomes(chunk)) for chunk in found]
-    # A chunk lacks the columns that it has no value of; in one piece, rows are gathered cheaply.
-    return pl.concat(parts, how="diagonal", rechunk=True)
-
-
-def chunk_events(centre: Centre, chunk: Chunk, section: str, outcome: pl.DataFrame) -> pl.DataFrame:
-    """Lines of one section of a chunk, in line order: EVENT, insurer, class, own columns.
-
-    Args:
-        outcome: of all lines of the chunk, see `outcome_of`.
-    """
-    stage = stage_of(centre, chunk.group, chunk.attempt)
-    typed = stage.get(f"{chunk.number:05d}.{section}")
-    outcome = outcome[typed[ROW] - chunk.row]
-    accepted = outcome["class"] == ACCEPTED
-    if 2 * accepted.sum() < len(accepted):  # a copy of the few is less than all of the others
-        typed, outcome = typed.filter(accepted), outcome.filter(accepted)
-    columns = {name: outcome[name] for name in EVENT_OF_LINE}
-    columns |= {name: typed[name] for name in KEPT}
-    columns["group_number"] = pl.repeat(chunk.group, typed.height, dtype=pl.Int64, eager=True)
-    own = typed.drop(ROW, *KEPT)
-    stage.done_with(f"{chunk.number:05d}.{section}")
-    events = registration.event_columns(columns)
-    return pl.DataFrame([*events, outcome["class"], *insurers_of(outcome), *own.get_columns()])
-
-
-def insurers_of(outcome: pl.DataFrame) -> list[pl.Series]:
-    """The insurer whose events the lines are; and the one that told them, where it is another."""
-    own = outcome["insurer"]
-    if HOME not in outcome.columns:
-        return [own]
-    home = outcome[HOME].alias("insurer")
-    former = pl.DataFrame([registration.insurer_texts(own), own != home]).select(
-        pl.when("insurer").then("insurer_code").alias(FORMER)
-    )
-    return [home, *former]
 
 
 def run(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> None:
@@ -229,7 +115,10 @@ def plan(centre: Centre, receptions: list[Reception], chunks: list[Chunk]) -> li
     if is_large(chunks):
         sections = [tuple(record.section for record in form.records)]
     wanted = [(share, some) for share in shares for some in sections]
-    return [Share(some, tuple(share), number) for number, (share, some) in enumerate(wanted, 1)]
+    return [
+        Share(some, tuple(share), file_name(share[0].group, share[0].attempt, number))
+        for number, (share, some) in enumerate(wanted, 1)
+    ]
 
 
 def write_people(centre: Centre, group: Group, outcome: Outcome) -> list[Written]:
@@ -244,9 +133,10 @@ def write_people(centre: Centre, group: Group, outcome: Outcome) -> list[Written
             pl.lit(group.number, pl.Int64).alias("group_number"),
         )
         name = file_name(group.number, group.attempt, 0)
-        frames = list(registration.vault_frames(rows, centre.site.buckets))  # of one memory
-        centre.tables[VAULT].make_keys({BUCKET: bucket} for bucket, _ in frames)
-        for bucket, frame in frames:
+        found = bucket_of_token(rows["token_hi"], centre.site.buckets).unique().sort().to_list()
+        labels = [bucket_label(bucket, centre.site.buckets) for bucket in found]
+        centre.tables[VAULT].make_keys({BUCKET: label} for label in labels)
+        for bucket, frame in registration.vault_frames(rows, centre.site.buckets):
             file = centre.tables[VAULT].write({"bucket": bucket}, frame, name)
             files.append(Written(VAULT, file))
     if outcome.roster.height:
