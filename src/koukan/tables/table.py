@@ -140,11 +140,11 @@ class Table:
         held = {item.name: item for item in frame.get_columns()}
         given = [name for name in columns if name in held]
         filled = [name for name in given if held[name].null_count() < frame.height]
+        opening = self._file_key(key, partition, file), self._aad(version, partition, file)
         size = encrypted.write(
             path,
             frame[filled or given[:1]],  # without a query: there are many small files
-            self._file_key(key, partition, file),
-            self._aad(version, partition, file),
+            *opening,
             sync=False,
             searched=self.definition.is_searched(partition),
         )
@@ -155,10 +155,8 @@ class Table:
         written = DataFile(relative, dict(partition), frame.height, size, digest)
         # Opened here, where many are written side by side; `commit` looks again only at files that
         # were touched since, or that another process wrote.
-        path, key, aad = self.access(written)
-        self._check_columns(
-            written, encrypted.schema_of(path, key, aad, size=size, rows=written.rows)
-        )
+        found = encrypted.schema_of(path, *opening, size=size, rows=written.rows)
+        self._check_columns(written, found)
         self._opened[relative] = written, _identity(path)
         return written
 
