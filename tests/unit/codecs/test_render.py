@@ -134,6 +134,40 @@ def test_a_value_that_does_not_fit_is_our_own_bug(
         render.records(form, "line_result", spoilt)
 
 
+PHRASES = ("field_label", "processing_result_text", "action_text")
+
+
+def test_records_that_end_in_a_phrase_are_those_with_its_words(form: Format) -> None:
+    words = [
+        ("氏名", "長すぎます。", "短くしてください。"),
+        (None, None, None),
+        ("ソ表", "①", "髙"),
+    ]
+    phrases = pl.DataFrame(words, dict.fromkeys(PHRASES, pl.String), orient="row")
+    chosen = np.array([2, 0, 0, 1, 2], np.int64)
+    names = ("line_number", "record_number", "processing_result_class", "processing_result_code")
+    rows = [(f"{number}", f"{number:010d}", "2", None if number == 9 else "R102") for number in
+            (2, 3, 9, 10, 12_345)]  # fmt: skip
+    frame = pl.DataFrame(rows, dict.fromkeys(names, pl.String), orient="row")
+    content = render.phrased(form, "line_result", frame, phrases, chosen)
+    whole = pl.concat([frame, phrases[chosen]], how="horizontal")
+    assert content == render.records(form, "line_result", whole)
+    assert render.phrased(form, "line_result", frame[:0], phrases, chosen[:0]) == b""
+
+
+@pytest.mark.parametrize("name", ["record_number", "action_text"])
+def test_a_phrase_or_what_stands_before_it_shifts_no_field(form: Format, name: str) -> None:
+    values: dict[str, str | None] = {"line_number": "2", "record_number": "0000000001"}
+    values |= {"processing_result_class": "2", "action_text": None, name: "00,0000000"}
+    frame = pl.DataFrame([values], dict.fromkeys(values, pl.String))
+    phrases = pl.DataFrame(dict.fromkeys(PHRASES), dict.fromkeys(PHRASES, pl.String))
+    phrases = phrases.with_columns(frame["action_text"])
+    with pytest.raises(ValueError, match=rf"^registration_result\.{name}: a value does not fit"):
+        render.phrased(
+            form, "line_result", frame.drop("action_text"), phrases, np.zeros(1, np.int64)
+        )
+
+
 def test_a_control_record_that_does_not_fit_is_refused_too(form: Format) -> None:
     values = {
         "reception_number": "0000000007",
