@@ -51,7 +51,8 @@ from koukan.oplog import OperationLog
 from koukan.rules.persons import People
 from koukan.sites import Job, Site, load_jobs, require_site
 from koukan.sites.schedule import JST
-from koukan.tables.table import Snapshot, Table, Version
+from koukan.tables.snapshot import Snapshot
+from koukan.tables.table import Table, Version
 
 STEPS = (
     *("pick_up", "gate", "admit", "validate", "link", "commit", "acknowledge", "erase"),

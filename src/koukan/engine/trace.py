@@ -38,7 +38,8 @@ from koukan.reports.source import local
 from koukan.rules.causes import results_in
 from koukan.tables import encrypted
 from koukan.tables.definition import BUCKET, SECTION, bucket_label, bucket_of_link
-from koukan.tables.table import DataFile, Snapshot
+from koukan.tables.snapshot import Snapshot
+from koukan.tables.table import DataFile
 
 BLOCK = 2 * 1024 * 1024
 CONTROL, DATA, END, UNCOUNTED = "control", "data", "end", "uncounted"  # what stands in the line

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -23,10 +22,11 @@ from koukan import durable
 from koukan.errors import TableRefused
 from koukan.keys.keyring import derive
 from koukan.tables import encrypted, log
-from koukan.tables.definition import SECTION, TableDefinition, key_partition, partition_name
+from koukan.tables.definition import TableDefinition, key_partition, partition_name
 from koukan.tables.log import DataFile, State, Version
+from koukan.tables.snapshot import Snapshot
 
-__all__ = ["DataFile", "PartitionKeys", "Snapshot", "Table", "Version"]
+__all__ = ["DataFile", "PartitionKeys", "Table", "Version"]
 
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 _FILE = re.compile(r"(?P<name>[0-9A-Za-z][0-9A-Za-z_-]*)\.k(?P<version>[0-9]{1,9})\.parquet")
@@ -368,73 +368,3 @@ class Table:
         partitions = {Path(file.path).parent for file in files}
         for folder in {parent for partition in partitions for parent in partition.parents}:
             durable.sync_folder(self.folder / folder)
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A table at one version that the ledger knows."""
-
-    table: Table
-    version: Version
-    _files: Mapping[str, DataFile] = field(repr=False)
-
-    def files(self, **partition_values: str) -> list[DataFile]:
-        """The files of the partitions with these values, sorted by path."""
-        if set(partition_values) - set(self.table.definition.partition_by):
-            raise ValueError("no such partition column")
-        wanted = partition_values.items()
-        return [file for _, file in sorted(self._files.items()) if wanted <= file.partition.items()]
-
-    def scan(self, file: DataFile) -> pl.LazyFrame:
-        """One file, lazily; run the query with `encrypted.collect`.
-
-        Raises:
-            TableRefused: the file is not what it should be.
-        """
-        return self.table.open_file(file)
-
-    def read(
-        self,
-        files: Sequence[DataFile],
-        columns: Sequence[str] | None = None,
-        *,
-        section: str | None = None,
-        where: pl.Expr | None = None,
-    ) -> pl.DataFrame:
-        """Files of one section, one after another in the order given, each in its own order.
-
-        Args:
-            columns: only these, in this order.
-            where: only rows that this holds of; it may ask for any of the section's columns.
-            section: needed when `files` may be empty and the table has sections.
-
-        Raises:
-            TableRefused: a file is not what it should be, or was altered.
-        """
-        sections = {file.partition.get(SECTION, "") for file in files}
-        if not sections and section is None and "" in self.table.definition.sections:
-            section = ""
-        sections |= set() if section is None else {section}
-        if len(sections) != 1:
-            raise ValueError("read the files of exactly one section")
-        types = self.table.definition.sections[sections.pop()]
-        chosen = list(types) if columns is None else list(columns)
-        empty = pl.DataFrame(schema={name: types[name] for name in chosen})
-        scans = (self.scan(file) for file in files)
-        lazies = [(scan if where is None else scan.filter(where)).select(chosen) for scan in scans]
-        return pl.concat([empty, *self._collect(files, lazies)])
-
-    def rows(self) -> int:
-        """The number of rows of the whole table."""
-        return sum(file.rows for file in self._files.values())
-
-    def _collect(
-        self, files: Sequence[DataFile], lazies: Sequence[pl.LazyFrame]
-    ) -> list[pl.DataFrame]:
-        try:
-            return encrypted.collect_all(lazies, path=self.table.folder)
-        except TableRefused:
-            # Together they are fast; one by one they tell which it was.
-            for file, lazy in zip(files, lazies, strict=True):
-                encrypted.collect(lazy, path=self.table.folder / file.path)
-            raise

@@ -9,7 +9,8 @@ from koukan import durable
 from koukan.errors import TableRefused
 from koukan.tables import encrypted
 from koukan.tables.log import LOG, DataFile, Version
-from koukan.tables.table import Snapshot, Table
+from koukan.tables.snapshot import Snapshot
+from koukan.tables.table import Table
 
 
 class Finding(NamedTuple):
