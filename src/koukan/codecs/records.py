@@ -70,17 +70,23 @@ def type_codes(
     return (octets[at] - np.uint8(48)) * np.uint8(10) + octets[at + 1] - np.uint8(48)
 
 
-def decode_piece(form: Format, content: bytes) -> Iterator[Decoded]:
+def decode_piece(
+    form: Format, content: bytes, offsets: npt.NDArray[np.int64] | None = None
+) -> Iterator[Decoded]:
     """Frames of the record types found in whole data lines, in the definition's order.
 
     One after another, so that no more than one need be in memory.
+
+    Args:
+        offsets: `line_offsets` of the content, where they are known.
 
     Raises:
         IntegrityError: the parser did not see the rows that the gate counted.
     """
     if not content:
         return
-    offsets = line_offsets(content)
+    if offsets is None:
+        offsets = line_offsets(content)
     types = type_codes(content, offsets, layout_of(form))
     lines = lines_of(content, offsets)
     for record in form.records:

@@ -9,11 +9,13 @@ import numpy.typing as npt
 import polars as pl
 
 from koukan.codecs.records import line_offsets, lines_of
+from koukan.engine import originals
 from koukan.engine.centre import Centre
-from koukan.engine.groups import Chunk
-from koukan.engine.steps.validate import content_of
+from koukan.engine.groups import Chunk, stage_of
+from koukan.engine.steps.validate import STRETCH, STRETCHES, content_of
 from koukan.rules.register import Ints, Lines, duplicate_candidates, duplicates
 
+FEW = 8  # asked lines stand in less than one of so many stretches
 SEEDS = (0x6B6F756B, 0x616E3031)  # two hashes of 64 bits: equal content, not only equal hash
 
 
@@ -39,10 +41,34 @@ def repeated_lines(
 
 def digest(centre: Centre, item: Digest) -> list[npt.NDArray[np.uint64]]:
     """Task: hashes of lines behind their レコード識別番号; compared within this run only."""
-    content = content_of(centre, item.chunk)
-    lines = pl.Series("line", pl.from_arrow(lines_of(content, line_offsets(content))))
-    behind = lines.gather(list(item.rows)).bin.slice(item.skip)
+    behind = lines_asked(centre, item).bin.slice(item.skip)
     return [behind.hash(seed=seed).to_numpy() for seed in SEEDS]
+
+
+def lines_asked(centre: Centre, item: Digest) -> pl.Series:
+    """The lines themselves.
+
+    Where they are few, and of one file, nothing is opened but the stretches in which they stand.
+    """
+    chunk, rows = item.chunk, np.array(item.rows)
+    found, stretch = np.unique(rows // STRETCH, return_inverse=True)
+    if len(chunk.pieces) > 1 or len(found) * STRETCH * FEW > chunk.rows:
+        return lines_in(content_of(centre, chunk)).gather(rows)
+    (piece,) = chunk.pieces
+    stage = stage_of(centre, chunk.group, chunk.attempt)
+    offsets = piece.start + stage.get(f"{chunk.number:05d}.{STRETCHES}")["offset"].to_numpy()
+    parts = []
+    with originals.open_original(
+        centre, centre.ledger.reception(piece.reception).original
+    ) as original:
+        for place, number in enumerate(found.tolist()):
+            content = original.read(int(offsets[number]), int(offsets[number + 1]))
+            parts.append(lines_in(content).gather(rows[stretch == place] - number * STRETCH))
+    return pl.concat(parts)
+
+
+def lines_in(content: bytes) -> pl.Series:
+    return pl.Series("line", pl.from_arrow(lines_of(content, line_offsets(content))))
 
 
 def digests(

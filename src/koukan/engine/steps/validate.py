@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from koukan.codecs.records import Decoded, decode_piece
+from koukan.codecs.records import Decoded, decode_piece, line_offsets
 from koukan.engine import originals
 from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, cut, is_large, receptions_of, stage_of
@@ -25,6 +26,8 @@ from koukan.rules.register import KEYS, room_for
 from koukan.rules.validate import BAD, PROVEN, Validator, validators
 
 ROW = "__row"  # line of the group, from 0
+STRETCH = 512  # lines: where every so many begin is kept, to find few lines again
+STRETCHES = "stretches"  # the stage that tells it, by byte of the chunk; at last where it ends
 Columns = dict[str, npt.NDArray[Any]]
 STAGED_KEYS = pl.Schema({**KEYS, **SPAN})
 STAGED_KEYS["undecodable"] = pl.Boolean()
@@ -54,7 +57,11 @@ def check(centre: Centre, chunk: Chunk) -> Checked:
     compiled = validators(bundle)
     keys = room_for(STAGED_KEYS, chunk.rows)
     bad = 0
-    for decoded in decode_piece(bundle.form, content_of(centre, chunk)):
+    content = content_of(centre, chunk)
+    offsets = line_offsets(content)
+    stretches = np.append(offsets[:-1:STRETCH], offsets[-1:])
+    stage.put(f"{chunk.number:05d}.{STRETCHES}", pl.DataFrame({"offset": stretches}))
+    for decoded in decode_piece(bundle.form, content, offsets):
         bad += _section(stage, chunk, compiled[decoded.record.section], decoded, keys)
     stage.put(f"{chunk.number:05d}.keys", pl.DataFrame(keys, schema=STAGED_KEYS))
     return Checked(chunk.number, bad)
