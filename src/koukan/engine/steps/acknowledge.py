@@ -61,6 +61,8 @@ def tell(centre: Centre, reception: Reception) -> None:
         files.append(Laid(kind, outbound_name(kind, reception), content, digest, lines))
     for laid in files:
         outbox.stream(laid.name, laid.content, laid.sha256)
+        for _ in laid.content:  # of what lies there already, an altered seal must show, too
+            pass
         with centre.ledger.begin() as transaction:
             note_laid(transaction, reception, laid)
         centre.observe("laid out", step="acknowledge")
