@@ -31,7 +31,6 @@ from koukan.samples.scenario import INSURERS
 
 KENPO_A, KENPO_B, CITY = (INSURERS[name][0].code for name in ("kenpo-a", "kenpo-b", "mihon-shi"))
 RETIRE = "retire_codes"
-EFFECTS = 25  # of the one act that is tried by default
 STAFF = ("register", "approve", "extract", "destroyed", "check") if nights.LONG else ("register",)
 
 
@@ -233,7 +232,7 @@ def test_what_staff_do_may_be_killed_before_anything_that_lasts(
         return Desk(copied(before, tmp_path / name), folder)
 
     whole = desk("whole")
-    count = command(0, *whole.commands[act]) if nights.LONG else EFFECTS
+    count = command(0, *whole.commands[act])
     whole.do(act)
     wanted = whole.end()
     for at in drawn(count, 1, seed=6):

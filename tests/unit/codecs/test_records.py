@@ -16,7 +16,7 @@ from plain_files import line_of, persons, samples, shipped_format, small_format,
 
 from koukan.codecs import records
 from koukan.codecs.gate import Gate
-from koukan.codecs.records import Decoded, decode_piece, suspicious_rows
+from koukan.codecs.records import Decoded, decode_piece, line_offsets, suspicious_rows
 from koukan.codecs.text import decode_cp932
 from koukan.errors import IntegrityError
 from koukan.formats import Format
@@ -118,6 +118,8 @@ def test_every_row_is_what_the_slow_reader_says_at_its_place(syntax: str, order:
     assert [decoded.record.section for decoded in found] == [
         record.section for record in form.records if record.section in sections
     ]
+    content = together(lines, form)
+    assert rows_of(list(decode_piece(form, content, line_offsets(content)))) == rows_of(found)
 
 
 @BOTH
