@@ -64,8 +64,12 @@ def drawn(draw: random.Random, lines: list[Line]) -> list[Row]:
             {(event.insurer_code, m, event.link_number) for event, m in lines if event[4] == group}
         )
         for code, member, link in draw.sample(members, 9):
-            others = [one for c, one, _ in members if c == code and (c, one) not in gone]
-            if (code, member) in gone or len(others) < 2:
+            others = [
+                (m, its)
+                for c, m, its in members
+                if c == code and m != member and (c, m) not in gone
+            ]
+            if (code, member) in gone or not others:
                 continue
             act = draw.choice(("joined", "joined", "parted", "renumbered", "withdrawn"))
             at = {"insurer": int(code)}
@@ -82,9 +86,9 @@ def drawn(draw: random.Random, lines: list[Line]) -> list[Row]:
                 made = [parted(member, one, right, group, **at) for one in under]
             else:
                 gone.add((code, member))
-                others.remove(member)
-                following = draw.choice(others)
+                following, its = draw.choice(others)
                 made = [renumbered(member, following, group, **at)]
+                made.append(joined(member, link, its, group, **at))  # as every line says both
                 if act == "withdrawn":
                     made = [withdrawn(member, group, **at)]
             rows += [{**row, "reception": len(rows) + 1} for row in made]
