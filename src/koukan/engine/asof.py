@@ -27,7 +27,7 @@ from koukan.rules.persons import People
 from koukan.rules.register import Ints, Mask
 from koukan.rules.spells import WORD, on_days, spells
 from koukan.tables import encrypted
-from koukan.tables.definition import BUCKET, SECTION, bucket_label, bucket_of_link
+from koukan.tables.definition import SECTION, bucket_label, bucket_of_link
 from koukan.tables.table import DataFile
 
 QUESTION = pl.Schema({"link_number": pl.Int64, "day": pl.Date})
@@ -152,11 +152,7 @@ def _together(
 
 def files_of(centre: Centre, section: str) -> Mapping[str, Sequence[DataFile]]:
     """A section's files by bucket."""
-    found: dict[str, list[DataFile]] = {}
-    for file in centre.snapshot(HISTORY).files(**{SECTION: section}):
-        if file.rows:
-            found.setdefault(file.partition[BUCKET], []).append(file)
-    return found
+    return dict(centre.snapshot(HISTORY).by_bucket(**{SECTION: section}))
 
 
 def events_under(centre: Centre, section: str, links: Ints, columns: Sequence[str]) -> pl.DataFrame:

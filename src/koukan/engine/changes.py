@@ -28,7 +28,7 @@ from koukan.rules.persons import People
 from koukan.rules.register import Ints
 from koukan.rules.spells import CHANGES, changed, spells
 from koukan.tables import encrypted
-from koukan.tables.definition import BUCKET, SECTION, bucket_label, bucket_of_link
+from koukan.tables.definition import SECTION, bucket_label, bucket_of_link
 from koukan.tables.table import DataFile
 
 BY = ("insurer_code", "section", "process_type_code")
@@ -145,16 +145,10 @@ def changed_events(
 
 def shares(centre: Centre, span: Span) -> Iterator[Share]:
     """The buckets in which the span's groups wrote."""
-    buckets: dict[str, list[DataFile]] = {}
-    files = centre.snapshot(HISTORY).files()
-    for file in _with_rows_of(span, files):
-        buckets.setdefault(file.partition[BUCKET], []).append(file)
-    qualification: dict[str, list[DataFile]] = {}
-    for file in files:
-        if file.partition[BUCKET] in buckets and file.partition[SECTION] == QUALIFICATION:
-            qualification.setdefault(file.partition[BUCKET], []).append(file)
-    for bucket, written in sorted(buckets.items()):
-        yield Share(span, tuple(written), tuple(qualification.get(bucket, ())))
+    for _, files in centre.snapshot(HISTORY).by_bucket():
+        if written := tuple(_with_rows_of(span, files)):
+            told = (file for file in files if file.partition[SECTION] == QUALIFICATION)
+            yield Share(span, written, tuple(told))
 
 
 def _with_rows_of(span: Span, files: Iterable[DataFile]) -> Iterator[DataFile]:

@@ -35,7 +35,7 @@ from koukan.ledger import (
 from koukan.ledger import identity as asked
 from koukan.ledger.corrections import corrections
 from koukan.tables import encrypted
-from koukan.tables.definition import partition_name
+from koukan.tables.definition import BUCKET, partition_name
 from koukan.tables.table import DataFile
 
 SLICE = 100_000  # rows that are text at the same time
@@ -59,7 +59,7 @@ TOLD = (  # what of a reception is state
 
 
 class Part(NamedTuple):
-    """The files of one partition of a table."""
+    """Rows of one partition of a table, wherever compaction has put them."""
 
     table: str
     partition: str
@@ -76,9 +76,8 @@ def state_digest(centre: Centre) -> str:
         TableRefused: a table or a file of it is not what the ledger says.
     """
     whole = hashlib.sha256()
-    parts = [part for name in sorted(centre.tables) for part in parts_of(centre, name)]
-    for part, digest in zip(parts, centre.workers.map(part_digest, parts), strict=True):
-        _add(whole, "table", {"table": part.table, "partition": part.partition, "rows": digest})
+    for rows in table_state(centre):
+        _add(whole, "table", rows)
     for reception in centre.ledger.receptions():
         _add(whole, "reception", told(centre, reception))
     for kind, content in identity_state(centre):
@@ -105,17 +104,31 @@ def state_digest(centre: Centre) -> str:
     return whole.hexdigest()
 
 
+def table_state(centre: Centre) -> Iterator[dict[str, object]]:
+    """Digests of the partitions that have any row."""
+    parts = [part for name in sorted(centre.tables) for part in parts_of(centre, name)]
+    for part, digest in zip(parts, centre.workers.map(part_digest, parts), strict=True):
+        if digest is not None:
+            yield {"table": part.table, "partition": part.partition, "rows": digest}
+
+
 def parts_of(centre: Centre, table: str) -> list[Part]:
-    """A table's partitions that hold any row, by name."""
+    """A table's partitions, by name."""
     found: dict[str, list[DataFile]] = {}
-    for file in centre.snapshot(table).files():
-        if file.rows:
+    snapshot = centre.snapshot(table)
+    if snapshot.table.definition.spread:
+        for label, files in snapshot.by_bucket():
+            for file in files:
+                name = partition_name({**file.partition, BUCKET: label})
+                found.setdefault(name, []).append(file)
+    else:
+        for file in snapshot.files():
             found.setdefault(partition_name(file.partition), []).append(file)
     return [Part(table, name, tuple(files)) for name, files in sorted(found.items())]
 
 
-def part_digest(centre: Centre, part: Part) -> str:
-    """Task: hash the rows of a partition in the order of their content, as text.
+def part_digest(centre: Centre, part: Part) -> str | None:
+    """Task: hash the rows of a partition in the order of their content, as text; None without any.
 
     Of the text it matters that equal rows give equal bytes and others do not: strings are quoted
     where they must be, an empty one always, and nothing stands for what is absent.
@@ -124,7 +137,10 @@ def part_digest(centre: Centre, part: Part) -> str:
     columns = table.definition.columns(part.files[0].partition)
     chosen = [name for name in columns if name not in INCIDENTAL]
     lazies = [table.open_file(file).select(chosen) for file in part.files]
-    rows = ordered(pl.concat(encrypted.collect_all(lazies, path=table.folder)))
+    rows = pl.concat(encrypted.collect_all(lazies, path=table.folder))
+    if rows.is_empty():
+        return None
+    rows = ordered(rows)
     digest = hashlib.sha256()
     for share in rows.iter_slices(SLICE):
         text = share.write_csv(include_header=False, quote_style="necessary", null_value="")

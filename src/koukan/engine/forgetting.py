@@ -15,7 +15,7 @@ from koukan.engine.datafiles import key_version
 from koukan.engine.problems import Problem, parsed, problem
 from koukan.engine.steps import erase
 from koukan.ledger import Group, Ledger, rewritings
-from koukan.tables.definition import key_partition
+from koukan.tables.definition import BUCKET, MIXED, key_partition
 
 MEMBERS = "members"  # what was erased; the records' numbers count up from 1
 WAITED = "waited"  # rows of a 委託区画 of the time without a 個人番号: never in the 資格履歴
@@ -40,11 +40,15 @@ def destroy_keys(centre: Centre, group: Group) -> None:
 
 
 def _owners(centre: Centre, group: Group) -> set[tuple[str, str]]:
-    """Tables and their key partitions from which files went."""
-    return {
-        (row.name, key_partition(centre.tables[row.name].definition, json.loads(row.partition)))
+    """Tables and their key partitions from which files went; and where rows lay before they were
+    put into their buckets, as copies of those files may lie anywhere.
+    """
+    gone = [
+        (row.name, json.loads(row.partition))
         for row in rewritings.removals(centre.ledger, group.number)
-    }
+    ]
+    gone += [(name, {BUCKET: MIXED}) for name, _ in gone if centre.tables[name].definition.spread]
+    return {(name, key_partition(centre.tables[name].definition, where)) for name, where in gone}
 
 
 def conclude(centre: Centre, group: Group) -> None:

@@ -32,7 +32,7 @@ from koukan.oplog import Operation
 from koukan.rules import spells as rule
 from koukan.rules.persons import People
 from koukan.rules.register import NONE
-from koukan.tables.definition import BUCKET, SECTION, bucket_label, bucket_of_link
+from koukan.tables.definition import SECTION, bucket_label, bucket_of_link
 
 _INSURER = re.compile(r"[0-9]{8}")
 _MEMBER = re.compile(f"[0-9]{{{MEMBER_DIGITS}}}")
@@ -220,7 +220,7 @@ def section_of(centre: Centre, person: Person, section: str) -> pl.DataFrame:
     files = [
         file
         for bucket in np.unique(bucket_of_link(links, buckets)).tolist()
-        for file in history.files(**{BUCKET: bucket_label(bucket, buckets), SECTION: section})
+        for file in history.of_bucket(bucket_label(bucket, buckets), **{SECTION: section})
     ]
     found = person.people.attribute(history.read(files, section=section, where=wanted))
     return found.filter(pl.col("link_number") == person.link)

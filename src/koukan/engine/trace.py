@@ -225,9 +225,12 @@ def _places(snapshot: Snapshot, group: int, known: Known, *, by_line: bool) -> l
         wanted["insurer"] = known.insurer
     link = known.values.get("link_number")
     if by_line and BUCKET in table.partition_by and link is not None and table.buckets:
-        wanted[BUCKET] = bucket_label(bucket_of_link(link, table.buckets), table.buckets)
+        label = bucket_label(bucket_of_link(link, table.buckets), table.buckets)
+        files = snapshot.of_bucket(label, **wanted)
+    else:
+        files = snapshot.files(**wanted)
     found = []
-    for file in snapshot.files(**wanted):
+    for file in files:
         section = file.partition.get(SECTION, "")
         lines = "line_number" in table.columns(file.partition)
         if lines != by_line or not may_hold(file, [group]):

@@ -16,8 +16,8 @@ from koukan.engine.steps.validate import ROW
 from koukan.flows import registration
 from koukan.flows.registration import FORMER, HISTORY, PARTITION
 from koukan.rules.acknowledge import ACCEPTED
-from koukan.rules.register import NONE
 from koukan.rules.validate import KEPT
+from koukan.tables.definition import BUCKET, MIXED
 from koukan.tables.table import DataFile
 
 EVENT_OF_LINE = ("link_number", "member_id", "reception", "line_number")
@@ -51,20 +51,21 @@ def write_section(
 ) -> Iterator[Written]:
     """Write the accepted lines of one section.
 
-    The 資格履歴ファイル holds only persons whose 個人番号 the insurer has.
+    One file of the 資格履歴 for all buckets: each costs some milliseconds, however few rows it has.
+    `compact` puts them into their buckets.
     """
     events = events_of(centre, share.chunks, section, outcomes)
     if events is None:
         return
-    accepted = np.flatnonzero(events["class"] == ACCEPTED)
-    linked = accepted[(events["link_number"] != NONE).to_numpy()[accepted]]
-    events = events.drop("class")
-    for insurer, frame in registration.partition_frames(registration.waiting(events), accepted):
+    rows = registration.gathered(events.drop("class"), np.flatnonzero(events["class"] == ACCEPTED))
+    del events  # as large again
+    for insurer, frame in registration.partition_frames(rows):
         where = {"insurer": insurer, "section": section}
         yield Written(PARTITION, centre.tables[PARTITION].write(where, frame, share.name))
-    for bucket, frame in registration.history_frames(events, linked, centre.site.buckets):
-        where = {"bucket": bucket, "section": section}
-        yield Written(HISTORY, centre.tables[HISTORY].write(where, frame, share.name))
+    linked = registration.history_frame(rows)
+    if linked.height:
+        where = {BUCKET: MIXED, "section": section}
+        yield Written(HISTORY, centre.tables[HISTORY].write(where, linked, share.name))
 
 
 def outcome_of(centre: Centre, chunk: Chunk) -> pl.DataFrame:

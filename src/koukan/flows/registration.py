@@ -99,46 +99,49 @@ def definitions(form: Format, buckets: int) -> dict[str, TableDefinition]:
             ("bucket", "section"),
             {name: EVENT | insurer | own[name] for name in own},
             buckets,
+            spread=True,
         ),
         PERSON_LINKS: TableDefinition(PERSON_LINKS, (), {"": LINKS}, None),
     }
 
 
-def by_insurer(rows: pl.DataFrame, places: Ints) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Rows at these places by 保険者コード, in the order given, without their column `insurer`.
+def gathered(events: pl.DataFrame, places: Ints) -> pl.DataFrame:
+    """Lines at these places by 保険者コード, in the order given: neighbours have much in common.
 
-    One insurer after another: there is never a second copy of all rows.
-    """
-    codes = rows["insurer"].to_numpy()[places]
-    order = np.argsort(codes, kind="stable")
-    different, starts = np.unique(codes[order], return_index=True)
-    rows = rows.drop("insurer")
-    bounds = pairwise([*starts.tolist(), len(order)])
-    for code, (start, stop) in zip(different.tolist(), bounds, strict=True):
-        yield f"{code:08d}", rows[places[order[start:stop]]]
-
-
-def partition_frames(events: pl.DataFrame, places: Ints) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Accepted lines of one section by insurer, in line order; columns of the partition's section.
+    Both tables get their rows out of this one copy.
 
     Args:
         events: EVENT columns, `insurer`, and those of the section's own that have a value; any.
-        places: where in them those lines stand, ascending.
+
+    Returns:
+        `insurer_code` in place of `insurer`, ascending; who waits has no 紐付番号.
     """
-    return by_insurer(events, places)
+    rows = events[places[np.argsort(events["insurer"].to_numpy()[places], kind="stable")]]
+    return waiting(rows.drop("insurer").hstack([insurer_texts(rows["insurer"])]))
 
 
-def history_frames(
-    events: pl.DataFrame, places: Ints, buckets: int
-) -> Iterator[tuple[str, pl.DataFrame]]:
-    """The same lines by bucket of the 紐付番号, in line order: neighbours have much in common."""
-    found = bucket_of_link(events["link_number"].to_numpy()[places], buckets).astype(np.uint16)
+def partition_frames(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Rows of `gathered` by insurer, as a section of its 委託区画 has them."""
+    ends = rows["insurer_code"].rle().struct.field("len").cum_sum().to_list()
+    held = rows.drop("insurer_code")
+    for start, stop in pairwise([0, *ends]):
+        yield rows["insurer_code"][start], held[start:stop]
+
+
+def history_frame(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `gathered` for the 資格履歴: only of persons whose 個人番号 the insurer has."""
+    waits = rows["link_number"].is_null()
+    return rows.filter(~waits) if waits.any() else rows
+
+
+def bucket_frames(rows: pl.DataFrame, buckets: int) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Rows of the 資格履歴 by bucket of their 紐付番号, in the order given."""
+    found = bucket_of_link(rows["link_number"].to_numpy(), buckets).astype(np.uint16)
     order = np.argsort(found, kind="stable")
     bounds = np.searchsorted(found[order], np.arange(buckets + 1))
-    rows = events.drop("insurer").hstack([insurer_texts(events["insurer"])])
     for bucket, (start, stop) in enumerate(pairwise(bounds)):
         if stop > start:  # gathered bucket by bucket: no second copy of all rows
-            yield bucket_label(bucket, buckets), rows[places[order[int(start) : int(stop)]]]
+            yield bucket_label(bucket, buckets), rows[order[int(start) : int(stop)]]
 
 
 def ascending(numbers: npt.NDArray[Number], *others: npt.NDArray[Number]) -> npt.NDArray[np.int64]:
@@ -166,7 +169,7 @@ def vault_frames(rows: pl.DataFrame, buckets: int) -> Iterator[tuple[str, pl.Dat
 
 def roster_frames(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     """New 被保険者枝番 by insurer, sorted by them, as people ask by them."""
-    return by_insurer(waiting(rows), ascending(rows["member_id"].to_numpy()))
+    return partition_frames(gathered(rows, ascending(rows["member_id"].to_numpy())))
 
 
 def waiting(rows: pl.DataFrame) -> pl.DataFrame:

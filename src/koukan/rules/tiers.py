@@ -43,6 +43,21 @@ def merges(files: Sequence[tuple[int, int]], full: int) -> list[Item]:
     return [item for item in items if item.stop - item.start > 1]
 
 
+def spreads(files: Sequence[tuple[int, int]], full: int) -> list[Item]:
+    """What is to be put into its buckets now, from files with rows of all of them.
+
+    As with `merges` what comes of it is one deeper, and `FAN_IN` files are waited for, or rows
+    enough for a full one: of these a single file may have enough.
+    """
+    items = [Item(rows, depth, at, at + 1) for at, (rows, depth) in enumerate(files)]
+    found = []
+    for part in _parts(items, full):
+        rows, depth = sum(item.rows for item in part), max(item.depth for item in part)
+        if len(part) >= FAN_IN or rows >= full:
+            found.append(Item(rows, depth + 1, part[0].start, part[-1].stop))
+    return found
+
+
 def _once(items: Sequence[Item], full: int) -> Iterator[Item]:
     """Every run of equals that is long enough, merged."""
     for (depth, whole), group in groupby(items, lambda item: (item.depth, item.rows >= full)):

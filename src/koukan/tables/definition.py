@@ -16,7 +16,9 @@ import numpy.typing as npt
 import polars as pl
 
 BUCKET = "bucket"
+MIXED = "mixed"  # in place of a bucket: files with rows of all of them
 SECTION = "section"
+LINK = "link_number"
 LINK_NUMBERS = 10**16  # link numbers are 16 decimal digits
 TOKEN_BITS = 64
 WHOLE = "whole"  # the key partition of a table without partitions
@@ -42,6 +44,8 @@ class TableDefinition:
         buckets: how many, a power of two, or None for a table without buckets.
         searched: sections whose files are looked into for single rows, by what they are sorted by:
             a reader passes over what cannot hold them.
+        spread: new files may hold rows of all buckets, in the partition `MIXED`, until compaction
+            puts each row into that of its `link_number`.
     """
 
     name: str
@@ -49,6 +53,7 @@ class TableDefinition:
     sections: Mapping[str, Mapping[str, ColumnType]]
     buckets: int | None
     searched: frozenset[str] = frozenset()
+    spread: bool = False
 
     def __post_init__(self) -> None:
         if not all(map(_IDENTIFIER.fullmatch, (self.name, *self.partition_by))):
@@ -57,6 +62,8 @@ class TableDefinition:
             raise ValueError("named sections need the partition column section, and no others")
         if (BUCKET in self.partition_by) != (self.buckets is not None):
             raise ValueError("a number of buckets and the partition column bucket go together")
+        if self.spread and (self.buckets is None or any(map(_has_no_link, self.sections.values()))):
+            raise ValueError("rows are spread over buckets by their link_number")
         if self.buckets is not None:
             _power(self.buckets)
         for columns in self.sections.values():
@@ -83,8 +90,11 @@ class TableDefinition:
             raise ValueError("a partition's value has characters that are not allowed")
         if values.get(SECTION, "") not in self.sections:
             raise ValueError(f"{self.name} has no such section")
-        if self.buckets is not None and not _is_label(values[BUCKET], self.buckets):
+        if self.buckets is not None and not self._has_bucket(values[BUCKET]):
             raise ValueError(f"{self.name} has no such bucket")
+
+    def _has_bucket(self, label: str) -> bool:
+        return (self.spread and label == MIXED) or _is_label(label, self.buckets or 1)
 
     def folder(self, values: Mapping[str, str]) -> str:
         """The folder of a partition inside the table's folder: "bucket=03/section=basic"."""
@@ -116,6 +126,14 @@ def bucket_of_link(link: Integers, buckets: int) -> Integers:
     return (high * buckets + low * buckets // half) // half
 
 
+def links_of_bucket(label: str, buckets: int) -> tuple[int, int]:
+    """The first and the last link number of a bucket, by its label."""
+    if not _is_label(label, buckets):
+        raise ValueError("no such bucket")
+    each = LINK_NUMBERS // (1 << _power(buckets))  # exact: 10**16 is 2**16 times 5**16
+    return int(label) * each, (int(label) + 1) * each - 1
+
+
 def bucket_of_token(token_high: Unsigned, buckets: int) -> Unsigned:
     """Bucket of a token: the top bits of its first 8 bytes read as a big-endian uint64."""
     # Two steps, because 2**64 for a single bucket is no uint64.
@@ -132,6 +150,10 @@ def bucket_label(bucket: int, buckets: int) -> str:
 def bucket_labels(buckets: int) -> tuple[str, ...]:
     """All buckets' labels, in order."""
     return tuple(bucket_label(bucket, buckets) for bucket in range(buckets))
+
+
+def _has_no_link(columns: Mapping[str, ColumnType]) -> bool:
+    return LINK not in columns
 
 
 def _is_label(value: str, buckets: int) -> bool:

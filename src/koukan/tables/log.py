@@ -67,6 +67,8 @@ class DataFile:
         rows: number of rows.
         size: bytes.
         sha256: of the file as it lies there; empty where it comes from the log, which has it not.
+        links: only rows with these link numbers, from first to last, are seen through it; `rows`
+            counts all. None: every row.
     """
 
     path: str
@@ -74,6 +76,7 @@ class DataFile:
     rows: int
     size: int
     sha256: str = field(default="", compare=False)
+    links: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from koukan.errors import TableRefused
 from koukan.tables import encrypted
-from koukan.tables.definition import SECTION
+from koukan.tables.definition import BUCKET, MIXED, SECTION, bucket_labels, links_of_bucket
 from koukan.tables.log import DataFile, Version
 
 if TYPE_CHECKING:
@@ -31,6 +31,27 @@ class Snapshot:
             raise ValueError("no such partition column")
         wanted = partition_values.items()
         return [file for _, file in sorted(self._files.items()) if wanted <= file.partition.items()]
+
+    def of_bucket(self, label: str, **partition_values: str) -> list[DataFile]:
+        """Where a bucket's rows are: its own files, and those with rows of all buckets, of which
+        only its own are seen. A row is seen in exactly one bucket.
+        """
+        own = self.files(**{BUCKET: label}, **partition_values)
+        return own + self._seen_in(label, self.files(**{BUCKET: MIXED}, **partition_values))
+
+    def by_bucket(self, **partition_values: str) -> Iterator[tuple[str, list[DataFile]]]:
+        """Each bucket's label with its files, see `of_bucket`; those that have any."""
+        found: dict[str, list[DataFile]] = {}
+        for file in self.files(**partition_values):
+            found.setdefault(file.partition[BUCKET], []).append(file)
+        mixed = found.pop(MIXED, [])
+        for label in bucket_labels(self.table.definition.buckets or 1) if mixed else sorted(found):
+            yield label, found.get(label, []) + self._seen_in(label, mixed)
+
+    def _seen_in(self, label: str, mixed: Sequence[DataFile]) -> list[DataFile]:
+        """Files with rows of all buckets, as far as they are one bucket's."""
+        links = links_of_bucket(label, self.table.definition.buckets or 1)
+        return [replace(file, links=links) for file in mixed]
 
     def scan(self, file: DataFile) -> pl.LazyFrame:
         """One file, lazily; run the query with `encrypted.collect`.

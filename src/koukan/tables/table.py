@@ -22,7 +22,7 @@ from koukan import durable
 from koukan.errors import TableRefused
 from koukan.keys.keyring import derive
 from koukan.tables import encrypted, log
-from koukan.tables.definition import TableDefinition, key_partition, partition_name
+from koukan.tables.definition import LINK, TableDefinition, key_partition, partition_name
 from koukan.tables.log import DataFile, State, Version
 from koukan.tables.snapshot import Snapshot
 
@@ -241,7 +241,8 @@ class Table:
         return [self.folder / path for path in sorted(found)]
 
     def open_file(self, file: DataFile) -> pl.LazyFrame:
-        """A file's rows: size, magic, key, number of rows and columns are checked.
+        """A file's rows, or those of `file.links`: size, magic, key, number of rows and columns are
+        checked.
 
         Raises:
             TableRefused: the file is not what it should be.
@@ -253,10 +254,11 @@ class Table:
         path, key, aad = self.access(file)
         lazy, found = encrypted.opened(path, key, aad, size=file.size, rows=file.rows)
         self._check_columns(file, found)
-        return lazy.select(
+        rows = lazy.select(
             pl.col(name) if name in found else pl.lit(None, dtype=dtype).alias(name)
             for name, dtype in self.definition.columns(file.partition).items()
         )
+        return rows if file.links is None else rows.filter(pl.col(LINK).is_between(*file.links))
 
     def _check_columns(self, file: DataFile, found: pl.Schema) -> None:
         wanted = self.definition.columns(file.partition)

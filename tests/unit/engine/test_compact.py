@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import polars as pl
@@ -12,10 +13,11 @@ import pytest
 from centres import Place, lay
 from compacting import COMPACT, NIGHTS, answers, files, many_files
 from histories import KYOKAI
+from histories import told as told_of
 
 from koukan.engine.centre import Centre, open_centre
 from koukan.engine.changes import changed_events
-from koukan.engine.digest import state_digest
+from koukan.engine.digest import state_digest, table_state
 from koukan.engine.history import Link, spells
 from koukan.engine.reading import steady
 from koukan.engine.run import run_job
@@ -72,11 +74,18 @@ def leftovers(centre: Centre) -> list[str]:
     return sorted(found ^ known) + [f"group {one.number}" for one in centre.ledger.open_groups()]
 
 
+def logical(centre: Centre) -> set[tuple[str, str]]:
+    """Partitions that have any row, wherever it lies."""
+    return {(str(one["table"]), str(one["partition"])) for one in table_state(centre)}
+
+
 def test_few_files_are_left_and_every_answer_is_what_it_was(before: Place, after: Place) -> None:
     with before.opened() as old, after.opened() as new:
         many, few = files(old), files(new)
         assert max(many.values()) >= FAN_IN > max(few.values())
-        assert many.keys() == few.keys()
+        assert logical(old) == logical(new)
+        assert {part for name, part in many if name == HISTORY and "mixed" not in part} == set()
+        assert {part for name, part in few if name == HISTORY and "mixed" in part} == set()
         assert answers(old) == answers(new)
         assert old.snapshot(HISTORY).rows() == new.snapshot(HISTORY).rows()
         assert leftovers(new) == []
@@ -115,10 +124,49 @@ def test_files_with_enough_rows_are_left_alone(place: Place) -> None:
     text = (place.root / "site.toml").read_text(encoding="utf-8")
     place.write_site(text.replace("group_files = 1", "group_files = 1\npiece_rows = 2"))
     with place.opened() as centre:
-        before = files(centre)
+        before, known = files(centre), answers(centre)
     place.run(COMPACT)
     with place.opened() as centre:
-        assert files(centre) == before
+        after = files(centre)
+        assert without_history(after) == without_history(before)
+        # Each file with rows of all buckets alone becomes one for every bucket that it has rows of.
+        for name in ("basic", "qualification", "certificate"):
+            found = [after[HISTORY, f"bucket={label},section={name}"] for label in ("0", "1")]
+            assert max(found) <= before[HISTORY, f"bucket=mixed,section={name}"] <= sum(found)
+        assert answers(centre) == known
+    place.run(COMPACT)
+    with place.opened() as centre:
+        assert files(centre) == after
+
+
+def without_history(found: Counter[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    return {key: count for key, count in found.items() if key[0] != HISTORY}
+
+
+def test_files_of_before_and_after_compaction_stand_beside_each_other(
+    after: Place, tmp_path: Path
+) -> None:
+    """What comes later about the same persons is found with what is in their buckets already."""
+    place = copied(after, tmp_path)
+    lay(place, "kenpo-a", 4, persons=9, first_person=0)
+    place.run()
+    with place.opened() as centre:
+        assert {key[1].split(",")[0] for key in files(centre) if key[0] == HISTORY} == {
+            "bucket=0",
+            "bucket=1",
+            "bucket=mixed",
+        }
+        known, before = answers(centre), state_digest(centre)
+        lives = told_of(centre)
+        assert max(len({event.insurer_code for event in life}) for life in lives.values()) == 2
+    text = (place.root / "site.toml").read_text(encoding="utf-8")
+    place.write_site(text.replace("group_files = 1", "group_files = 1\npiece_rows = 2"))
+    place.run(COMPACT)
+    with place.opened() as centre:
+        assert not [key for key in files(centre) if "bucket=mixed" in key[1]]
+        assert answers(centre) == known
+        assert state_digest(centre) == before
+        assert verify_ledger(centre) + verify_tables(centre) == []
 
 
 # --- stopped anywhere

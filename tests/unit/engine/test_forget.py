@@ -34,7 +34,7 @@ from koukan.keys.keyring import derive
 from koukan.ledger import schema
 from koukan.rules.register import NONE
 from koukan.tables import encrypted
-from koukan.tables.definition import bucket_label, bucket_of_link, partition_name
+from koukan.tables.definition import MIXED, bucket_label, bucket_of_link, partition_name
 from koukan.tables.table import DataFile
 
 LONG = os.environ.get("KOUKAN_TEST_LONG") == "1"
@@ -231,15 +231,42 @@ def test_the_partitions_concerned_have_new_keys_and_no_others(after: Place, cast
         ring = centre.keyring
         assert ring.partition_versions(PARTITION, f"insurer={KYOKAI}") == [2]
         assert ring.partition_versions(PARTITION, f"insurer={KENPO}") == [1]
-        concerned = {bucket(member.link) for member in (cast.alone, cast.both)}
-        for label in map(str, range(BUCKETS)):
-            wanted = [2] if label in concerned else [1]
-            assert ring.partition_versions(HISTORY, f"bucket={label}") == wanted
+        assert ring.partition_versions(HISTORY, "bucket=mixed") == [2]
         vault = [ring.partition_versions(VAULT, f"bucket={n}") for n in range(BUCKETS)]
         assert sorted(vault) == [[1]] * (BUCKETS - 1) + [[2]]
         assert ring.partition_versions(PERSON_LINKS, "whole") == []
         assert leftovers(centre) == []
         assert verify_tables(centre) == []
+
+
+@pytest.mark.requirement("R166")
+def test_where_rows_lay_before_they_were_put_into_their_buckets_no_key_is_left(
+    place: Place, cast: Cast
+) -> None:
+    """A copy of a file that went long ago may lie anywhere."""
+    text = (place.root / "site.toml").read_text(encoding="utf-8")
+    place.write_site(text.replace("[limits]", "[limits]\npiece_rows = 2", 1))
+    with place.opened() as centre:
+        mixed = centre.snapshot(HISTORY).files(bucket=MIXED)
+    place.run(COMPACT)
+    place.run(FORGET)
+    with place.opened() as centre:
+        ring, table = centre.keyring, centre.tables[HISTORY]
+        assert mixed
+        for file in mixed:
+            with pytest.raises(SecretError):
+                table.access(file)
+        assert ring.partition_versions(HISTORY, "bucket=mixed") == []
+        concerned = {bucket(member.link) for member in (cast.alone, cast.both)}
+        for label in map(str, range(BUCKETS)):
+            wanted = [2] if label in concerned else [1]
+            assert ring.partition_versions(HISTORY, f"bucket={label}") == wanted
+        assert leftovers(centre) == []
+    lay(place, "kyokai", 3, persons=30)
+    place.run()
+    with place.opened() as centre:
+        assert len(members(centre, KYOKAI)) == 30
+        assert verify_ledger(centre) + verify_tables(centre) == []
 
 
 @pytest.mark.requirement("R166")

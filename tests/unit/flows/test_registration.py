@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 
 from koukan.flows.registration import (
     ascending,
-    history_frames,
+    bucket_frames,
+    gathered,
+    history_frame,
     insurer_texts,
     partition_frames,
     roster_frames,
     vault_frames,
 )
+from koukan.rules.register import NONE
 from koukan.tables.definition import bucket_label, bucket_of_link, bucket_of_token
 
 INSURERS = [6990014, 1130012, 99]
@@ -50,17 +53,32 @@ def test_numbers_ascend_and_equal_ones_stay_in_their_order(rows: list[tuple[int,
 @pytest.mark.parametrize("insurers", [INSURERS[:1], INSURERS])
 def test_a_partition_has_an_insurers_rows_in_line_order(insurers: list[int]) -> None:
     rows = events(200, insurers, 50)
-    found = dict(partition_frames(rows, ODD))
+    found = dict(partition_frames(gathered(rows, ODD)))
     assert list(found) == sorted(f"{insurer:08d}" for insurer in insurers)
     for code, frame in found.items():
         wanted = rows[ODD].filter(pl.col("insurer") == int(code)).drop("insurer")
         assert frame.equals(wanted)
 
 
+@pytest.mark.requirement("R028")
+def test_who_waits_for_a_number_is_in_the_partition_and_not_in_the_history() -> None:
+    rows = events(200, INSURERS, 50)
+    waits = rows["line_number"].is_in([1, 2, 3, 51])
+    rows = rows.with_columns(link_number=pl.when(~waits).then("link_number").otherwise(NONE))
+    found = gathered(rows, ODD)
+    entrusted = pl.concat([frame for _, frame in partition_frames(found)])
+    null = entrusted.filter(pl.col("link_number").is_null())
+    assert sorted(null["line_number"]) == [1, 3, 51]
+    history = history_frame(found)
+    assert history.equals(found.filter(~pl.col("line_number").is_in([1, 3, 51])))
+    assert history_frame(history) is history
+
+
 @pytest.mark.parametrize("links", [1, 20, 10_000])
-def test_the_history_has_ranges_of_links_in_line_order(links: int) -> None:
+def test_the_history_is_put_into_ranges_of_links_in_line_order(links: int) -> None:
     rows = events(500, INSURERS, links)
-    found = list(history_frames(rows, ODD, 4))
+    told = history_frame(gathered(rows, ODD)).sort("line_number")
+    found = list(bucket_frames(told, 4))
     for label, frame in found:
         assert {bucket_label(bucket_of_link(link, 4), 4) for link in frame["link_number"]} == {
             label
@@ -71,6 +89,14 @@ def test_the_history_has_ranges_of_links_in_line_order(links: int) -> None:
     ordered = rows.sort(bucket, "line_number")
     odd = ordered.filter(pl.col("line_number").is_in(ODD.tolist()))
     assert whole.equals(odd.select("link_number", "line_number", texts))
+
+
+def test_an_insurers_lines_are_neighbours_in_the_history() -> None:
+    rows = events(500, INSURERS, 100)
+    found = gathered(rows, ODD)
+    assert found["line_number"].to_list() != sorted(found["line_number"])
+    assert found.equals(found.sort("insurer_code", "line_number"))
+    assert sorted(found["line_number"]) == ODD.tolist()
 
 
 def test_the_vault_is_sorted_by_token_in_ranges() -> None:

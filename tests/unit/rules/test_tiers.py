@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koukan.rules.tiers import FAN_IN, Item, merges
+from koukan.rules.tiers import FAN_IN, Item, merges, spreads
 
 FULL = 200_000
 YEAR = 365
@@ -50,6 +50,33 @@ def test_nothing_becomes_twice_as_large_as_full() -> None:
     assert [(item.start, item.stop) for item in found] == [(0, 2), (2, 4), (4, 6), (6, 10)]
     assert all(item.rows < 2 * FULL for item in found)
     assert merges([(FULL - 1, 0)] * 9, FULL)[-1].stop == 8  # one alone waits for others
+
+
+def test_rows_are_put_into_their_buckets_when_there_are_files_or_rows_enough() -> None:
+    small = [(10, 0)] * FAN_IN
+    assert spreads([], FULL) == spreads(small[1:], FULL) == []
+    assert spreads(small, FULL) == [Item(80, 1, 0, 8)]
+    assert spreads([(FULL, 0)], FULL) == [Item(FULL, 1, 0, 1)]
+    assert spreads([(FULL, 0), *small[1:]], FULL) == [Item(FULL, 1, 0, 1)]
+    assert spreads([*small[1:], (FULL, 2)], FULL) == [Item(FULL + 70, 3, 0, 8)]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 300), st.integers(0, 3)), max_size=80), st.integers(1, 400)
+)
+def test_few_files_with_few_rows_wait_for_their_buckets(
+    files: list[tuple[int, int]], full: int
+) -> None:
+    found = spreads(files, full)
+    assert [item.start for item in found] == [0, *(item.stop for item in found)][: len(found)]
+    for item in found:
+        rows = [rows for rows, _ in files[item.start : item.stop]]
+        assert sum(rows[:-1]) < full
+        assert item.rows == sum(rows)
+        assert item.depth == 1 + max(depth for _, depth in files[item.start : item.stop])
+    left = files[found[-1].stop :] if found else files
+    assert len(left) < FAN_IN
+    assert sum(rows for rows, _ in left) < full
 
 
 @given(

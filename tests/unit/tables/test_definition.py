@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -8,12 +10,14 @@ from hypothesis import strategies as st
 from tests.unit.tables.support import BASIC, HISTORY, LIMITS
 
 from koukan.tables.definition import (
+    MIXED,
     TableDefinition,
     bucket_label,
     bucket_labels,
     bucket_of_link,
     bucket_of_token,
     key_partition,
+    links_of_bucket,
     partition_name,
 )
 
@@ -49,6 +53,33 @@ def test_sorted_link_numbers_give_contiguous_and_even_buckets() -> None:
     buckets = bucket_of_link(links, 64)
     assert (np.diff(buckets) >= 0).all()
     assert np.bincount(buckets, minlength=64).min() > 800
+
+
+@given(st.integers(0, 10**16 - 1), POWERS)
+def test_a_bucket_is_exactly_the_links_between_its_first_and_last(link: int, buckets: int) -> None:
+    first, last = links_of_bucket(bucket_label(bucket_of_link(link, buckets), buckets), buckets)
+    assert first <= link <= last
+    for number, own in ((first, True), (first - 1, False), (last, True), (last + 1, False)):
+        if 0 <= number < 10**16:
+            assert (bucket_of_link(number, buckets) == bucket_of_link(link, buckets)) == own
+
+
+@pytest.mark.parametrize("label", ["4", "mixed", "01"])
+def test_what_is_no_bucket_has_no_links(label: str) -> None:
+    with pytest.raises(ValueError, match="no such bucket"):
+        links_of_bucket(label, 4)
+
+
+def test_rows_are_spread_by_their_link_number_alone() -> None:
+    mixed = {"bucket": MIXED, "section": "basic"}
+    replace(HISTORY, spread=True).check_partition(mixed)
+    with pytest.raises(ValueError, match="no such bucket"):
+        HISTORY.check_partition(mixed)
+    for columns in ({"a": pl.String}, {"token": pl.UInt64}):
+        with pytest.raises(ValueError, match="link_number"):
+            TableDefinition("t", ("bucket",), {"": columns}, 4, spread=True)
+    with pytest.raises(ValueError, match="link_number"):
+        TableDefinition("t", (), {"": {"link_number": pl.Int64}}, None, spread=True)
 
 
 def test_labels_sort_as_the_buckets_do() -> None:

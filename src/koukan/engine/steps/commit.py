@@ -33,7 +33,7 @@ from koukan.ledger.withdrawals import put_withdrawals
 from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED, UNTAKEN
 from koukan.rules.persons import WITHDRAWN
 from koukan.rules.remarks import SHARE_PASSED, with_remark
-from koukan.tables.definition import BUCKET, bucket_label, bucket_of_link, bucket_of_token
+from koukan.tables.definition import BUCKET, MIXED, bucket_label, bucket_of_token
 from koukan.tables.table import DataFile
 
 ORDER = (VAULT, PARTITION, HISTORY, PERSON_LINKS, ISSUES, CODES)
@@ -84,9 +84,7 @@ def make_keys(centre: Centre, outcome: Outcome) -> None:
     """Keys of partitions that are new with the group's new persons; tasks would wait for each."""
     insurers = outcome.roster["insurer"].unique().sort().to_list()
     centre.tables[PARTITION].make_keys({"insurer": text_of(insurer)} for insurer in insurers)
-    found = bucket_of_link(outcome.tokens["link_number"].to_numpy(), centre.site.buckets)
-    labels = [bucket_label(bucket, centre.site.buckets) for bucket in np.unique(found).tolist()]
-    centre.tables[HISTORY].make_keys({BUCKET: label} for label in labels)
+    centre.tables[HISTORY].make_keys([{BUCKET: MIXED}])
 
 
 def settled(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> Outcome:

@@ -3,6 +3,9 @@
 Every night adds files to every partition, and each that a question opens costs it the same, however
 few rows it has. `rules.tiers` chooses; rows of a merged file are sorted. A file with half the rows
 that a worker may hold at once (`limits.piece_rows`) is left alone, so memory is bounded.
+
+New files of the 資格履歴 have rows of all buckets. What is merged of them, or as large as a full
+file, becomes a file for each bucket.
 """
 
 from __future__ import annotations
@@ -12,23 +15,24 @@ from typing import NamedTuple
 
 import polars as pl
 
+from koukan import durable
 from koukan.engine import rewriting
 from koukan.engine.centre import Centre
 from koukan.engine.datafiles import Origin, in_time, new_name, origin_of, together
 from koukan.engine.rewriting import Replaced
 from koukan.engine.steps import commit
 from koukan.errors import IntegrityError
-from koukan.flows.registration import sorted_by
+from koukan.flows.registration import bucket_frames, sorted_by
 from koukan.ledger import rewritings
-from koukan.rules.tiers import merges
+from koukan.rules.tiers import merges, spreads
 from koukan.sites import Job
 from koukan.tables import encrypted
-from koukan.tables.definition import SECTION, partition_name
+from koukan.tables.definition import BUCKET, MIXED, SECTION, partition_name
 from koukan.tables.table import DataFile
 
 
 class Merge(NamedTuple):
-    """Neighbouring files of one partition that become one."""
+    """Neighbouring files of one partition that become one, or one for each bucket."""
 
     table: str
     files: tuple[DataFile, ...]
@@ -65,7 +69,7 @@ def compact(centre: Centre, job: Job, name: str) -> None:
 
 
 def plan(centre: Centre, name: str) -> Iterator[tuple[tuple[DataFile, ...], Origin]]:
-    """Files of the table that are to become one, and what the new one's name will say."""
+    """Files of the table that are to be merged, and what the new ones' names will say."""
     partitions: dict[str, list[DataFile]] = {}
     for file in centre.snapshot(name).files():
         partitions.setdefault(partition_name(file.partition), []).append(file)
@@ -73,13 +77,14 @@ def plan(centre: Centre, name: str) -> Iterator[tuple[tuple[DataFile, ...], Orig
     for _, files in sorted(partitions.items()):
         ordered = in_time(files)
         sizes = [(file.rows, origin_of(file).depth) for file in ordered]
-        for item in merges(sizes, full):
-            chosen = tuple(ordered[item.start : item.stop])
-            yield chosen, together(chosen, item.depth)
+        chosen = spreads if files[0].partition.get(BUCKET) == MIXED else merges
+        for item in chosen(sizes, full):
+            those = tuple(ordered[item.start : item.stop])
+            yield those, together(those, item.depth)
 
 
 def merge(centre: Centre, item: Merge) -> Replaced:
-    """Task: write one file with the rows of several."""
+    """Task: write the rows of several files into one, or into one for each bucket."""
     partition = item.files[0].partition
     section = partition.get(SECTION, "")
     table = centre.tables[item.table]
@@ -89,8 +94,14 @@ def merge(centre: Centre, item: Merge) -> Replaced:
         raise IntegrityError("tables.wrong_rows", path=item.files[0].path)
     ordered = rows.sort(sorted_by(item.table, section), maintain_order=True)
     name = new_name(item.group, item.number, item.origin)
-    written = table.write(partition, ordered, name)
-    return Replaced(item.table, (written,), item.files)
+    if partition.get(BUCKET) != MIXED:
+        return Replaced(item.table, (table.write(partition, ordered, name),), item.files)
+    with durable.together():
+        written = [
+            table.write({**partition, BUCKET: bucket}, frame, name)
+            for bucket, frame in bucket_frames(ordered, centre.site.buckets)
+        ]
+    return Replaced(item.table, tuple(written), item.files)
 
 
 def rows_of(parts: list[Replaced]) -> int:

@@ -48,6 +48,7 @@ from koukan.sites import Job
 from koukan.tables import encrypted
 from koukan.tables.definition import (
     BUCKET,
+    MIXED,
     SECTION,
     bucket_label,
     bucket_of_link,
@@ -166,11 +167,11 @@ def look_for_events(centre: Centre, item: Look) -> pl.DataFrame:
 
 
 def by_bucket(centre: Centre, links: Ints, **where: str) -> dict[str, list[DataFile]]:
-    """Files of the 資格履歴 in the buckets of these links."""
+    """Files of the 資格履歴 in the buckets of these links, and those with rows of all buckets."""
     history, buckets = centre.snapshot(HISTORY), centre.site.buckets
+    places = np.unique(bucket_of_link(links, buckets)).tolist()
     found = {}
-    for bucket in np.unique(bucket_of_link(links, buckets)).tolist():
-        label = bucket_label(bucket, buckets)
+    for label in [*(bucket_label(bucket, buckets) for bucket in places), MIXED]:
         files = history.files(**{BUCKET: label}, **where)
         if files:
             found[label] = files
