@@ -12,10 +12,11 @@ from centres import JOB, LIMITS, Place, lay
 from koukan.engine.initialise import initialise
 from koukan.engine.packages import open_package
 from koukan.keys.package import load_package_identity
-from koukan.ledger import pmh as asked
+from koukan.ledger import served
 from koukan.samples.population import Population
 from koukan.samples.scenario import site_toml
 
+asked = served.PMH
 ISSUE = "issue_pmh_ids"
 SEED = 7  # of the persons that `centres.lay` registers
 

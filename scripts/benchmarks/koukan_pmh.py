@@ -17,7 +17,7 @@ import koukan
 from koukan.engine.centre import open_centre
 from koukan.engine.initialise import initialise
 from koukan.engine.run import run_job
-from koukan.ledger import pmh as asked
+from koukan.ledger import served
 
 STEPS = ("pick_up", "gate", "admit", "validate", "issue", "hand_out", "acknowledge")
 JOB = "issue_pmh_ids"
@@ -42,7 +42,7 @@ def main() -> None:
     run_job(centre, JOB)
     cost = meter.stop()
     boundaries.close()
-    found = asked.answers(centre.ledger)[-1]
+    found = served.PMH.answers(centre.ledger)[-1]
     centre.close()
     measuring.say(
         {

@@ -36,10 +36,12 @@ INBOUND = [
     "member_registration",
     "member_registration_fixed",
     "my_number_query",
+    "nws_receipt",
     "online_response",
     "package_receipt",
     "pmh_receipt",
     "pmh_request",
+    "self_disclosure_request",
     "usage_log",
 ]
 OUTBOUND = [
@@ -53,6 +55,7 @@ OUTBOUND = [
     "pmh_answer",
     "query_acceptance",
     "registration_result",
+    "self_disclosure_answer",
     "spell_notice",
     "usage_extract",
 ]
@@ -507,6 +510,8 @@ def test_national_systems_answer_and_do_nothing_else(catalogue: Catalogue) -> No
             ("usage_log", "oqs", "oqs"),
             ("online_response", "oqs", "oqs"),
             ("linkage_code_answer", "nws", "nws"),
+            ("self_disclosure_request", "nws", "nws"),
+            ("nws_receipt", "nws", "nws"),
         )
         assert (catalogue.allowed(form, system, door) is None) == allowed
 

@@ -22,9 +22,10 @@ from withdrawals import Member, members, withdraw
 
 from koukan.engine.centre import Centre
 from koukan.engine.lookup import links_of
-from koukan.ledger import pmh as asked
+from koukan.ledger import served
 from koukan.samples.scenario import INSURERS
 
+asked = served.PMH
 pmh = module("pmh")
 FOLDER = Path(__file__).parents[2] / "fixtures" / "pmh_request"
 CASES = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in FOLDER.glob("*.toml")}

@@ -41,10 +41,11 @@ from koukan.engine.run import run_job
 from koukan.engine.verify import verify_ledger, verify_tables
 from koukan.errors import Exit
 from koukan.flows.pmh import ISSUES
-from koukan.ledger import pmh as asked
+from koukan.ledger import served
 from koukan.reports import status
 from koukan.samples.scenario import INSURERS
 
+asked = served.PMH
 pmh = module("pmh")
 REGISTER = "register_members"
 KENPO_A = INSURERS["kenpo-a"][0].code
@@ -218,7 +219,7 @@ def test_an_answer_without_its_key_any_more_is_told_until_there_is_one(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ask(place, numbers([1]))
-    with place.opened() as centre, stopping(centre, "numbers destroyed"):
+    with place.opened() as centre, stopping(centre, "requests destroyed"):
         run_job(centre, ISSUE)
     before = (place.root / "site.toml").read_text("utf-8")
     place.write_site(re.sub(r'(system = "pmh"\n)package_key = .*\n', r"\1", before))
@@ -457,16 +458,16 @@ def test_what_contradicts_the_ledger_is_named(place: Place) -> None:
         (path,) = packages(place)
         path.write_bytes(path.read_bytes() + b"x")
         keys = {item.key for item in verify_ledger(centre)}
-        assert {"pmh.verify_sealed", "pmh.verify_other"} <= keys
+        assert {"served.verify_sealed", "served.verify_other"} <= keys
         sealed.write_bytes(content)
         with centre.ledger.begin() as transaction:
             asked.set_answer(transaction, answer_of(centre), given=1, fresh=1)
         keys = {item.key for item in verify_ledger(centre)}
-        assert {"pmh.verify_rows", "pmh.verify_issued"} <= keys
+        assert {"served.verify_rows", "pmh.verify_issued"} <= keys
         with centre.ledger.begin() as transaction:
             asked.set_answer(transaction, answer_of(centre), erased=True, state="delivered")
         keys = {item.key for item in verify_ledger(centre)}
-        assert {"pmh.verify_record", "pmh.verify_left"} <= keys
+        assert {"served.verify_record", "served.verify_left"} <= keys
 
 
 def answer_of(centre: Centre) -> int:

@@ -37,6 +37,7 @@ COMMANDS = {
     "codes": "codes",
     "media": "media",
     "pmh": "pmh",
+    "disclosure": "disclosure",
     "usage": "usage",
     "online": "online",
     "ledger": "ledger",

@@ -168,6 +168,7 @@ def _needs(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[Ren
     if page["running"] is None:
         yield from render_identity.undelivered(settings, page["identity"])
         yield from render_identity.undelivered(settings, page["pmh"])
+        yield from render_identity.undelivered(settings, page["disclosure"])
     yield from render_identity.left_as_laid(settings, page["identity"])
     if not needs["held"]:
         return

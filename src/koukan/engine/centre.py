@@ -38,7 +38,7 @@ from koukan.engine.stages import Kept
 from koukan.engine.workers import Workers
 from koukan.errors import EnvironmentRefused
 from koukan.exchange import Inbox, Outbox
-from koukan.flows import codes, identity, pmh, registration
+from koukan.flows import codes, disclosure, identity, pmh, registration
 from koukan.formats import Bundle, Catalogue, Policy, bundle, require_catalogue, thaw
 from koukan.formats.problems import places
 from koukan.keys.identity import load_identity
@@ -74,6 +74,7 @@ STEPS = (
     *("fetch", "hand_over"),
     *("want", "take_codes", "notify", "request_codes", "send_codes", "tell_codes"),
     *("instruct", "retire_codes"),
+    *("disclose", "retire_records"),
 )
 SITE = "site.toml"
 ACCOUNT = {"uid", "ssh_keys"}
@@ -146,6 +147,7 @@ class Centre:
         found = registration.definitions(form, self.site.buckets)
         found[pmh.ISSUES] = pmh.definition(self.site.buckets)
         found[codes.CODES] = codes.definition(self.site.buckets)
+        found[disclosure.RECORDS] = disclosure.definition()
         return {
             name: Table(
                 self.folder("tables", name),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from koukan.engine.centre import SITE, STEPS, format_folders, job_folders
 from koukan.errors import SecretError
-from koukan.flows import codes, identity, online, pmh, registration, usage
+from koukan.flows import codes, disclosure, identity, online, pmh, registration, usage
 from koukan.formats import Catalogue, Problem, gaps, load_catalogue
 from koukan.formats.items import Items
 from koukan.formats.load import load_items
@@ -24,12 +24,13 @@ FLOWS: Mapping[str, tuple[str, ...]] = {
     "commit": registration.FORMATS,
     "ask": tuple(identity.QUESTIONS),
     "split": (identity.ANSWER,),
-    "confirm": (identity.RECEIPT, pmh.RECEIPT),
+    "confirm": (identity.RECEIPT, pmh.RECEIPT, disclosure.RECEIPT),
     "issue": (pmh.REQUEST,),
     "allot": (usage.LOG,),
     "take_in": (online.RESPONSE,),
     "want": (codes.QUERY,),
     "take_codes": (codes.ANSWER,),
+    "disclose": (disclosure.REQUEST,),
 }
 
 
@@ -57,6 +58,7 @@ def place_gaps(items: Items, catalogue: Catalogue) -> list[Problem]:
     """Items of a documented file whose column, or entry of site.toml, does not exist."""
     form = catalogue.formats[registration.FORMAT]
     tables = {pmh.ISSUES: pmh.definition(1), codes.CODES: codes.definition(1)}
+    tables[disclosure.RECORDS] = disclosure.definition()
     tables |= registration.definitions(form, 1)
     known = {
         f"{name}.{column}"

@@ -19,6 +19,8 @@ import polars as pl
 from koukan import durable
 from koukan.engine.centre import Centre
 from koukan.engine.reading import steady
+from koukan.flows import served
+from koukan.flows.disclosure import RECORDS
 from koukan.flows.registration import INCIDENTAL
 from koukan.keys.secret import canonical
 from koukan.ledger import (
@@ -27,7 +29,6 @@ from koukan.ledger import (
     code_lists,
     codes,
     hosts,
-    pmh,
     reviews,
     usage,
     withholding,
@@ -39,6 +40,7 @@ from koukan.tables.definition import BUCKET, partition_name
 from koukan.tables.table import DataFile
 
 SLICE = 100_000  # rows that are text at the same time
+WHEN = {RECORDS: ("provided_at",)}  # columns that tell only when something was done
 TOLD = (  # what of a reception is state
     "number",
     "sender",
@@ -82,12 +84,7 @@ def state_digest(centre: Centre) -> str:
         _add(whole, "reception", told(centre, reception))
     for kind, content in identity_state(centre):
         _add(whole, kind, content)
-    for answer in pmh.answers(centre.ledger):
-        without = ("group_number", "sha256", "built_at", "closed_at")
-        _add(whole, "pmh answer", _without(vars(answer), *without))
-    for number, code, rows in pmh.reasons(centre.ledger):
-        _add(whole, "pmh reason", {"reception": number, "code": code, "rows": rows})
-    for kind, content in (*usage_state(centre), *code_state(centre)):
+    for kind, content in (*served_state(centre), *usage_state(centre), *code_state(centre)):
         _add(whole, kind, content)
     for correction in corrections(centre.ledger):
         _add(whole, "correction", vars(correction))
@@ -135,7 +132,8 @@ def part_digest(centre: Centre, part: Part) -> str | None:
     """
     table = centre.tables[part.table]
     columns = table.definition.columns(part.files[0].partition)
-    chosen = [name for name in columns if name not in INCIDENTAL]
+    left_out = (*INCIDENTAL, *WHEN.get(part.table, ()))
+    chosen = [name for name in columns if name not in left_out]
     lazies = [table.open_file(file).select(chosen) for file in part.files]
     rows = pl.concat(encrypted.collect_all(lazies, path=table.folder))
     if rows.is_empty():
@@ -190,6 +188,16 @@ def identity_state(centre: Centre) -> Iterator[tuple[str, dict[str, object]]]:
         yield "decision", _without(vars(decision), "created_at")
     for package in asked.packages(centre.ledger):
         yield "package", _without(vars(package), "sha256", "built_at", "closed_at")
+
+
+def served_state(centre: Centre) -> Iterator[tuple[str, dict[str, object]]]:
+    """Answers to systems that asked, and why lines of theirs got nothing."""
+    for flow in served.FLOWS:
+        for answer in flow.book.answers(centre.ledger):
+            without = ("group_number", "sha256", "built_at", "closed_at")
+            yield f"{flow.name} answer", _without(vars(answer), *without)
+        for number, code, rows in flow.book.reasons(centre.ledger):
+            yield f"{flow.name} reason", {"reception": number, "code": code, "rows": rows}
 
 
 def usage_state(centre: Centre) -> Iterator[tuple[str, dict[str, object]]]:

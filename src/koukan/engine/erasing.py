@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from koukan.engine import usage, vanishing
 from koukan.engine.centre import Centre
 from koukan.engine.run import Ran, run_job
-from koukan.engine.steps import erase, expire, retire
+from koukan.engine.steps import erase, expire, retire, retire_records
 from koukan.flows.codes import CODES
 from koukan.flows.pmh import ISSUES
 from koukan.ledger import code_lists, codes
@@ -22,7 +22,7 @@ from koukan.ledger.withdrawals import open_withdrawals
 from koukan.sites.model import Retention
 
 STEPS = frozenset(
-    ("erase", "expire", "forget", "retire", "retire_codes")
+    ("erase", "expire", "forget", "retire", "retire_codes", "retire_records")
 )  # jobs of these and no other steps
 
 
@@ -32,7 +32,7 @@ class Due:
 
     Args:
         what: original, questions, packages, answer, request, held (lines), pmh_ids, codes,
-            members; code_request, code_list (of 機関別符号: at the next run of their job).
+            records, members; code_request, code_list (of 機関別符号: at the next run of their job).
         number: of the reception, the request or the list.
         whose: sender or insurer.
         rows: lines, questions or members that are concerned.
@@ -75,6 +75,8 @@ def _due(centre: Centre) -> Iterator[Due]:
         over = sum(len(item.links) for item in retire.due(centre, table))
         if over:
             yield Due(what, 0, "", over, centre.now())
+    if records := sum(file.rows for file in retire_records.due(centre)):
+        yield Due("records", 0, "", records, centre.now())
     for withdrawn in open_withdrawals(centre.ledger):
         whose = centre.ledger.reception(withdrawn.reception).sender
         members = withdrawn.members

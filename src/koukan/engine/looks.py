@@ -32,7 +32,7 @@ from koukan.oplog import OperationLog
 from koukan.sites import Person
 from koukan.sites.schedule import day_of
 
-Look = Literal["number", "review", "code", "reissue", "administer"]
+Look = Literal["number", "review", "code", "reissue", "record", "administer"]
 VALID = timedelta(hours=1)  # from the question to its answer
 SKEW = timedelta(minutes=5)  # clocks of those who sign elsewhere
 Subject = Mapping[str, str | int]

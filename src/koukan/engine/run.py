@@ -26,6 +26,7 @@ from koukan.engine.steps import (
     confirm,
     correct,
     deliver,
+    disclose,
     erase,
     expire,
     export,
@@ -45,6 +46,7 @@ from koukan.engine.steps import (
     request,
     request_codes,
     retire,
+    retire_records,
     review,
     send,
     send_codes,
@@ -56,7 +58,7 @@ from koukan.engine.steps import (
     want,
 )
 from koukan.errors import Exit, IntegrityError, KoukanError, LeaseHeld, UsageError
-from koukan.flows import codes, identity, online, pmh, usage
+from koukan.flows import codes, disclosure, identity, online, pmh, usage
 from koukan.ledger import Group, Reception
 from koukan.reports.codes import clock as code_clock
 from koukan.reports.due import between, due, stamp_of
@@ -97,6 +99,7 @@ FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "tell_codes": tell_codes.run,
     "retire": retire.run,
     "retire_codes": retire.run_codes,
+    "retire_records": retire_records.run,
 }
 # Steps over groups of receptions: what follows `validate` depends on what the files are.
 CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame]], None]] = {
@@ -104,7 +107,9 @@ CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame
     identity.ANSWER: split.run,
     identity.RECEIPT: confirm.run,
     pmh.RECEIPT: confirm.run,
+    disclosure.RECEIPT: confirm.run,
     pmh.REQUEST: issue.run,
+    disclosure.REQUEST: disclose.run,
     usage.LOG: allot.run,
     online.RESPONSE: take_in.run,
     codes.QUERY: want.run,
@@ -117,7 +122,7 @@ CODING = frozenset(("request_codes", "send_codes"))  # a job with one waits for 
 GOING = frozenset(("fetch", "hand_over"))  # a job with one goes to partners' hosts
 GROUP_STEPS = (
     *("validate", "link", "commit", "ask", "split", "confirm", "issue", "allot", "take_in"),
-    *("want", "take_codes"),
+    *("want", "take_codes", "disclose"),
 )
 
 

@@ -25,7 +25,7 @@ from koukan.engine import (
     verify_codes,
     verify_identity,
     verify_online,
-    verify_pmh,
+    verify_served,
     verify_usage,
 )
 from koukan.engine.artefacts import Found, Look, Rows
@@ -37,7 +37,7 @@ from koukan.engine.steps import package
 from koukan.engine.steps.erase import expired, recorded
 from koukan.errors import IntegrityError, SecretError, TableRefused
 from koukan.exchange import AT_DOOR
-from koukan.flows import registration
+from koukan.flows import registration, served
 from koukan.flows.registration import HISTORY, PARTITION, ROSTER
 from koukan.flows.results import ACKNOWLEDGEMENT, REPORTS, is_correction, line_result
 from koukan.ledger import Counts, Reception, reviews
@@ -66,7 +66,7 @@ def verify_ledger(centre: Centre) -> list[Problem]:
             *expired(centre),
             *vanishing.over(centre),
             *package.over(centre),
-            *answering.over(centre),
+            *answering.over(centre, *served.FLOWS),
             *usage.over(centre),
         ]
         under_way = {reception.number for reception in ending}
@@ -83,7 +83,7 @@ def verify_ledger(centre: Centre) -> list[Problem]:
         problems += forgetting.problems(centre)
         problems += mending.problems(centre)
         problems += verify_identity.problems(centre)
-        problems += verify_pmh.problems(centre)
+        problems += verify_served.problems(centre)
         problems += verify_online.problems(centre)
         problems += verify_usage.problems(centre)
         problems += verify_codes.problems(centre)

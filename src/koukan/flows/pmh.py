@@ -17,8 +17,7 @@ PMH_DIGITS = 16
 REQUEST, ANSWER, RECEIPT = "pmh_request", "pmh_answer", "pmh_receipt"
 REQUEST_SECTION, ANSWER_SECTION = "asked_person", "answer"
 ITEMS = ("my_number", "pmh_id")  # all that an answer has
-ONLY = 1  # ordinal of the one package of a request
-NO_KEY, NOT_ASCII = "F171", "F172"
+NOT_ASCII = "F172"
 
 # A row for each raw link that something was issued for; `group_number` is the group that wrote it.
 COLUMNS: dict[str, pl.DataType] = {

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from koukan.flows.codes import CODES
+from koukan.flows.disclosure import RECORDS
 from koukan.flows.pmh import ISSUES
 from koukan.formats.model import Field, Format
 from koukan.rules.register import NONE, Ints
@@ -206,4 +207,6 @@ def sorted_by(table: str, section: str) -> tuple[str, ...]:
         return "link_number", "group_number"
     if section == ROSTER:
         return "member_id", "reception"
+    if table == RECORDS:
+        return "group_number", "reception", "line_number", "insurer_code"
     return ("group_number", "reception") + (() if table == PERSON_LINKS else ("line_number",))

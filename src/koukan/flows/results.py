@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from koukan.flows import codes, identity, pmh, registration
+from koukan.flows import codes, disclosure, identity, pmh, registration
 
 ACKNOWLEDGEMENT = "acknowledgement"
 ERROR_REPORT, ERROR_LISTING = "error_report", "error_listing"  # 誤り一覧: workbook and whole list
@@ -18,7 +18,7 @@ _LINE_RESULTS: Mapping[str, str] = MappingProxyType(
         registration.FORMAT: "registration_result",
         registration.FIXED: "registration_result",
         **dict.fromkeys((*identity.QUESTIONS, identity.RECEIPT), "query_acceptance"),
-        **dict.fromkeys((pmh.RECEIPT, codes.QUERY), "query_acceptance"),
+        **dict.fromkeys((pmh.RECEIPT, disclosure.RECEIPT, codes.QUERY), "query_acceptance"),
     }
 )
 PREFIXES: Mapping[str, str] = MappingProxyType(

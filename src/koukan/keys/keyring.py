@@ -41,7 +41,7 @@ from koukan.keys.secret import (
 __all__ = ["PURPOSES", "SCOPES", "Keyring", "derive"]
 
 PURPOSES = frozenset(
-    {"number", "history", "partition", "code", "stage", "original", "identity", "issue", "signing"}
+    "number history partition code record stage original identity issue signing".split()
 )
 SCOPES: Mapping[str, str] = MappingProxyType(
     {  # what a random key is for -> the purpose key that it is wrapped under
@@ -56,6 +56,7 @@ SCOPES: Mapping[str, str] = MappingProxyType(
         "person_links": "history",
         "pmh_issues": "history",
         "linkage_codes": "code",
+        "provision_records": "record",
         "entrusted_partition": "partition",
     }
 )

@@ -9,7 +9,7 @@ from koukan.ledger import (  # noqa: F401
     laid_packages,
     looks,
     online,
-    pmh_schema,
+    served_schema,
     usage,
     withdrawals,
     withholding,

@@ -20,8 +20,8 @@ class Erasure:
     """One record.
 
     Args:
-        what: original, questions, package, request, pmh_answer, usage (a package of
-            資格確認実績ログ), held (its lines), code_request, code_list or members.
+        what: original, questions, package, request, pmh_answer, disclosure_answer, usage (a
+            package of 資格確認実績ログ), held (its lines), code_request, code_list or members.
         number: of the reception, of the request or list, or of its kind (members).
         whose: sender, insurer or partner; empty for members, whose record names nobody.
         rows: lines, questions or rows of tables.

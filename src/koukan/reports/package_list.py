@@ -4,6 +4,7 @@ identity    answers of 本人確認, for the insurer that asked
 correction  an insurer's rejected lines
 usage       a welfare office's lines of 資格確認実績ログ
 pmh         PMH-IDs, for PMH
+disclosure  answers about persons who asked through マイナポータル, for NWS
 """
 
 from __future__ import annotations
@@ -11,19 +12,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from koukan.ledger import laid_packages, pmh, usage
+from koukan.ledger import laid_packages, usage
 from koukan.ledger.laid_packages import LaidPackage
+from koukan.ledger.served import BOOKS, Answer
 from koukan.reports.packages import key_of, packages
 from koukan.reports.source import Source, age, local
 
-KINDS = ("identity", "correction", "usage", "pmh")
+KINDS = ("identity", "correction", "usage", *(book.name for book in BOOKS))
 
 
 def package_list(source: Source, *, insurer: str | None = None) -> list[dict[str, Any]]:
     """All packages in the order of KINDS, each kind by reception; or one insurer's.
 
     Of one that nobody has collected also its age, where it is known since when it lies there, and,
-    but for PMH's, its key: see `packages`.
+    but for answers to systems, its key: see `packages`.
     """
     found = [{"kind": "identity", **page} for page in packages(source, insurer=insurer)]
     found += [*corrections(source), *usages(source), *answers(source)]
@@ -67,12 +69,14 @@ def usages(source: Source) -> Iterator[dict[str, Any]]:
 
 
 def answers(source: Source) -> Iterator[dict[str, Any]]:
-    """One for each request of PMH; how many lines have a PMH-ID is in `given`."""
-    for item in pmh.answers(source.ledger):
-        page = {**_common("pmh", item), **_lived(item), "rows": item.rows, "given": item.given}
-        if item.state == "laid_out":
-            page["age_seconds"] = age(source, item.built_at)
-        yield page
+    """One for each request of a system; to how many lines something was given is in `given`."""
+    for book in BOOKS:
+        for item in book.answers(source.ledger):
+            counts = {"rows": item.rows, "given": item.given}
+            page = {**_common(book.name, item), **_lived(item), **counts}
+            if item.state == "laid_out":
+                page["age_seconds"] = age(source, item.built_at)
+            yield page
 
 
 def _by_reception(source: Source, kind: str) -> list[LaidPackage]:
@@ -80,18 +84,18 @@ def _by_reception(source: Source, kind: str) -> list[LaidPackage]:
     return sorted(found, key=lambda item: (item.reception, item.insurer, item.name))
 
 
-def _common(kind: str, item: LaidPackage | usage.Package | pmh.Answer) -> dict[str, Any]:
+def _common(kind: str, item: LaidPackage | usage.Package | Answer) -> dict[str, Any]:
     return {
         "kind": kind,
         "package": item.name,
-        "insurer": None if isinstance(item, pmh.Answer) else item.insurer,
+        "insurer": None if isinstance(item, Answer) else item.insurer,
         "sender": item.sender,
         "reception": item.reception,
         "archive_sha256": item.archive_sha256,
     }
 
 
-def _lived(item: usage.Package | pmh.Answer) -> dict[str, Any]:
+def _lived(item: usage.Package | Answer) -> dict[str, Any]:
     return {
         "state": "erased" if item.erased and item.state == "delivered" else item.state,
         "built_at": local(item.built_at),

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from koukan.errors import Exit
 from koukan.ledger import schema as s
 from koukan.ledger.failures import Failure, failures
+from koukan.ledger.served import BOOKS
 from koukan.ledger.withdrawals import open_withdrawals
 from koukan.reports.approvals import pending, unsigned
 from koukan.reports.codes import clock as code_clock
@@ -21,7 +22,7 @@ from koukan.reports.hosts import hosts, standing_hosts
 from koukan.reports.identity import clock, identity
 from koukan.reports.inboxes import closed_inboxes, inboxes
 from koukan.reports.online import clock_online, online
-from koukan.reports.pmh import pmh
+from koukan.reports.served import answers as served_answers
 from koukan.reports.source import Selection, Source, age, local, rows
 from koukan.reports.summary import balanced, summary
 from koukan.reports.usage import needs as usage_needs
@@ -44,7 +45,7 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
     Returns:
         {"verdict": {"state", "count", "code"}, "now",  # needs_you running waiting others quiet
          "needs_you": {…}, "running": {…} or None, "waiting": {…}, "identity": {…},
-         "online": {…}, "pmh": {…}, "codes": {…}, "tonight": {…}}
+         "online": {…}, "pmh": {…}, "disclosure": {…}, "codes": {…}, "tonight": {…}}
     """
     chosen = night or night_of(source.clock())
     done = summary(source, night=chosen)
@@ -56,8 +57,10 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
         "approvals": [item for item in waits["approvals"] if unsigned(item)],
         "ledger_balanced": done["ledger_balanced"],
     }
-    asked, answers, pushed = identity(source), pmh(source), online(source)
-    built = asked["undelivered_total"] + answers["undelivered_total"]
+    asked, pushed = identity(source), online(source)
+    answers = {book.name: served_answers(source, book) for book in BOOKS}
+    built = asked["undelivered_total"]
+    built += sum(found["undelivered_total"] for found in answers.values())
     needs["undelivered"] = 0 if runs is not None else built  # a run lays them out yet
     told = asked | {"pushes": pushed, "codes": (acquiring := code_page(source))}
     return {
@@ -67,7 +70,7 @@ def status(source: Source, *, night: str | None = None, insurers: bool = False) 
         "running": runs,
         "waiting": waits,
         "identity": asked,
-        "pmh": answers,
+        **answers,
         "online": pushed,
         "codes": {name: acquiring[name] for name in ("events", "failures", "overdue")},
         "tonight": {"night": chosen, **done},
@@ -81,7 +84,8 @@ def standing(source: Source) -> Exit:
     codes.append(code_clock(source))
     table = s.receptions
     held = select(table.c.number).where(table.c.outcome == "held").limit(1)
-    if rows(source, held) or pmh(source)["undelivered_total"]:
+    undelivered = (served_answers(source, book)["undelivered_total"] for book in BOOKS)
+    if rows(source, held) or any(undelivered):
         codes.append(Exit.HELD)
     if closed_inboxes(source):
         codes.append(Exit.CONFIGURATION)

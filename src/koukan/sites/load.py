@@ -16,7 +16,7 @@ from koukan.sites.payers import check_payers
 DUTIES = {  # whose work a right is: at the 資格履歴, else at the 情報提供サーバーAP
     **dict.fromkeys(get_args(Right), "identity"),
     **dict.fromkeys(("number", "review"), "history"),
-    **dict.fromkeys(("code", "reissue", "administer"), "linkage"),
+    **dict.fromkeys(("code", "reissue", "record", "administer"), "linkage"),
 }
 TAKES = "pick_up"  # the step that looks into inboxes
 

@@ -22,13 +22,24 @@ InsurerCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{8}$")]
 SenderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,31}$")]
 PersonName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
 AccountName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+Bar = Literal["self_disclosure_barred_flag", "opt_out"]
+LINE = r"^[^\x00-\x1f\x7f,\"]{1,100}$"  # of a text that goes into a record
 DetailCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}$")]
 Place = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]+)+$")]
 Day = Annotated[date, Strict()]  # a TOML date, in JST; never a number or a moment
 Operation = Literal["send", "store", "release"]  # what waits for a person's approval
 # "look" is one of its own, allowing none of these; those behind it allow looks at persons.
 Right = Literal[
-    "send", "store", "release", "look", "number", "review", "code", "reissue", "administer"
+    "send",
+    "store",
+    "release",
+    "look",
+    "number",
+    "review",
+    "code",
+    "reissue",
+    "record",
+    "administer",
 ]
 # What a package is encrypted to. A blob of SSH begins with its kind, so that base64 shows it, too.
 PACKAGE_KEY = re.compile(
@@ -192,6 +203,22 @@ class Pmh(Definition):
     issue_kept_years: int = Setting(5, ge=1, le=100)
 
 
+class Disclosure(Definition):
+    """Link for self-disclosure: what a record says of us, and what bars an answer."""
+
+    kept_days: int = Setting(7, ge=1, le=31)  # then an answer is erased, whoever has it
+    department: str = Setting("医療保険者等向け中間サーバー", pattern=LINE)  # 情報提供者部署名称
+    information: str = Setting("医療保険資格の紐付け情報", pattern=LINE)  # 特定個人情報名称
+    # Items of 情報提供に関する制御情報: where one is 1, that insurer's qualification is not given.
+    barred_by: tuple[Bar, ...] = ("self_disclosure_barred_flag", "opt_out")
+
+
+class Records(Definition):
+    """情報提供等記録: how long they are kept."""
+
+    kept_years: int = Setting(7, ge=7, le=100)  # 番号法: seven years; never less
+
+
 class Usage(Definition):
     """資格確認実績ログ: how long its packages, and lines of unknown offices, wait."""
 
@@ -297,6 +324,8 @@ class Site(Definition):
     workers: Workers = Workers()
     identity: Identity = Identity()
     pmh: Pmh = Pmh()
+    disclosure: Disclosure = Disclosure()
+    records: Records = Records()
     usage: Usage = Usage()
     codes: Codes = Codes()
     policy: Policy = Policy()  # what differs from the shipped one

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from told import told
 
+from koukan.flows.disclosure import COLUMNS
 from koukan.formats import Catalogue
 from koukan.formats.docs import document
 from koukan.formats.items import Items
@@ -21,9 +22,13 @@ HEAD = (
 
 @pytest.fixture(scope="module")
 def history(catalogue: Catalogue) -> Items:
-    (found,), problems = load_items(catalogue, formats_folder())
+    return shipped(catalogue)["qualification_history"]
+
+
+def shipped(catalogue: Catalogue) -> dict[str, Items]:
+    found, problems = load_items(catalogue, formats_folder())
     assert problems == []
-    return found
+    return {one.name: one for one in found}
 
 
 def problems_of(text: str, folder: Path, catalogue: Catalogue) -> list[str]:
@@ -49,6 +54,27 @@ def test_the_history_has_168_items_in_11_sections_with_repeated_names(
     own = [(record.section, field.name) for record in form.records for field in record.own]
     assert sorted(map(str, fields)) == sorted(map(str, own))
     assert all(item.kept or (item.note and item.note_ja) for _, item in history.all())
+
+
+@pytest.mark.requirement("R112")
+def test_a_record_of_provision_has_the_13_items_of_the_source_in_its_order(
+    catalogue: Catalogue,
+) -> None:
+    """All of them are kept, each in a column of its own, and none is a 個人番号."""
+    items = shipped(catalogue)["provision_records"]
+    assert [item.label for _, item in items.all()] == [
+        *("機関別符号", "処理通番", "処理通番の枝番", "事務名称", "事務手続名称"),
+        *("情報照会者部署名称", "情報提供者部署名称", "提供の求めの日時", "提供の日時"),
+        *("特定個人情報名称", "不開示コード", "過誤事由コード", "被保険者枝番"),
+    ]
+    names = {term.label: term.name for term in catalogue.terms}
+    found = []
+    for section, item in items.all():
+        field = items.field_of(catalogue, section, item)
+        column = field.name if field else str(item.column).removeprefix("provision_records.")
+        assert column == names[item.label]
+        found.append(column)
+    assert list(COLUMNS)[:13] == found
 
 
 def test_the_document_says_where_each_is(catalogue: Catalogue, history: Items) -> None:

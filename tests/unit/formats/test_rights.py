@@ -30,12 +30,16 @@ SERVED: dict[str, Sent] = {
         ),
         EVERYTHING,
     ),
-    # History and 機関別符号, by 国保情報集約システム alone.
+    # History and 機関別符号 (and persons' own requests, which NWS brings), by 国保情報集約システム alone.
     "municipal_nhi": {place: {NHI} for place in COMMON},
     # Those and 基本4情報取得, in bulk, with what confirms its packages.
     "welfare": COMMON | RECEIPTS | {("basic_four_query", "2"): {TERMINAL}},
     "juki_net": {("juki_net_answer", mode): {"juki_net"} for mode in "12"},
-    "nws": {("linkage_code_answer", mode): {"nws"} for mode in "12"},
+    "nws": {
+        (name, mode): {"nws"}
+        for name in ("linkage_code_answer", "self_disclosure_request", "nws_receipt")
+        for mode in "12"
+    },
     "oqs": {(name, mode): {"oqs"} for name in ("usage_log", "online_response") for mode in "12"},
     "pmh": {(name, mode): {"pmh_link"} for name in ("pmh_request", "pmh_receipt") for mode in "12"},
 }

@@ -68,6 +68,7 @@ STEPS = (
     *("issue", "hand_out", "retire", "retire_codes"),
     *("fetch", "hand_over"),
     *("allot", "provide", "take_in"),
+    *("disclose", "retire_records"),
 )
 
 

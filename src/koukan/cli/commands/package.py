@@ -99,14 +99,15 @@ def receipt(
 
     from koukan.engine.confirming import write_receipt
     from koukan.engine.packages import open_package
-    from koukan.flows import identity, pmh
+    from koukan.flows import identity, served
     from koukan.keys.package import load_package_identity
     from koukan.sites.schedule import day_of
 
     public, own = public_key(signer), load_package_identity(key_file)
     opened = [open_package(path, own, public) for path in packages]
-    ours = {item.manifest.about.insurer for item in opened} == {pmh.SYSTEM}
-    form = settings.catalogue().formats[pmh.RECEIPT if ours else identity.RECEIPT]
+    (whose, *others) = sorted({item.manifest.about.insurer for item in opened})
+    kind = identity.RECEIPT if others else served.RECEIPTS.get(whose, identity.RECEIPT)
+    form = settings.catalogue().formats[kind]
     where = into or Path()
     day = day_of(datetime.now(UTC))
     path = write_receipt(where, form, opened, sender=sender, sequence=sequence, day=day)

@@ -1,7 +1,7 @@
 """confirm: an insurer says that it has its packages (受領確認), each by its archive's hash.
 
 Only who has opened a package can tell that hash. What is confirmed here is erased by `deliver`, an
-answer to PMH by `hand_out`.
+answer to a system that asked by `hand_out`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, receptions_of
 from koukan.engine.rendering import render, renderings
 from koukan.engine.steps.link import Outcome
-from koukan.ledger import Group, pmh
+from koukan.flows import served
+from koukan.flows.served import Flow
+from koukan.ledger import Group
 from koukan.ledger import identity as asked
 from koukan.ledger.laid_packages import CORRECTION, USAGE, laid, set_collected
+from koukan.ledger.served import Answer
 from koukan.rules.confirm import CONFIRMED, judge
 
 SECTION = "receipt"
@@ -43,14 +46,15 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], pending: Iterator[pl.
         parts = centre.workers.map(render, renderings(answered, chunks))
         rendered = [item for part in parts for item in part]
         packages = {(item.sender, item.name): item for item in asked.packages(centre.ledger)}
-        answers = {(item.sender, item.name): item for item in pmh.answers(centre.ledger)}
+        answers = {(item.sender, item.name): (flow, item) for flow, item in all_answers(centre)}
         with centre.ledger.begin() as transaction:
             for _ in singly.conclude(centre, transaction, group, outcome, rendered):
                 pass
             for sender, name in confirmed:
                 if (answer := answers.get((sender, name))) is not None:
                     given = {"state": "delivered", "closed_at": centre.now()}
-                    pmh.set_answer(transaction, answer.reception, **given)
+                    flow, item = answer
+                    flow.book.set_answer(transaction, item.reception, **given)
                     continue
                 if (package := packages.get((sender, name))) is None:
                     set_collected(transaction, sender, name, centre.now())
@@ -73,10 +77,17 @@ def said(centre: Centre, chunks: list[Chunk], found: Outcome) -> pl.DataFrame:
     )
 
 
+def all_answers(centre: Centre) -> Iterator[tuple[Flow, Answer]]:
+    """Answers to systems that asked, of every flow."""
+    for flow in served.FLOWS:
+        for item in flow.book.answers(centre.ledger):
+            yield flow, item
+
+
 def laid_out(centre: Centre) -> pl.DataFrame:
     """Every package that was laid out: sender, package_name, known (hash), open.
 
-    Those of answers, also to PMH, of rejected lines, and of 資格確認実績ログ.
+    Those of answers, also to systems that asked, of rejected lines, and of 資格確認実績ログ.
     """
     rows = [
         {
@@ -105,7 +116,7 @@ def laid_out(centre: Centre) -> pl.DataFrame:
             "known": item.archive_sha256,
             "open": item.state == "laid_out",
         }
-        for item in pmh.answers(centre.ledger)
+        for _, item in all_answers(centre)
         if item.archive_sha256 is not None
     ]
     schema = {"sender": pl.String, "package_name": pl.String, "known": pl.String}

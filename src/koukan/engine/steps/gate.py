@@ -18,7 +18,7 @@ from koukan.engine import mending, originals
 from koukan.engine.centre import Centre
 from koukan.engine.lots import lots
 from koukan.exchange import AT_DOOR
-from koukan.flows import identity, pmh
+from koukan.flows import identity, served
 from koukan.ledger import Counts, Ledger, Reception
 from koukan.ledger.corrections import put_correction
 from koukan.rules.remarks import LATE, SHARE_HELD, SUMS, SUMS_HELD, is_late, with_remark
@@ -158,8 +158,8 @@ def forbidden(centre: Centre, reception: Reception, verdict: Verdict) -> tuple[s
     if not centre.bundle_of(reception).form.names_insurers:
         allowed = centre.catalogue.allowed
         code = allowed(reception.format, sender.system or "", reception.door, control)
-        if code is None and reception.format == pmh.REQUEST and not sender.package_key:
-            code = pmh.NO_KEY
+        if code is None and reception.format in served.REQUESTS and not sender.package_key:
+            code = served.NO_KEY
         return code or "", 0
     found = sorted((line, code) for code, line in verdict.first_lines.items())
     for line, insurer in found:

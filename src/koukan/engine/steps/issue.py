@@ -9,11 +9,9 @@ starts again from its originals; killed after it, the rest is done.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from pathlib import PurePath
 from typing import NamedTuple
 
 import numpy as np
@@ -21,22 +19,22 @@ import polars as pl
 
 from koukan.codecs import render
 from koukan.codecs.gate import NOBODY
-from koukan.engine import answering, entrusted
+from koukan.engine import answering
+from koukan.engine.answering import Answered
 from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, receptions_of, stage_of
 from koukan.engine.issued import pmh_ids_of
 from koukan.engine.lookup import links_of, side_by_side
-from koukan.engine.packages import PACKAGE
 from koukan.engine.people import people_of
 from koukan.engine.rewriting import row_of
 from koukan.engine.steps import commit
 from koukan.engine.steps.gate import close
 from koukan.engine.steps.validate import ROW
-from koukan.flows import pmh
+from koukan.errors import EnvironmentRefused
+from koukan.flows import pmh, served
 from koukan.flows.pmh import ANSWER_SECTION, ISSUES, NOT_ASCII, REQUEST_SECTION
 from koukan.flows.registration import ascending
 from koukan.ledger import Counts, Group, Ledger, Reception
-from koukan.ledger import pmh as asked
 from koukan.rules.issuing import GIVEN, numbers_of, once_each, reasons_of
 from koukan.rules.register import NONE, Ints
 from koukan.tables.definition import bucket_label, bucket_of_link
@@ -68,23 +66,12 @@ class Found(NamedTuple):
     fresh_lines: Ints  # the line of each
 
 
-class Answered(NamedTuple):
-    """A sealed answer."""
-
-    reception: Reception
-    given: int
-    fresh: int
-    reasons: dict[str, int]
-    sha256: str
-    length: int
-
-
 def run(centre: Centre, group: Group, chunks: list[Chunk], pending: Iterator[pl.DataFrame]) -> None:
     """Answer a group of requests, or refuse those that cannot be given back as they came."""
     centre.observe("entered", step="issue")
     for _ in pending:
         pass  # what is wrong with a number is judged here: its line is answered all the same
-    answering.require_form(centre)
+    require_form(centre)
     with centre.log.operation("issue", group=group.number) as operation:
         whole, refused = read(centre, group, chunks)
         found = find(centre, group, whole)
@@ -97,7 +84,19 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], pending: Iterator[pl.
         operation.note(asked=len(whole.numbers), issued=found.fresh.height)
     centre.observe("written", step="issue")
     commit.finish(centre, centre.ledger.group(group.number))
-    answering.destroy_numbers(centre)
+    answering.destroy_requests(centre, served.PMH)
+
+
+def require_form(centre: Centre) -> None:
+    """An answer has two items and never a third, nor a record beside its lines.
+
+    Raises:
+        EnvironmentRefused: the site's definition says otherwise; nothing is answered then.
+    """
+    answering.require_items(centre, pmh.ANSWER, "pmh.items", pmh.ITEMS)
+    form = centre.catalogue.formats[pmh.ANSWER]
+    if form.control or form.common or form.end:
+        raise EnvironmentRefused("pmh.items", format=form.name)
 
 
 def read(centre: Centre, group: Group, chunks: list[Chunk]) -> tuple[Asked, tuple[Reception, ...]]:
@@ -200,14 +199,12 @@ def seal(centre: Centre, whole: Asked, found: Found, place: int) -> Answered:
     frame = pl.DataFrame([whole.texts[start:stop]]).with_columns(text.alias("pmh_id"))
     form = centre.catalogue.formats[pmh.ANSWER]
     content = render.as_given(form, ANSWER_SECTION, frame)
-    entrusted.seal_result(centre, reception.number, pmh.ONLY, [content])
     counted = found.reasons[start:stop].value_counts()
     reasons = dict(counted.iter_rows())
     lines = found.fresh_lines
     fresh = int(np.count_nonzero((lines >= start) & (lines < stop)))
     given = int(reasons.pop(GIVEN, 0))
-    digest = hashlib.sha256(content).hexdigest()
-    return Answered(reception, given, fresh, reasons, digest, len(content))
+    return answering.seal(centre, reception, content, given=given, fresh=fresh, reasons=reasons)
 
 
 def note(
@@ -228,19 +225,5 @@ def note(
             counts = [Counts(NOBODY, first_line=2, received=rows, accepted=rows)] if rows else []
             Ledger.put_counts(transaction, reception.number, counts)
             Ledger.set(transaction, reception.number, judged_at=centre.now())
-            stem = PurePath(reception.file_name).stem[:50]
-            values = {
-                "reception": reception.number,
-                "group_number": group.number,
-                "sender": reception.sender,
-                "name": f"PK_{stem}_{reception.number:010d}_{pmh.ONLY:03d}.tar{PACKAGE}",
-                "rows": rows,
-                "given": item.given,
-                "fresh": item.fresh,
-                "file_sha256": item.sha256,
-                "file_length": item.length,
-                "state": "built",
-                "built_at": centre.now(),
-            }
-            asked.put_answer(transaction, values, item.reasons)
+            answering.put(centre, transaction, served.PMH, group.number, item)
         Ledger.set_group(transaction, group.number, "written")

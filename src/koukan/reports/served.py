@@ -1,20 +1,20 @@
-"""PMH-ID as operators see it: answers that cannot be laid out, and why."""
+"""Answers to systems that asked as operators see them: those that cannot be laid out, and why."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from koukan.ledger import pmh as asked
+from koukan.ledger.served import Book
 from koukan.reports.packages import PLACE_TAKEN, SHOWN
 from koukan.reports.source import Source, age, local
 
 NO_KEY = "no_key_of_system"
 
 
-def pmh(source: Source) -> dict[str, Any]:
+def answers(source: Source, book: Book) -> dict[str, Any]:
     """{"undelivered": at most 20, each with its reason; "undelivered_total"}"""
     keys = {sender.name: sender.package_key for sender in source.site.senders}
-    built = asked.answers(source.ledger, states=["built"])
+    built = book.answers(source.ledger, states=["built"])
     return {
         "undelivered_total": len(built),
         "undelivered": [
