@@ -1,4 +1,4 @@
-"""A small site that マイナポータル asks through NWS: its persons have codes, its answers are opened.
+"""A small site that マイナポータル asks through NWS: persons have codes, answers are opened.
 
 Persons are of 健保, 市町村国保 and a welfare office, four of them of two insurers. What the portal
 expects is worked out from the files that the insurers sent, not from what the centre made of them.
@@ -25,7 +25,7 @@ from koukan.engine.lookup import links_of
 from koukan.engine.packages import open_package
 from koukan.flows.codes import CODES
 from koukan.flows.disclosure import RECORDS
-from koukan.formats import require_catalogue
+from koukan.formats import Format, require_catalogue
 from koukan.keys.package import load_package_identity
 from koukan.ledger import served
 from koukan.ledger.served import Answer
@@ -56,6 +56,11 @@ def sender(key: str) -> str:
     )
 
 
+def form_of(sender: str) -> Format:
+    """In which a sender registers."""
+    return require_catalogue(*format_folders(None)).formats[SCENARIO.sender(sender).format]
+
+
 def frames_of(
     insurer: str, people: range, *, process_type: str = NEW, members: Sequence[str] | None = None
 ) -> Lines:
@@ -76,7 +81,7 @@ def frames_of(
 def with_control(frames: Lines, flags: Mapping[int, Mapping[str, str]]) -> Lines:
     """The same with 情報提供に関する制御情報 of some persons, by their places."""
     basic = frames["basic"]
-    form = require_catalogue(*format_folders(None)).formats["member_registration"]
+    form = form_of(A)
     record = form.section("information_control")
     common = [item.name for item in form.common]
     rows = []
@@ -90,7 +95,7 @@ def with_control(frames: Lines, flags: Mapping[int, Mapping[str, str]]) -> Lines
 def register(place: Place, insurer: str, sequence: int, frames: Lines) -> None:
     """Lay such a file."""
     name = SENDERS[insurer]
-    form = require_catalogue(*format_folders(None)).formats[SCENARIO.sender(name).format]
+    form = form_of(name)
     write_file(place.inbox(name), form, frames, sender=name, sequence=sequence, creation_date=AS_OF)
 
 
@@ -129,18 +134,18 @@ def events(place: Place) -> pl.DataFrame:
         return found.read(found.files())
 
 
-def links(place: Place) -> dict[int, int]:
+def links(place: Place, people: Sequence[int] = EVERYBODY) -> dict[int, int]:
     """紐付番号 of the invented persons."""
-    numbers = Population(SEED).numbers(np.array(EVERYBODY)).cast(pl.Int64).to_numpy()
+    numbers = Population(SEED).numbers(np.array(people)).cast(pl.Int64).to_numpy()
     with place.opened() as centre:
-        return dict(zip(EVERYBODY, links_of(centre, numbers).tolist(), strict=True))
+        return dict(zip(people, links_of(centre, numbers).tolist(), strict=True))
 
 
-def codes(place: Place) -> dict[int, str]:
+def codes(place: Place, people: Sequence[int] = EVERYBODY) -> dict[int, str]:
     """The newest code of each invented person."""
     rows = events(place).filter(pl.col("event") == "set").sort("group_number")
     told = dict(rows.select("link_number", "linkage_code").iter_rows())
-    return {person: told[link] for person, link in links(place).items() if link in told}
+    return {person: told[link] for person, link in links(place, people).items()}
 
 
 def cards(place: Place, told: Sequence[tuple[range, Lines]]) -> dict[str, list[Any]]:
@@ -192,7 +197,9 @@ def content(place: Place, name: str) -> bytes:
 def told_by(place: Place, own: Any, sequence: int) -> list[tuple[str, list[tuple[str, ...]]]]:
     """What the portal reads of the answer to its file of that number."""
     with place.opened() as centre:
-        receptions = centre.ledger.receptions(formats=["self_disclosure_request"])
+        receptions = centre.ledger.receptions(
+            formats=["self_disclosure_request"], outcome="accepted"
+        )
         number = next(one.number for one in receptions if one.sequence == sequence)
     (answer,) = (one for one in answers(place) if one.reception == number)
     found: list[tuple[str, list[tuple[str, ...]]]] = own.take(sequence, content(place, answer.name))

@@ -14,9 +14,11 @@ from koukan.engine.reissuing import list_name
 from koukan.engine.verify import verify_ledger
 from koukan.flows import online
 from koukan.flows.results import is_correction
+from koukan.flows.served import ONLY
 from koukan.ledger import code_lists, codes
 from koukan.ledger import identity as asked
 from koukan.ledger.online import UNDER_WAY, all_pushes
+from koukan.ledger.served import BOOKS
 
 
 def names(folder: Path, suffix: str) -> set[str]:
@@ -46,6 +48,13 @@ def leftovers(centre: Centre) -> Iterator[str]:
             for push in all_pushes(centre.ledger)
             if push.partner == sender.name and push.state != UNDER_WAY
             for end in (".age", ".age.sig")
+        }
+        laid |= {
+            name
+            for book in BOOKS
+            for item in book.answers(centre.ledger, states=["laid_out"])
+            if item.sender == sender.name
+            for name in (item.name, item.name + ".sig")
         }
         laid |= {one.name for one in codes.all_told(centre.ledger) if one.sender == sender.name}
         there = names(centre.outbox(sender.name).folder, "")
@@ -105,6 +114,11 @@ def _strange_secrets(centre: Centre) -> Iterator[str]:
     packages = {
         entrusted.package_name(item.reception, item.ordinal)
         for item in asked.packages(centre.ledger, states=["built", "laid_out"])
+    }
+    packages |= {
+        entrusted.package_name(item.reception, ONLY)
+        for book in BOOKS
+        for item in book.answers(centre.ledger, states=["built", "laid_out"])
     }
     wanted = {"question": questions, "request": requests, "package": packages}
     for scope, known in wanted.items():

@@ -253,7 +253,7 @@ def _found(
     for place, frame in zip(places, frames, strict=True):
         for row in frame.head(1).iter_rows(named=True):
             by_line = "line_number" in frame.columns
-            if by_line:
+            if by_line and {*PERSON} <= {*frame.columns}:  # else it is no insurer's line
                 known.section = place.section
                 known.insurer = _insurer(place.file.partition, row)
                 known.values = {name: row[name] for name in PERSON}

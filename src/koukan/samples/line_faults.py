@@ -205,6 +205,17 @@ LINE_FAULTS = {
         "R227": LineFault(_set(code_answer_class="1", linkage_code=None)),
     },
 }
-LINE_FAULTS = {**LINE_FAULTS, "pmh_receipt": LINE_FAULTS["package_receipt"]}
+LINE_FAULTS = {
+    **LINE_FAULTS,
+    **dict.fromkeys(("pmh_receipt", "nws_receipt"), LINE_FAULTS["package_receipt"]),
+    "self_disclosure_request": {
+        "R101": LineFault(_set(task_name=None)),
+        "R102": LineFault(_set(linkage_code="X")),
+        "R103": LineFault(_set(processing_sequence=pl.lit("X" * 16))),
+        "R104": LineFault(_set(nondisclosure_code="9")),
+        "R105": LineFault(_set(requested_at="20260231090000")),
+        **QUESTION,
+    },
+}
 """Format -> code -> fault. A file alone cannot bring about D501 (confirmed before) and H202
 (answered before): the same lines in a second file do."""

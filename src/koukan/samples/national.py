@@ -1,4 +1,4 @@
-"""Frames of what goes to and fro about 機関別符号, and of 処理結果電文: for samples.
+"""Frames of what goes to and fro about 機関別符号 and by them, and of 処理結果電文: for samples.
 
 Members, requests and pushes are invented, so a centre tells of each line that it knows none of
 them. The demo's files come from the counterparts (scripts/counterparts), which share nothing with
@@ -16,6 +16,7 @@ from koukan.samples.questions import numbered
 from koukan.samples.registration import SampleInsurer
 
 WISH, CODES, RESPONSE = "linkage_code_query", "linkage_code_answer", "online_response"
+DISCLOSURE = "self_disclosure_request"
 REFUSED = 20  # of a thousand
 NO_RESIDENT_CODE, TAKEN, NOT_TAKEN = "1001", "0000", "0101"
 
@@ -41,6 +42,23 @@ def code_frames(
         linkage_code=pl.when(~refused).then(codes),
         result_detail_code=pl.when(refused).then(pl.lit(NO_RESIDENT_CODE)).otherwise(pl.lit(TAKEN)),
         result_message=pl.when(refused).then(pl.lit("住民票コードなし")).otherwise(pl.lit("正常")),
+    )
+    return numbered(form, frame, first_record_number)
+
+
+def disclosure_frames(
+    form: Format, seed: int, persons: Ints, *, first_record_number: int = 1
+) -> dict[str, pl.DataFrame]:
+    """マイナポータル asks for each of these persons, by the codes of `code_frames`."""
+    (record,) = form.records
+    usual = {item.name: pl.lit(item.sample) for item in record.own if item.type == "text"}
+    codes = pl.lit("X" + text(Draws(seed).below("code", persons, 10**18), 20))
+    minutes = text(Draws(seed).below("minute", persons, 60), 2)
+    frame = pl.DataFrame({"processing_sequence": text(persons + 1, 16)}).with_columns(
+        processing_branch=pl.lit("0001"),
+        linkage_code=codes,
+        requested_at=pl.concat_str(pl.lit("2026040109"), minutes, pl.lit("00")),
+        **usual,
     )
     return numbered(form, frame, first_record_number)
 

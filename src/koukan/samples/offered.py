@@ -23,9 +23,11 @@ from koukan.samples.laying import NIGHT_DAY
 from koukan.samples.line_faults import line_faults
 from koukan.samples.national import (
     CODES,
+    DISCLOSURE,
     RESPONSE,
     WISH,
     code_frames,
+    disclosure_frames,
     response_frames,
     wish_frames,
 )
@@ -44,7 +46,7 @@ from koukan.samples.usage import usage_frames
 from koukan.samples.writing import PART
 from koukan.sites import Site
 
-RECEIPT, PMH_RECEIPT = "package_receipt", "pmh_receipt"
+RECEIPT, PMH_RECEIPT, NWS_RECEIPT = "package_receipt", "pmh_receipt", "nws_receipt"
 USUAL = "kenpo-a"  # the sender when none is named and the format is its
 ROWS, LINES_OF_A_PERSON = 300, 3
 MODES = (IMMEDIATE, BULK)
@@ -53,8 +55,11 @@ SYSTEMS = {
     for one in (
         *(JUKI_NET, NWS, OQS, PMH),
         *(replace(PMH, format=PMH_RECEIPT), replace(OQS, format=RESPONSE)),
+        *(replace(NWS, format=name) for name in (DISCLOSURE, NWS_RECEIPT)),
     )
 }  # of national systems
+# Of persons that are numbers and nothing else.
+BY_NUMBER = {CODES: code_frames, RESPONSE: response_frames, DISCLOSURE: disclosure_frames}
 # 保険者番号 of 国保 has six digits and stands padded in the eight of 保険者コード.
 KOKUHO, SIX_OF_EIGHT = ("municipal_nhi", "nhi_society"), 2
 
@@ -268,8 +273,8 @@ def _control(form: Format, wished: Wish, rows: int) -> Mapping[str, str]:
 def _maker(form: Format, sender: SampleSender, insurer: SampleInsurer | None, wished: Wish) -> Make:
     """What makes the lines about persons of the seed's population; systems are no insurer's."""
     population = Population(wished.seed)
-    if form.name in (CODES, RESPONSE):
-        frames = code_frames if form.name == CODES else response_frames
+    if form.name in BY_NUMBER:
+        frames = BY_NUMBER[form.name]
         return lambda persons, first: frames(
             form, wished.seed, _numbers(persons), first_record_number=first
         )
@@ -281,7 +286,7 @@ def _maker(form: Format, sender: SampleSender, insurer: SampleInsurer | None, wi
         return lambda persons, first: asked_frames(
             form, population, _numbers(persons), first_record_number=first
         )
-    if form.name in (RECEIPT, PMH_RECEIPT):
+    if form.name in (RECEIPT, PMH_RECEIPT, NWS_RECEIPT):
         return lambda persons, first: receipt_frames(
             form,
             invented_packages(sender.name, wished.seed, _numbers(persons) + 1),

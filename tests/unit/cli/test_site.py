@@ -91,7 +91,7 @@ def test_tick_runs_what_is_due_once(call, fresh) -> None:
         *("review_spells", "issue_pmh_ids", "export_online", "answer_online"),
         *("exchange_partners", "provide_usage"),
         "acquire_codes",
-        *("retire_pmh_ids", "retire_codes"),
+        *("retire_pmh_ids", "retire_codes", "retire_provision_records", "answer_disclosure"),
     }
     second = call("tick", *fresh.options)
     assert (second.code, second.out) == (0, "実行の時刻になったジョブはありません。\n")

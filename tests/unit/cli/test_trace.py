@@ -285,6 +285,7 @@ def test_a_table_whose_key_is_not_held_is_named_as_closed(call, later: Place, tm
         "linkage_codes": False,
         "person_links": False,
         "pmh_issues": False,
+        "provision_records": False,
         "qualification_history": False,
         "vault": False,
     }

@@ -30,7 +30,7 @@ SERVED: dict[str, Sent] = {
         ),
         EVERYTHING,
     ),
-    # History and 機関別符号 (and persons' own requests, which NWS brings), by 国保情報集約システム alone.
+    # History and 機関別符号, by 国保情報集約システム alone; its people ask through NWS.
     "municipal_nhi": {place: {NHI} for place in COMMON},
     # Those and 基本4情報取得, in bulk, with what confirms its packages.
     "welfare": COMMON | RECEIPTS | {("basic_four_query", "2"): {TERMINAL}},

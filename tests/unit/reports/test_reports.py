@@ -224,7 +224,7 @@ def test_files_in_inboxes_and_half_written_names_are_counted_not_named(place: Pl
 
 
 OFTEN = ("register_members", "ask_identity", "answer_identity", "confirm_delivery")
-OFTEN += ("issue_pmh_ids", "exchange_partners", "answer_online")
+OFTEN += ("issue_pmh_ids", "answer_disclosure", "exchange_partners", "answer_online")
 
 
 def failed(place: Place, job: str, exit_: int) -> None:
@@ -260,6 +260,7 @@ def test_a_job_that_failed_and_one_that_never_ran_are_told(place: Place) -> None
         "provide_usage": "2026-04-01 07:20",
         "retire_pmh_ids": "2026-04-01 09:50",
         "retire_codes": "2026-04-01 09:55",
+        "retire_provision_records": "2026-04-01 09:58",
         "forget_persons": "2026-04-01 08:40",
         "compact_tables": "2026-04-01 09:00",
         "acquire_codes": "2026-04-01 08:50",
@@ -281,6 +282,7 @@ def test_a_time_before_the_site_was_there_is_not_missed(place: Place) -> None:
         "provide_usage": False,
         "retire_pmh_ids": False,
         "retire_codes": False,
+        "retire_provision_records": False,
         "forget_persons": False,
         "compact_tables": False,
         "acquire_codes": False,
@@ -311,6 +313,7 @@ def all_ran(place: Place) -> None:
         "provide_usage": "2026-03-31T22:20+00:00",
         "retire_pmh_ids": "2026-04-01T00:50+00:00",
         "retire_codes": "2026-04-01T00:55+00:00",
+        "retire_provision_records": "2026-04-01T00:58+00:00",
         "erase_expired": "2026-03-31T23:30+00:00",
         "forget_persons": "2026-03-31T23:40+00:00",
         "acquire_codes": "2026-03-31T23:50+00:00",

@@ -21,7 +21,7 @@ from koukan.rules.validate import BAD, validators
 from koukan.samples.answers import FOUND, answer_frames, invented_packages, receipt_frames
 from koukan.samples.faults import ROW_FAULTS, Expectation
 from koukan.samples.line_faults import LINE_FAULTS, UNKNOWN_PAYER, inject_lines
-from koukan.samples.national import code_frames, wish_frames
+from koukan.samples.national import code_frames, disclosure_frames, wish_frames
 from koukan.samples.population import Population
 from koukan.samples.questions import question_frames
 from koukan.samples.registration import Frames
@@ -41,12 +41,13 @@ BEYOND_ONE_LINE = {"R306", "R501", "R502", "R503", "H201", "H203", "H205", "D301
 # What answers to requests for codes and to pushes come to: their golden cases show it.
 CODES = {"R504", "R505", "W431", "W432", "D502", "H211", "H212", "H213", "H214", "H215"}
 PUSHES = {"D601", "H301", "H302", "H303"}
+BY_NUMBER = {"linkage_code_answer": code_frames, "self_disclosure_request": disclosure_frames}
 REMARKS = {"W411", "W412", "W413", "W421", "W422"}
 
 
 def _good(form: Format) -> Frames:
     population = Population(5)
-    if form.name in ("package_receipt", "pmh_receipt"):
+    if form.name in ("package_receipt", "pmh_receipt", "nws_receipt"):
         return receipt_frames(form, PACKAGES, insurer=INSURER)
     if form.name == "juki_net_answer":
         return answer_frames(form, population, NUMBERS)
@@ -54,8 +55,8 @@ def _good(form: Format) -> Frames:
         return usage_frames(form, 5, NUMBERS, payers=OFFICES, as_of=DAY)
     if form.name == "linkage_code_query":
         return wish_frames(form, 5, NUMBERS, insurer=INSURER)
-    if form.name == "linkage_code_answer":
-        return code_frames(form, 5, NUMBERS)
+    if form.name in BY_NUMBER:
+        return BY_NUMBER[form.name](form, 5, NUMBERS)
     return question_frames(form, population, NUMBERS, insurer=INSURER)
 
 
@@ -139,6 +140,7 @@ def test_every_code_of_a_line_has_an_injector(catalogue: Catalogue) -> None:
     left = of_lines - known - REMARKS  # W5 is about whole files
     beyond = {"H101", "H102", "H103", "H104", "H105", "H202", "H204", "D101", "D501"}
     beyond |= {"R701", "R702", "R703"}  # why PMH gets no PMH-ID
+    beyond |= {"R711", "R712", "R713", "R714"}  # why a request for self-disclosure gets nothing
     beyond |= CODES | PUSHES
     assert left == beyond | {"R307", "R406", "R408", "R411", "R412", "R413"}
 

@@ -18,7 +18,14 @@ from koukan.rules.validate import BAD, validators
 from koukan.samples.answers import answer_frames, invented_packages, receipt_frames
 from koukan.samples.file_faults import FILE_FAULTS, QUESTION_FAULTS, file_faults
 from koukan.samples.line_faults import LINE_FAULTS
-from koukan.samples.national import CODES, WISH, code_frames, wish_frames
+from koukan.samples.national import (
+    CODES,
+    DISCLOSURE,
+    WISH,
+    code_frames,
+    disclosure_frames,
+    wish_frames,
+)
 from koukan.samples.population import Population
 from koukan.samples.questions import MOST_IMMEDIATE, question_frames
 from koukan.samples.scenario import SCENARIO
@@ -33,6 +40,8 @@ MISSING = {  # what files of a format cannot have, beside what the other syntax 
     "basic_four_query": {"original", "utf8", "undecodable"},
     "package_receipt": {"original", "utf8", "undecodable", "rejects", "immediate"},
     "pmh_receipt": {"original", "utf8", "undecodable", "rejects", "immediate", "stranger"},
+    "nws_receipt": {"original", "utf8", "undecodable", "rejects", "immediate", "stranger"},
+    "self_disclosure_request": {"original", "undecodable", "rejects", "immediate", "stranger"},
     "juki_net_answer": {"original", "stranger", "immediate"},
     "usage_log": {"original", "utf8", "undecodable", "stranger", "immediate"},
     "linkage_code_query": {"original", "utf8", "undecodable", "rejects", "immediate"},
@@ -43,7 +52,7 @@ each = pytest.mark.parametrize("name", LINE_FAULTS)
 
 def _good(form: Format) -> tuple[str, bytes]:
     persons = np.arange(LINES, dtype=np.int64)
-    if form.name in ("package_receipt", "pmh_receipt"):
+    if form.name in ("package_receipt", "pmh_receipt", "nws_receipt"):
         frames = receipt_frames(form, invented_packages("kenpo-a", 5, persons), insurer=INSURER)
     elif form.name == "juki_net_answer":
         frames = answer_frames(form, Population(5), persons)
@@ -52,6 +61,8 @@ def _good(form: Format) -> tuple[str, bytes]:
         frames = usage_frames(form, 5, persons, payers=payers, as_of=DAY)
     elif form.name == WISH:
         frames = wish_frames(form, 5, persons, insurer=INSURER)
+    elif form.name == DISCLOSURE:
+        frames = disclosure_frames(form, 5, persons)
     elif form.name == CODES:
         frames = code_frames(form, 5, persons)
     else:
