@@ -42,6 +42,16 @@ def packed(column: pl.Series) -> Packed:
     return Packed(length, first, rest)
 
 
+def present(column: pl.Series) -> Mask | None:
+    """By row of a column, whether it has a value; None: every row has. Takes no query."""
+    if not column.null_count():
+        return None
+    array = column.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
+    bits = np.frombuffer(array.buffers()[0], np.uint8)
+    found = np.unpackbits(bits, count=array.offset + len(array), bitorder="little")
+    return found[array.offset :].view(np.bool_)
+
+
 def numbers(column: Packed, shortest: int, longest: int) -> tuple[Ints, Mask]:
     """Values of `shortest` to `longest` ASCII digits, and which rows are such; others have any."""
     values, right = np.zeros(len(column.length), np.int64), np.zeros(len(column.length), np.bool_)

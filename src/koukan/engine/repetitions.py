@@ -53,7 +53,7 @@ def lines_asked(centre: Centre, item: Digest) -> pl.Series:
     chunk, rows = item.chunk, np.array(item.rows)
     found, stretch = np.unique(rows // STRETCH, return_inverse=True)
     if len(chunk.pieces) > 1 or len(found) * STRETCH * FEW > chunk.rows:
-        return lines_in(content_of(centre, chunk)).gather(rows)
+        return chosen(content_of(centre, chunk), rows)
     (piece,) = chunk.pieces
     stage = stage_of(centre, chunk.group, chunk.attempt)
     offsets = piece.start + stage.get(f"{chunk.number:05d}.{STRETCHES}")["offset"].to_numpy()
@@ -63,12 +63,15 @@ def lines_asked(centre: Centre, item: Digest) -> pl.Series:
     ) as original:
         for place, number in enumerate(found.tolist()):
             content = original.read(int(offsets[number]), int(offsets[number + 1]))
-            parts.append(lines_in(content).gather(rows[stretch == place] - number * STRETCH))
+            parts.append(chosen(content, rows[stretch == place] - number * STRETCH))
     return pl.concat(parts)
 
 
-def lines_in(content: bytes) -> pl.Series:
-    return pl.Series("line", pl.from_arrow(lines_of(content, line_offsets(content))))
+def chosen(content: bytes, rows: Ints) -> pl.Series:
+    """Some of the lines that these bytes are."""
+    lines = pl.Series("line", pl.from_arrow(lines_of(content, line_offsets(content))))
+    found: pl.Series = lines[rows]
+    return found
 
 
 def digests(

@@ -59,23 +59,28 @@ class Workers:
         self._centre = centre
         self._kind = kind
         self._count = count
-        self._pool: Executor | None = None
+        self._pools: dict[int, Executor] = {}  # by their number of workers
 
     def map(
-        self, task: Callable[[Centre, Item], Result], items: Iterable[Item]
+        self, task: Callable[[Centre, Item], Result], items: Iterable[Item], *, more: int = 0
     ) -> Iterator[Result]:
         """Results in the order of the items; a bounded number of tasks is under way.
 
         The first tasks start at once, so the driver may do work of its own before it asks.
+
+        Args:
+            more: threads beyond the site's number, for tasks that wait for polars a good part of
+                their time and need little memory. Processes stay as many as they are.
         """
         waiting = iter(items)
-        running = [
-            self._submit(self._started(), task, item) for item in islice(waiting, self._count + 1)
-        ]
-        return self._results(task, waiting, running)
+        count = self._count + (more if self._kind == "threads" else 0)
+        pool = self._started(count)
+        running = [self._submit(pool, task, item) for item in islice(waiting, count + 1)]
+        return self._results(pool, task, waiting, running)
 
     def _results(
         self,
+        pool: Executor,
         task: Callable[[Centre, Item], Result],
         waiting: Iterator[Item],
         running: list[Future[Result]],
@@ -85,7 +90,7 @@ class Workers:
                 wait(running, return_when=FIRST_COMPLETED)
                 yield running.pop(0).result()
                 for item in islice(waiting, 1):
-                    running.append(self._submit(self._started(), task, item))
+                    running.append(self._submit(pool, task, item))
         finally:
             for left in running:
                 left.cancel()
@@ -98,21 +103,20 @@ class Workers:
             return pool.submit(task, self._centre, item)
         return pool.submit(_call, task, item)
 
-    def _started(self) -> Executor:
-        if self._pool is None:
+    def _started(self, count: int) -> Executor:
+        if count not in self._pools:
             if self._kind == "threads":
-                self._pool = Threads(self._count, thread_name_prefix="task")
+                self._pools[count] = Threads(count, thread_name_prefix="task")
             else:
                 # spawn: a process that has run one polars query must not fork
-                self._pool = ProcessPoolExecutor(
-                    self._count,
+                self._pools[count] = ProcessPoolExecutor(
+                    count,
                     mp_context=multiprocessing.get_context("spawn"),
                     initializer=_open,
                     initargs=((str(self._centre.root), str(self._centre.key_file)),),
                 )
-        return self._pool
+        return self._pools[count]
 
     def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        while self._pools:
+            self._pools.popitem()[1].shutdown(wait=True, cancel_futures=True)

@@ -57,7 +57,8 @@ def write_section(
     events = events_of(centre, share.chunks, section, outcomes)
     if events is None:
         return
-    rows = registration.gathered(events.drop("class"), np.flatnonzero(events["class"] == ACCEPTED))
+    accepted = np.flatnonzero(events.drop_in_place("class") == ACCEPTED)
+    rows = registration.gathered(events, accepted)
     del events  # as large again
     for insurer, frame in registration.partition_frames(rows):
         where = {"insurer": insurer, "section": section}
@@ -71,7 +72,7 @@ def write_section(
 def outcome_of(centre: Centre, chunk: Chunk) -> pl.DataFrame:
     """What became of a chunk's lines, as far as tables have it: OUTCOME, and HOME if it differs."""
     outcome = stage_of(centre, chunk.group, chunk.attempt).get(f"{chunk.number:05d}.outcome")
-    return outcome.select([name for name in (*OUTCOME, HOME) if name in outcome.columns])
+    return outcome[[name for name in (*OUTCOME, HOME) if name in outcome.columns]]
 
 
 def events_of(
@@ -111,11 +112,13 @@ def chunk_events(centre: Centre, chunk: Chunk, section: str, outcome: pl.DataFra
         typed, outcome = typed.filter(accepted), outcome.filter(accepted)
     columns = {name: outcome[name] for name in EVENT_OF_LINE}
     columns |= {name: typed[name] for name in KEPT}
-    columns["group_number"] = pl.repeat(chunk.group, typed.height, dtype=pl.Int64, eager=True)
-    own = typed.drop(ROW, *KEPT)
+    columns["group_number"] = pl.Series([chunk.group], dtype=pl.Int64).new_from_index(
+        0, typed.height
+    )
+    own = [column for column in typed.get_columns() if column.name not in (ROW, *KEPT)]
     stage.done_with(f"{chunk.number:05d}.{section}")
     events = registration.event_columns(columns)
-    return pl.DataFrame([*events, outcome["class"], *insurers_of(outcome), *own.get_columns()])
+    return pl.DataFrame([*events, outcome["class"], *insurers_of(outcome), *own])
 
 
 def insurers_of(outcome: pl.DataFrame) -> list[pl.Series]:

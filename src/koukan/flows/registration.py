@@ -115,24 +115,29 @@ def gathered(events: pl.DataFrame, places: Ints) -> pl.DataFrame:
         events: EVENT columns, `insurer`, and those of the section's own that have a value; any.
 
     Returns:
-        `insurer_code` in place of `insurer`, ascending; who waits has no 紐付番号.
+        the same columns; who waits has no 紐付番号.
     """
-    rows = events[places[np.argsort(events["insurer"].to_numpy()[places], kind="stable")]]
-    return waiting(rows.drop("insurer").hstack([insurer_texts(rows["insurer"])]))
+    return waiting(events[places[np.argsort(events["insurer"].to_numpy()[places], kind="stable")]])
 
 
 def partition_frames(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     """Rows of `gathered` by insurer, as a section of its 委託区画 has them."""
-    ends = rows["insurer_code"].rle().struct.field("len").cum_sum().to_list()
-    held = rows.drop("insurer_code")
-    for start, stop in pairwise([0, *ends]):
-        yield rows["insurer_code"][start], held[start:stop]
+    different, starts = np.unique(rows["insurer"].to_numpy(), return_index=True)
+    held = without_insurer(rows)
+    bounds = pairwise([*starts.tolist(), rows.height])
+    for code, (start, stop) in zip(different.tolist(), bounds, strict=True):
+        yield f"{code:08d}", held[start:stop]
 
 
 def history_frame(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows of `gathered` for the 資格履歴: only of persons whose 個人番号 the insurer has."""
-    waits = rows["link_number"].is_null()
-    return rows.filter(~waits) if waits.any() else rows
+    if rows["link_number"].null_count():
+        rows = rows.filter(pl.col("link_number").is_not_null())
+    return without_insurer(rows).hstack([insurer_texts(rows["insurer"])])
+
+
+def without_insurer(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows[[name for name in rows.columns if name != "insurer"]]
 
 
 def bucket_frames(rows: pl.DataFrame, buckets: int) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -186,8 +191,8 @@ def insurer_texts(codes: pl.Series) -> pl.Series:
     different = codes.unique().sort()
     texts = different.cast(pl.String).str.zfill(8)
     if len(different) == 1:
-        return pl.repeat(texts[0], len(codes), dtype=pl.String, eager=True).alias("insurer_code")
-    return texts.gather(different.search_sorted(codes)).alias("insurer_code")
+        return texts.new_from_index(0, len(codes)).alias("insurer_code")
+    return texts[different.search_sorted(codes)].alias("insurer_code")
 
 
 def event_columns(columns: Mapping[str, pl.Series]) -> list[pl.Series]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from koukan.codecs.packed import LONGEST, Packed, among, numbers, packed, printable
+from koukan.codecs.packed import LONGEST, Packed, among, numbers, packed, present, printable
 from koukan.formats.model import CodeList, Field
 from koukan.rules.checkdigits import valid_numbers
 from koukan.rules.checks import CHECK_KINDS, EARLIEST
@@ -46,21 +46,17 @@ def look(frame: pl.DataFrame, fields: Collection[Field], codes: Mapping[str, Cod
         if not _is_short(item, codes):
             continue
         column = frame[item.name]
-        given = None
-        if column.null_count():
-            there = column.is_not_null()
-            given, column = there.to_numpy(), column.filter(there)
+        there = present(column)
+        if there is not None:
+            column = column.filter(pl.Series(there))
         found, right = _right(item, packed(column), codes)
-        wrong = _spread(~right, given, absent=item.required)
+        wrong = _spread(~right, there, absent=item.required)
         if np.count_nonzero(wrong) * DOUBTS > frame.height:
             continue
         names.append(item.name)
         doubtful |= wrong
         if item.type == "date":
-            spread = pl.Series(_spread(found.astype(np.int32), given, absent=0)).cast(pl.Date)
-            if given is not None:
-                spread = spread.zip_with(pl.Series(given), spread.clear(frame.height))
-            days[item.name] = spread
+            days[item.name] = _days(_spread(found.astype(np.int32), there, absent=0), there)
     return Look(frozenset(names), doubtful, days)
 
 
@@ -114,12 +110,18 @@ def _calendar() -> tuple[Ints, Ints, Ints]:
     return begins[:-1], kinds, places
 
 
+def _days(values: npt.NDArray[np.int32], there: Mask | None) -> pl.Series:
+    """A column of days, absent where none is given."""
+    found = pl.Series(values).cast(pl.Date)
+    return found if there is None else found.zip_with(pl.Series(there), found.clear(len(found)))
+
+
 def _spread(
-    values: npt.NDArray[Value], given: Mask | None, *, absent: bool | int
+    values: npt.NDArray[Value], there: Mask | None, *, absent: bool | int
 ) -> npt.NDArray[Value]:
     """By row of a column, what was found for those that are given (None: all are)."""
-    if given is None:
+    if there is None:
         return values
-    whole = np.full(len(given), absent, values.dtype)
-    whole[given] = values
+    whole = np.full(len(there), absent, values.dtype)
+    whole[there] = values
     return whole

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from koukan.codecs.packed import present
 from koukan.formats.bundle import Bundle
 from koukan.formats.model import CodeList, Format, Record
 from koukan.rules.checks import FINDINGS, Rule, as_date, breakable, fused, rules_of
@@ -80,16 +81,17 @@ class Validator:
             flags[suspicious] = True
         # What the quick look left in doubt, the rules themselves settle: these rows, these fields.
         # To the others what is rarely given is empty.
-        given = [frame[name].is_not_null().to_numpy() for name in sorted(rare)]
-        rows = np.flatnonzero(np.logical_or.reduce([seen.doubtful, *given]))
-        settled = []
+        there = [mask for name in sorted(rare) if (mask := present(frame[name])) is not None]
+        rows = np.flatnonzero(np.logical_or.reduce([seen.doubtful, *there]))
+        settled = {BAD: pl.Series(BAD, flags)}
         if len(rows):
             checks = breakable(self.form, self.record, empty, full)
             fails = self._fused(fields.keys() - seen.names - rare, checks)
             again = frame[rows].select(*map(as_date, days), fails)
             flags[rows] |= again[BAD].to_numpy()
-            settled = [checked[name].scatter(rows, again[name]) for name in days]
-        return checked.with_columns(*settled, pl.Series(BAD, flags))
+            settled = {name: checked[name].scatter(rows, again[name]) for name in days}
+            settled[BAD] = pl.Series(BAD, flags)
+        return pl.DataFrame([settled.get(one.name, one) for one in checked.get_columns()])
 
     def _rare(self, absent: Mapping[str, int], height: int) -> set[str]:
         """Fields that need not be given and that few rows have."""
@@ -148,16 +150,15 @@ class Validator:
         """Findings (row, field, code) of all-string rows, by expressions: any number of rows."""
         rules = self._rules
         flags = frame.select(rule.fails.alias(f"{number:03d}") for number, rule in enumerate(rules))
-        parts = [
-            pl.DataFrame({"row": flags[name].arg_true()}).select(
-                pl.col("row").cast(pl.Int64),
-                field=pl.lit(rule.field),
-                code=pl.lit(rule.code),
-            )
-            for name, rule in zip(flags.columns, rules, strict=True)
-            if flags[name].any()
-        ]
-        return pl.concat([FINDINGS.to_frame(), *parts]).unique().sort("row", "field", "code")
+        rows = [np.flatnonzero(column.to_numpy()) for column in flags.get_columns()]
+        broken = np.repeat(np.arange(len(rules)), [len(found) for found in rows])
+        fields, codes = ([getattr(rule, name) for rule in rules] for name in ("field", "code"))
+        columns = {
+            "row": np.concatenate([np.zeros(0, np.int64), *rows]),
+            "field": pl.Series(fields, dtype=pl.String).gather(broken),
+            "code": pl.Series(codes, dtype=pl.String).gather(broken),
+        }
+        return pl.DataFrame(columns, schema=FINDINGS).unique().sort("row", "field", "code")
 
     def details_with_pandera(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The same findings by the declared schema: for few rows.

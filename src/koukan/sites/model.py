@@ -181,7 +181,7 @@ class Limits(Definition):
     group_files: int = Setting(1_000, gt=0)
     piece_rows: int = Setting(400_000, gt=0)  # rows of a section in memory at once, by worker
     stage_bytes: int = Setting(192 * 1024**2, ge=0)  # of a group's frames kept in memory
-    pandera_rows: int = Setting(2_000, ge=0)  # above, reject codes come from expressions
+    pandera_rows: int = Setting(500, ge=0)  # above, reject codes come from expressions
 
 
 class Identity(Definition):

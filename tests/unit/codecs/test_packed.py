@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from koukan.codecs.digits import counted_before
-from koukan.codecs.packed import among, numbers, packed, printable
+from koukan.codecs.packed import among, numbers, packed, present, printable
 
 # Digits, neighbours of digits and of the printable characters, and what is longer than a view.
 VALUES = st.one_of(
@@ -74,3 +74,18 @@ def test_a_slice_and_pieces_of_a_column_are_its_values() -> None:
 def test_what_lies_before_a_place_is_counted(flags: list[bool]) -> None:
     found = counted_before(np.array(flags, np.bool_), np.arange(len(flags) + 1))
     assert found.tolist() == [sum(flags[:place]) for place in range(len(flags) + 1)]
+
+
+@given(st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=40), st.data())
+def test_what_a_column_gives_is_told_also_of_a_slice(
+    values: list[str | None], data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(0, len(values)))
+    start = data.draw(st.integers(0, len(values)))
+    column = pl.concat(
+        [pl.Series(values[:cut], dtype=pl.String), pl.Series(values[cut:], dtype=pl.String)]
+    )
+    found = present(column[start:])
+    wanted = [value is not None for value in values[start:]]
+    assert (found is None) == all(wanted)
+    assert found is None or found.tolist() == wanted

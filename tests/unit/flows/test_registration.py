@@ -70,8 +70,9 @@ def test_who_waits_for_a_number_is_in_the_partition_and_not_in_the_history() -> 
     null = entrusted.filter(pl.col("link_number").is_null())
     assert sorted(null["line_number"]) == [1, 3, 51]
     history = history_frame(found)
-    assert history.equals(found.filter(~pl.col("line_number").is_in([1, 3, 51])))
-    assert history_frame(history) is history
+    linked = found.filter(~pl.col("line_number").is_in([1, 3, 51]))
+    assert history.drop("insurer_code").equals(linked.drop("insurer"))
+    assert history["insurer_code"].cast(pl.Int32).equals(linked["insurer"])
 
 
 @pytest.mark.parametrize("links", [1, 20, 10_000])
@@ -95,7 +96,7 @@ def test_an_insurers_lines_are_neighbours_in_the_history() -> None:
     rows = events(500, INSURERS, 100)
     found = gathered(rows, ODD)
     assert found["line_number"].to_list() != sorted(found["line_number"])
-    assert found.equals(found.sort("insurer_code", "line_number"))
+    assert found.equals(found.sort("insurer", "line_number"))
     assert sorted(found["line_number"]) == ODD.tolist()
 
 
