@@ -38,6 +38,7 @@ COMMANDS = {
     "media": "media",
     "pmh": "pmh",
     "disclosure": "disclosure",
+    "records": "records",
     "usage": "usage",
     "online": "online",
     "ledger": "ledger",

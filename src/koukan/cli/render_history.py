@@ -38,6 +38,11 @@ def require_new(path: Path) -> None:
     """Personal data goes into a file of its own, in a form that its name tells."""
     if path.suffix not in (".csv", ".json"):
         raise UsageError("history.output_form")
+    require_place(path)
+
+
+def require_place(path: Path) -> None:
+    """Raises UsageError where a file is there already, or no folder for it."""
     if path.exists() or not path.parent.is_dir():
         raise UsageError("history.output_place", path=path.name)
 

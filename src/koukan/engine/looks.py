@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import polars as pl
 
+from koukan.engine.accesses import sign_of
 from koukan.engine.centre import Centre
 from koukan.engine.history import Member, is_written, link_of
 from koukan.engine.people import people_of
@@ -97,6 +98,9 @@ def authorised(
     log = OperationLog(centre.root / "log", person.name, centre.clock)
     named = {"insurer": "insurer", "purpose": "code"}  # in the subject, in the log
     place = {name: subject[key] for key, name in named.items() if key in subject}
+    if "member_id" in subject:
+        who = Member(str(subject["insurer"]), str(subject["member_id"]))
+        place["person"] = sign_of(centre, who)
     with log.operation(f"look_{operation}", **place):
         if reason is not None:
             raise UsageError(REASONS[reason], actor=person.name)

@@ -1,8 +1,9 @@
 """媒体管理簿: which media were approved, what was copied on to them, when each was destroyed.
 
-The one copy of the 資格履歴 that leaves on a medium is the list of persons for a reissue. It takes
-a system administrator's signature and a second person's, a medium that was approved before, and a
-reason; it names members as insurers do, without 個人番号 or code. The centre signs every entry.
+Two copies leave on a medium: of the 資格履歴 the list of persons for a reissue, and of
+情報提供等記録 those that 個人情報保護委員会 asks for. Each takes a system administrator's signature
+and a second person's, a medium that was approved before, and a reason; both name members as
+insurers do, without 個人番号 or code. The centre signs every entry.
 """
 
 from __future__ import annotations
@@ -118,6 +119,13 @@ def require(centre: Centre, copying: Copying) -> None:
         raise UsageError("history.output_place", path=copying.target.name)
 
 
+def require_two(persons: Sequence[Person]) -> None:
+    """Raises UsageError where one person has signed for both."""
+    first, second = persons
+    if first.name == second.name:
+        raise UsageError("media.same_person", actor=first.name)
+
+
 def extract(centre: Centre, copying: Copying, persons: Sequence[Person]) -> int:
     """Write the list of whose codes are set on to a medium; how many lines. Logged before it is.
 
@@ -128,28 +136,40 @@ def extract(centre: Centre, copying: Copying, persons: Sequence[Person]) -> int:
         UsageError: see `require`, or one person has signed for both.
     """
     require(centre, copying)
-    first, second = persons
-    if first.name == second.name:
-        raise UsageError("media.same_person", actor=first.name)
+    require_two(persons)
     with centre.log.operation("extract_list") as operation:
         found = members_with_codes(centre, copying.insurers)
         content = b"".join(f"{line}\n".encode("ascii") for line in found)
-        values: dict[str, object] = {
-            "number": code_lists.next_copy(centre.ledger),
-            "label": copying.label,
-            "what": LIST,
-            "rows": len(found),
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "reason": copying.reason,
-            "permitted_by": first.name,
-            "second": second.name,
-            "copied_at": centre.now(),
-        }
-        with centre.ledger.begin() as transaction:  # noted first: no copy is ever in no ledger
-            code_lists.put_copy(transaction, {**values, "record": signed(centre, values)})
-        durable.write_outside(copying.target.absolute(), content)
+        write(centre, copying, persons, Content(LIST, len(found), content))
         operation.note(rows=len(found))
     return len(found)
+
+
+class Content(NamedTuple):
+    """What goes on to a medium: of which kind it is, and how many rows it has."""
+
+    what: str
+    rows: int
+    content: bytes
+
+
+def write(centre: Centre, copying: Copying, persons: Sequence[Person], copied: Content) -> None:
+    """A copy on to its medium, which is entered first: no copy is ever in no ledger."""
+    first, second = persons
+    values: dict[str, object] = {
+        "number": code_lists.next_copy(centre.ledger),
+        "label": copying.label,
+        "what": copied.what,
+        "rows": copied.rows,
+        "sha256": hashlib.sha256(copied.content).hexdigest(),
+        "reason": copying.reason,
+        "permitted_by": first.name,
+        "second": second.name,
+        "copied_at": centre.now(),
+    }
+    with centre.ledger.begin() as transaction:
+        code_lists.put_copy(transaction, {**values, "record": signed(centre, values)})
+    durable.write_outside(copying.target.absolute(), copied.content)
 
 
 @steady

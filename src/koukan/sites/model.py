@@ -217,6 +217,7 @@ class Records(Definition):
     """情報提供等記録: how long they are kept."""
 
     kept_years: int = Setting(7, ge=7, le=100)  # 番号法: seven years; never less
+    withheld: tuple[str, ...] = ("1",)  # 不開示コード that keep a record from its person
 
 
 class Usage(Definition):

@@ -49,6 +49,9 @@ COMPOSED += (
     "online.state.",
     "codes.head.",
     "codes.item.",
+    "records.item.",
+    "records.access.",
+    "records.page.",
 )
 COMPOSED += ("usage.head.", "usage.column.", "usage.state.", "reports.usage.")
 # A word of ours that is no key: names of files and modules.

@@ -11,6 +11,10 @@ from koukan.cli.settings import Settings
 from koukan.errors import Exit
 
 LABEL = click.argument("label")
+COPIED = {  # what may go on to a medium
+    "reissue_list": "media.what.reissue_list",
+    "provision_records": "media.what.provision_records",
+}
 
 
 @shape.command("approve", site=True, json=True)
@@ -71,7 +75,10 @@ def list_(settings: Settings) -> int:
         output.show(f"{one['label']}  {end} {when}  {one['destroyed_by'] or one['approved_by']}")
         for copy in one["copies"]:
             who = f"{copy['permitted_by']} {copy['second']}"
-            output.show(f"  {local(copy['copied_at'])}  {copy['rows']:,}  {who}  {copy['reason']}")
+            what = settings.text(COPIED[copy["what"]])
+            output.show(
+                f"  {local(copy['copied_at'])}  {what}  {copy['rows']:,}  {who}  {copy['reason']}"
+            )
     if not found:
         output.show(settings.text("media.nothing"))
     return Exit.DONE
