@@ -39,7 +39,7 @@ _COUNTS = frozenset(
 )
 _NAMES = _COUNTS | frozenset(
     "job reception receptions line group step table version sender insurer file code reason "
-    "command actor format outcome approval request code_request sha256 person".split()
+    "command actor format outcome approval request code_request sha256 sign".split()
 )
 _OPERATION = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _ACTOR = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]{0,199}")

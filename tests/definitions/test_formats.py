@@ -619,11 +619,12 @@ def test_each_history_is_run_by_the_operator_that_the_source_names(catalogue: Ca
     assert {kind for kind, found in run.items() if found == ["payment_fund"]} == rest
 
 
+@pytest.mark.requirement("R003", "R004")
 @inbound
 def test_municipal_nhi_and_welfare_are_refused_what_is_not_theirs(
     catalogue: Catalogue, name: str
 ) -> None:
-    """Upper limits of R003 and R004, as far as there are functions to refuse."""
+    """Upper limits of R003 and R004: who is served with little sends little."""
     codes = catalogue.codes["query_mode"].values
     for kind, mode, door in product(("municipal_nhi", "welfare"), codes, catalogue.doors):
         code = catalogue.allowed(name, kind, door, {"query_mode": mode})
@@ -632,7 +633,7 @@ def test_municipal_nhi_and_welfare_are_refused_what_is_not_theirs(
             assert (code is None) == own
         elif kind == "municipal_nhi" or name in (
             *("my_number_query", "juki_net_answer", "pmh_request", "online_response", "usage_log"),
-            *("linkage_code_answer", "pmh_receipt"),
+            *("linkage_code_answer", "pmh_receipt", "self_disclosure_request", "nws_receipt"),
         ):
             assert code == "F203"
         elif name == "basic_four_query":

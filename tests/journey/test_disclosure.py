@@ -272,3 +272,24 @@ def test_numbers_that_are_joined_have_the_code_of_the_first_and_all_cards(place:
     assert (kind, len(told), none, nothing) == ("1", 2, "2", [])
     assert records(place).height == 1 and reasons(place) == {"R711": 1}
     sound(place)
+
+
+@pytest.mark.requirement("R003", "R004", "R109")
+def test_municipal_nhi_and_welfare_have_history_codes_and_the_link_for_their_people(
+    place: Place,
+) -> None:
+    """Each from its own file on: the qualification, its code, the answer; and no record of it."""
+    own = portal.Portal()
+    for name in (CITY, OFFICE):
+        people = [*PEOPLE[name]]
+        held = {one.link for one in members_in(place, name)}
+        known = codes(place, people)
+        assert held == set(links(place, people).values())
+        assert len(set(known.values())) == len(people)
+        ask(place, own, [own.ask(code, AT) for code in known.values()])
+        place.run(DISCLOSE)
+        found = [told for _, told in told_by(place, own, own.sequence)]
+        numbers = {(items[0], items[4]) for told in found for items in told}
+        number = INSURERS[name][0].number
+        assert numbers == {("", number) if name == OFFICE else (number, "")}
+    assert records(place).is_empty()

@@ -40,7 +40,7 @@ def sign_of(centre: Centre, who: Member) -> str:
 def of_person(centre: Centre, members: Collection[Member]) -> list[Access]:
     """Looks at the person whom insurers know by these numbers, the oldest first."""
     signs = {sign_of(centre, who) for who in members}
-    return [_access(entry) for entry in _looks(centre) if entry["where"].get("person") in signs]
+    return [_access(entry) for entry in _looks(centre) if entry["where"].get("sign") in signs]
 
 
 def of_records(centre: Centre, since: date, until: date) -> list[Access]:

@@ -100,7 +100,7 @@ def authorised(
     place = {name: subject[key] for key, name in named.items() if key in subject}
     if "member_id" in subject:
         who = Member(str(subject["insurer"]), str(subject["member_id"]))
-        place["person"] = sign_of(centre, who)
+        place["sign"] = sign_of(centre, who)
     with log.operation(f"look_{operation}", **place):
         if reason is not None:
             raise UsageError(REASONS[reason], actor=person.name)
