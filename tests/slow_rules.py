@@ -75,6 +75,11 @@ def right(check: str, value: str) -> bool:
         return right_digit(check, value)
     if check == "no_delimiter":
         return not set(value) & set(',"')
+    if check == "no_my_number":
+        digits = "".join(unicodedata.normalize("NFKC", value).split())
+        digits = re.sub("[-‐‑‒–—―−─━﹘﹣ー]", "", digits)
+        looks = len(digits) == 12 and digits.isascii() and digits.isdecimal()
+        return not (looks and right_digit("my_number_check_digit", digits))
     if check == "package_name":
         return len(value) > len("PK_.age") and value[:3] == "PK_" and value[-4:] == ".age"
     assert check == "year_month"
@@ -91,6 +96,7 @@ CODES = {
     "year_month": "R105",
     "no_delimiter": "R109",
     "package_name": "R110",
+    "no_my_number": "R207",
 }
 
 

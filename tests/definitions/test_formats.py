@@ -18,11 +18,15 @@ from koukan.codecs import render
 from koukan.codecs.gate import ARCHIVES, CUT, MARKS, TOTAL_MODULUS, Gate
 from koukan.codecs.records import decode_piece
 from koukan.codecs.text import encode
+from koukan.engine.initialise import FURTHER_ACTORS
 from koukan.exchange.folder import safe_name
-from koukan.flows.registration import EVENT, HISTORY, PARTITION, definitions
+from koukan.flows.copies import REPLICA
+from koukan.flows.registration import EVENT, HISTORY, PARTITION
+from koukan.flows.tables import definitions
 from koukan.formats import Catalogue, Format, bundle
 from koukan.formats.docs import USES
 from koukan.formats.model import Field
+from koukan.keys.keyring import SCOPES
 from koukan.rules.acknowledge import explanations, sentence
 from koukan.rules.checks import CROSS_CHECKS, well_formed
 from koukan.rules.validate import validators
@@ -30,6 +34,8 @@ from koukan.shipped import formats_folder, jobs_folder
 
 INBOUND = [
     "basic_four_query",
+    "copy_query",
+    "copy_registration",
     "juki_net_answer",
     "linkage_code_answer",
     "linkage_code_query",
@@ -48,6 +54,8 @@ OUTBOUND = [
     "online_export",
     "acknowledgement",
     "basic_four_result",
+    "copy_extract",
+    "copy_result",
     "juki_net_request",
     "linkage_code_request",
     "linkage_code_states",
@@ -60,7 +68,12 @@ OUTBOUND = [
     "usage_extract",
 ]
 NAMES = sorted([*INBOUND, *OUTBOUND])
-DERIVED = {"member_registration_fixed", "query_acceptance"}  # the rest of them is their base's
+# The rest of them is their base's.
+DERIVED = {
+    "member_registration_fixed",
+    "query_acceptance",
+    "copy_result",
+}
 SOURCE = Path(__file__).parents[2] / "src/koukan"
 each = pytest.mark.parametrize("name", NAMES)
 inbound = pytest.mark.parametrize("name", INBOUND)
@@ -481,7 +494,13 @@ ASKING = {  # who may ask what, in which mode; by the dedicated terminal only
 }
 
 
-@pytest.mark.requirement("R022", "R023", "R122", "R123", "R124", "R125", "R126")
+COPIES = {  # whose copies are theirs alone, by which doors
+    "copy_registration": {"dedicated_terminal", "server_link"},
+    "copy_query": {"dedicated_terminal"},
+}
+
+
+@pytest.mark.requirement("R010", "R022", "R023", "R090", "R122", "R123", "R124", "R125", "R126")
 def test_rights_are_those_of_the_documented_table(catalogue: Catalogue) -> None:
     for form, kind, door, mode in product(catalogue.formats, KINDS, DOORS, "12"):
         terminal = door == "dedicated_terminal"
@@ -489,6 +508,8 @@ def test_rights_are_those_of_the_documented_table(catalogue: Catalogue) -> None:
             allowed = door in MAY[kind]
         elif form == "package_receipt":
             allowed = terminal and kind != "municipal_nhi"
+        elif form in COPIES:
+            allowed = kind in ASK and door in COPIES[form]
         else:
             allowed = terminal and kind in ASKING.get((form, mode), ())
         found = catalogue.allowed(form, kind, door, {"query_mode": mode})
@@ -634,6 +655,7 @@ def test_municipal_nhi_and_welfare_are_refused_what_is_not_theirs(
         elif kind == "municipal_nhi" or name in (
             *("my_number_query", "juki_net_answer", "pmh_request", "online_response", "usage_log"),
             *("linkage_code_answer", "pmh_receipt", "self_disclosure_request", "nws_receipt"),
+            *("copy_registration", "copy_query"),
         ):
             assert code == "F203"
         elif name == "basic_four_query":
@@ -641,16 +663,29 @@ def test_municipal_nhi_and_welfare_are_refused_what_is_not_theirs(
 
 
 @pytest.mark.requirement("R011")
-def test_no_item_is_of_benefits_or_premiums(catalogue: Catalogue) -> None:
-    """What tables hold are the items of registrations, and these are the source's own list."""
+def test_benefits_and_premiums_are_in_the_partitions_of_copies_alone(catalogue: Catalogue) -> None:
+    """No other table has an item of a copy, and no other format an item of that meaning."""
     allowed = {"一部負担金割合", "自己負担限度額", "本人支払額（自己負担額）"}  # of certificates
+    meant = set(catalogue.codes["specific_information"].values.values())
+    assert {"給付", "保険料"} <= {label.partition("（")[0] for label in meant}
     for form in catalogue.formats.values():
         for item in form.all_fields:
             assert not re.search("給付|保険料|医療費|支給|診療報酬", item.label), item.label
             assert "負担" not in item.label or item.label in allowed | PAYERS, item.label
+            if item.codes == "specific_information" or item.name.startswith("content_"):
+                assert form.name in ("copy_registration", "copy_extract")
+    tables = definitions(catalogue.formats, 16)
+    copies = {item.name for item in catalogue.formats["copy_registration"].section("copy").own}
+    others = {
+        name: {column for section in table.sections.values() for column in section}
+        for name, table in tables.items()
+        if name != REPLICA
+    }
+    assert {name for name, own in others.items() if own & copies - {"member_id"}} == set()
+    assert tables[REPLICA].partition_by == ("insurer",) and SCOPES[REPLICA] == "copy"
+    assert all("copy" not in purposes for purposes in FURTHER_ACTORS.values())
     form = catalogue.formats["member_registration"]
     own = {item.name for record in form.records for item in record.own}
-    tables = definitions(form, 16)
     for name, section in product((PARTITION, HISTORY), (one.section for one in form.records)):
         assert set(tables[name].sections[section]) <= own | set(EVENT) | {"insurer_code"}
 

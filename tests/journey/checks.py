@@ -15,7 +15,7 @@ from koukan.engine.verify import verify_ledger
 from koukan.flows import online
 from koukan.flows.results import is_correction
 from koukan.flows.served import ONLY
-from koukan.ledger import code_lists, codes
+from koukan.ledger import code_lists, codes, copies
 from koukan.ledger import identity as asked
 from koukan.ledger.online import UNDER_WAY, all_pushes
 from koukan.ledger.served import BOOKS
@@ -55,6 +55,12 @@ def leftovers(centre: Centre) -> Iterator[str]:
             for item in book.answers(centre.ledger, states=["laid_out"])
             if item.sender == sender.name
             for name in (item.name, item.name + ".sig")
+        }
+        laid |= {
+            item.name + end
+            for item in copies.all_packages(centre.ledger, states=["laid_out"])
+            if item.sender == sender.name
+            for end in ("", ".sig")
         }
         laid |= {one.name for one in codes.all_told(centre.ledger) if one.sender == sender.name}
         there = names(centre.outbox(sender.name).folder, "")
@@ -119,6 +125,10 @@ def _strange_secrets(centre: Centre) -> Iterator[str]:
         entrusted.package_name(item.reception, ONLY)
         for book in BOOKS
         for item in book.answers(centre.ledger, states=["built", "laid_out"])
+    }
+    packages |= {
+        entrusted.package_name(item.reception, item.ordinal)
+        for item in copies.all_packages(centre.ledger, states=["built"])
     }
     wanted = {"question": questions, "request": requests, "package": packages}
     for scope, known in wanted.items():

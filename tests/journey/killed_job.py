@@ -57,12 +57,20 @@ def check(centre: Centre, _: str) -> None:
         reissuing.conclude(centre, item.number, found, centre.site.persons[0])
 
 
+def collect(centre: Centre, _: str) -> None:
+    """Insurers move their packages of copies to where what they have lies."""
+    for sender in centre.site.senders:
+        for path in sorted(centre.outbox(sender.name).folder.glob("CX_*.age")):
+            path.rename(centre.taken(sender.name).folder / path.name)
+
+
 ACTS: dict[str, Callable[[Centre, str], None]] = {
     "resend": resend,
     "repair": repair,
     "approve": approve,
     "answer": answer,
     "check": check,
+    "collect": collect,
 }
 
 

@@ -152,6 +152,9 @@ def _needs(settings: Settings, catalogue: Catalogue, page: Page) -> Iterator[Ren
     yield from _failed(settings, needs["failed_jobs"])
     yield from _hosts(settings, needs["hosts"])
     yield from _usage(settings, needs["usage"])
+    for name, count in needs["copies"].items():
+        if count:
+            yield settings.text(f"reports.copies.{name}", count=count)
     if page["identity"]["overdue"]:
         yield settings.text("reports.identity.overdue", count=page["identity"]["overdue"])
     if page["codes"]["overdue"]:

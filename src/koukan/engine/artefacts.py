@@ -41,6 +41,7 @@ COMMITTING = (
     "take_in",
     "confirm",
     "allot",
+    "extract",
 )  # operations that commit a group
 
 

@@ -38,7 +38,7 @@ from koukan.engine.stages import Kept
 from koukan.engine.workers import Workers
 from koukan.errors import EnvironmentRefused
 from koukan.exchange import Inbox, Outbox
-from koukan.flows import codes, disclosure, identity, pmh, registration
+from koukan.flows import identity, pmh, registration, tables
 from koukan.formats import Bundle, Catalogue, Policy, bundle, require_catalogue, thaw
 from koukan.formats.problems import places
 from koukan.keys.identity import load_identity
@@ -75,10 +75,10 @@ STEPS = (
     *("want", "take_codes", "notify", "request_codes", "send_codes", "tell_codes"),
     *("instruct", "retire_codes"),
     *("disclose", "retire_records"),
+    *("deposit", "extract", "return_copies"),
 )
 SITE = "site.toml"
 ACCOUNT = {"uid", "ssh_keys"}
-FORMATS_WITH_TABLES = registration.FORMAT
 
 
 def utc_now() -> datetime:
@@ -143,11 +143,7 @@ class Centre:
 
     @cached_property
     def tables(self) -> dict[str, Table]:
-        form = self.catalogue.formats[FORMATS_WITH_TABLES]
-        found = registration.definitions(form, self.site.buckets)
-        found[pmh.ISSUES] = pmh.definition(self.site.buckets)
-        found[codes.CODES] = codes.definition(self.site.buckets)
-        found[disclosure.RECORDS] = disclosure.definition()
+        found = tables.definitions(self.catalogue.formats, self.site.buckets)
         return {
             name: Table(
                 self.folder("tables", name),

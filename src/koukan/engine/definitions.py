@@ -8,7 +8,17 @@ from pathlib import Path
 
 from koukan.engine.centre import SITE, STEPS, format_folders, job_folders
 from koukan.errors import SecretError
-from koukan.flows import codes, disclosure, identity, online, pmh, registration, usage
+from koukan.flows import (
+    codes,
+    copies,
+    disclosure,
+    identity,
+    online,
+    pmh,
+    registration,
+    tables,
+    usage,
+)
 from koukan.formats import Catalogue, Problem, gaps, load_catalogue
 from koukan.formats.items import Items
 from koukan.formats.load import load_items
@@ -31,6 +41,8 @@ FLOWS: Mapping[str, tuple[str, ...]] = {
     "want": (codes.QUERY,),
     "take_codes": (codes.ANSWER,),
     "disclose": (disclosure.REQUEST,),
+    "deposit": (copies.REGISTRATION,),
+    "extract": (copies.QUERY,),
 }
 
 
@@ -56,13 +68,9 @@ def definition_problems(root: Path | None) -> list[Problem]:
 
 def place_gaps(items: Items, catalogue: Catalogue) -> list[Problem]:
     """Items of a documented file whose column, or entry of site.toml, does not exist."""
-    form = catalogue.formats[registration.FORMAT]
-    tables = {pmh.ISSUES: pmh.definition(1), codes.CODES: codes.definition(1)}
-    tables[disclosure.RECORDS] = disclosure.definition()
-    tables |= registration.definitions(form, 1)
     known = {
         f"{name}.{column}"
-        for name, table in tables.items()
+        for name, table in tables.definitions(catalogue.formats, 1).items()
         for column in (*table.partition_by, *chain.from_iterable(table.sections.values()))
     }
     ledger = {

@@ -28,6 +28,7 @@ from koukan.ledger import (
     asking,
     code_lists,
     codes,
+    copies,
     hosts,
     reviews,
     usage,
@@ -60,6 +61,9 @@ TOLD = (  # what of a reception is state
 )
 
 
+HOW_DELETED = ("group_number", "since", "erased_by")
+
+
 class Part(NamedTuple):
     """Rows of one partition of a table, wherever compaction has put them."""
 
@@ -84,7 +88,12 @@ def state_digest(centre: Centre) -> str:
         _add(whole, "reception", told(centre, reception))
     for kind, content in identity_state(centre):
         _add(whole, kind, content)
-    for kind, content in (*served_state(centre), *usage_state(centre), *code_state(centre)):
+    for kind, content in (
+        *served_state(centre),
+        *usage_state(centre),
+        *code_state(centre),
+        *copy_state(centre),
+    ):
         _add(whole, kind, content)
     for correction in corrections(centre.ledger):
         _add(whole, "correction", vars(correction))
@@ -232,6 +241,15 @@ def code_state(centre: Centre) -> Iterator[tuple[str, dict[str, object]]]:
         yield "code telling", {"number": telling.number, "state": telling.state}
     for one in codes.all_told(centre.ledger):
         yield "code told", _without(vars(one), "sha256")
+
+
+def copy_state(centre: Centre) -> Iterator[tuple[str, dict[str, object]]]:
+    """副本: how many were deleted and are erased, and what became of packages of them."""
+    for item in copies.all_deletions(centre.ledger):
+        erased = item.erased_by is not None
+        yield "copy deletion", {**_without(vars(item), *HOW_DELETED), "erased": erased}
+    for package in copies.all_packages(centre.ledger):
+        yield "copy package", _without(vars(package), "sha256", "built_at", "closed_at")
 
 
 def _without(values: Mapping[str, object], *names: str) -> dict[str, object]:

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from koukan.engine import usage, vanishing
+from koukan.engine import returning, usage, vanishing
 from koukan.engine.centre import Centre
 from koukan.engine.run import Ran, run_job
 from koukan.engine.steps import erase, expire, retire, retire_records
 from koukan.flows.codes import CODES
 from koukan.flows.pmh import ISSUES
-from koukan.ledger import code_lists, codes
+from koukan.ledger import code_lists, codes, copies
 from koukan.ledger import identity as asked
 from koukan.ledger.withdrawals import open_withdrawals
 from koukan.sites.model import Retention
@@ -32,7 +32,8 @@ class Due:
 
     Args:
         what: original, questions, packages, answer, request, held (lines), pmh_ids, codes,
-            records, members; code_request, code_list (of 機関別符号: at the next run of their job).
+            records, members, copies; code_request, code_list (of 機関別符号: at the next run of
+            their job).
         number: of the reception, the request or the list.
         whose: sender or insurer.
         rows: lines, questions or members that are concerned.
@@ -70,6 +71,7 @@ def _due(centre: Centre) -> Iterator[Due]:
     for answer in vanishing.over(centre):
         yield Due("answer", answer.number, answer.sender, answer.rows, answer.received_at)
     yield from _due_usage(centre)
+    yield from _due_copies(centre)
     yield from _due_codes(centre)
     for what, table in (("pmh_ids", ISSUES), ("codes", CODES)):
         over = sum(len(item.links) for item in retire.due(centre, table))
@@ -98,6 +100,18 @@ def _due_usage(centre: Centre) -> Iterator[Due]:
         yield Due("held", item.reception, "", item.rows, item.since)
     for item in lines:
         yield Due("held", item.reception, "", item.rows, _after(item.since, kept))
+
+
+def _due_copies(centre: Centre) -> Iterator[Due]:
+    """Of 副本: packages that are over or waited too long, and copies that were deleted."""
+    for package in returning.closed(centre):
+        since = package.closed_at or package.built_at
+        yield Due("packages", package.reception, package.insurer, package.rows, since)
+    for package in returning.late(centre):
+        since = _after(package.built_at, centre.site.copies.kept_days)
+        yield Due("packages", package.reception, package.insurer, package.rows, since)
+    for item in copies.open_deletions(centre.ledger):
+        yield Due("copies", item.reception, item.insurer, item.rows, item.since)
 
 
 def _due_codes(centre: Centre) -> Iterator[Due]:

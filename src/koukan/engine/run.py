@@ -26,10 +26,12 @@ from koukan.engine.steps import (
     confirm,
     correct,
     deliver,
+    deposit,
     disclose,
     erase,
     expire,
     export,
+    extract,
     fetch,
     forget,
     gate,
@@ -47,6 +49,7 @@ from koukan.engine.steps import (
     request_codes,
     retire,
     retire_records,
+    return_copies,
     review,
     send,
     send_codes,
@@ -58,9 +61,10 @@ from koukan.engine.steps import (
     want,
 )
 from koukan.errors import Exit, IntegrityError, KoukanError, LeaseHeld, UsageError
-from koukan.flows import codes, disclosure, identity, online, pmh, usage
+from koukan.flows import codes, copies, disclosure, identity, online, pmh, usage
 from koukan.ledger import Group, Reception
 from koukan.reports.codes import clock as code_clock
+from koukan.reports.copies import RETURNS, standing_copies
 from koukan.reports.due import between, due, stamp_of
 from koukan.reports.hosts import standing_hosts
 from koukan.reports.identity import clock
@@ -100,6 +104,7 @@ FILE_STEPS: dict[str, Callable[[Centre, Job], Collection[int] | None]] = {
     "retire": retire.run,
     "retire_codes": retire.run_codes,
     "retire_records": retire_records.run,
+    "return_copies": return_copies.run,
 }
 # Steps over groups of receptions: what follows `validate` depends on what the files are.
 CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame]], None]] = {
@@ -114,6 +119,8 @@ CONCLUDED: dict[str, Callable[[Centre, Group, list[Chunk], Iterator[pl.DataFrame
     online.RESPONSE: take_in.run,
     codes.QUERY: want.run,
     codes.ANSWER: take_codes.run,
+    copies.REGISTRATION: deposit.run,
+    copies.QUERY: extract.run,
 }
 ASKING = frozenset(
     ("request", "request_immediate", "send", "split", "package")
@@ -122,7 +129,7 @@ CODING = frozenset(("request_codes", "send_codes"))  # a job with one waits for 
 GOING = frozenset(("fetch", "hand_over"))  # a job with one goes to partners' hosts
 GROUP_STEPS = (
     *("validate", "link", "commit", "ask", "split", "confirm", "issue", "allot", "take_in"),
-    *("want", "take_codes", "disclose"),
+    *("want", "take_codes", "disclose", "deposit", "extract"),
 )
 
 
@@ -202,6 +209,8 @@ def run_whole(centre: Centre, job: Job) -> Ran:
         found = max(found, standing_hosts(centre))
     if PROVIDES in job.steps:
         found = max(found, standing_usage(centre))
+    if RETURNS in job.steps:
+        found = max(found, standing_copies(centre))
     if "take_in" in job.steps:
         found = max(found, clock_online(centre))
     return Ran(job.name, own, 0.0, found, since(done, tally(centre), job))

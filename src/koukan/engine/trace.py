@@ -2,8 +2,9 @@
 
 What is told are places: paths, versions, hashes, codes. No value of the line is told, and of its
 person only what the sender's result file says, 被保険者枝番, to whoever may open the insurer's
-partition; 紐付番号 is shown to nobody. A table whose key the actor does not hold is named as such.
-What was erased is named with the day of its record.
+partition; 紐付番号 is shown to nobody. A table whose key the actor does not hold is named as such,
+and so is that of copies (副本), into which nobody but its insurer looks. What was erased is named
+with the day of its record.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from koukan.engine.forgetting import MEMBERS
 from koukan.engine.reading import steady
 from koukan.engine.seen import Seen
 from koukan.errors import IntegrityError, UsageError
+from koukan.flows import copies
+from koukan.flows.copies import REPLICA
 from koukan.flows.registration import (
     FORMATS,
     HISTORY,
@@ -187,7 +190,9 @@ def _rows(
     if group is None or centre.ledger.group(group).state != "committed":
         return
     names = sorted(centre.tables, key=lambda name: (name != PARTITION, name != HISTORY, name))
-    readable = [name for name in names if centre.keyring.holds(SCOPES[name])]
+    readable = [name for name in names if name != REPLICA and centre.keyring.holds(SCOPES[name])]
+    if reception.format != copies.REGISTRATION:
+        names.remove(REPLICA)
     of_line = (pl.col("reception") == reception.number) & (pl.col("line_number") == line)
     for name in readable:
         snapshot = centre.snapshot(name)

@@ -23,6 +23,7 @@ from koukan.engine import (
     usage,
     vanishing,
     verify_codes,
+    verify_copies,
     verify_identity,
     verify_online,
     verify_served,
@@ -37,7 +38,8 @@ from koukan.engine.steps import package
 from koukan.engine.steps.erase import expired, recorded
 from koukan.errors import IntegrityError, SecretError, TableRefused
 from koukan.exchange import AT_DOOR
-from koukan.flows import registration, served
+from koukan.flows import copies, registration, served
+from koukan.flows.copies import REPLICA
 from koukan.flows.registration import HISTORY, PARTITION, ROSTER
 from koukan.flows.results import ACKNOWLEDGEMENT, REPORTS, is_correction, line_result
 from koukan.ledger import Counts, Reception, reviews
@@ -47,7 +49,15 @@ from koukan.tables.definition import SECTION
 from koukan.tables.log import LOG
 from koukan.tables.verify import verify as verify_table
 
-ROW_KEYS = {PARTITION: "verify.partition_rows", HISTORY: "verify.history_rows"}
+ROW_KEYS = {
+    PARTITION: "verify.partition_rows",
+    HISTORY: "verify.history_rows",
+    REPLICA: "verify.replica_rows",
+}
+ROWS_OF = {  # format -> tables that have a row of each accepted line
+    **dict.fromkeys(registration.FORMATS, (PARTITION, HISTORY)),
+    copies.REGISTRATION: (REPLICA,),
+}
 # Refusals that the gate alone does not come to: names, shares of lines, what only a step knows,
 # rights, an operator.
 NOT_THE_GATES = ("F119", "F120", "F121", "F122", "F17", "F18", "F2", "F9")
@@ -87,6 +97,7 @@ def verify_ledger(centre: Centre) -> list[Problem]:
         problems += verify_online.problems(centre)
         problems += verify_usage.problems(centre)
         problems += verify_codes.problems(centre)
+        problems += verify_copies.problems(centre)
         problems += log_problems(centre)
     return problems
 
@@ -159,7 +170,7 @@ def table_rows(centre: Centre) -> tuple[list[Problem], dict[str, dict[int, By]]]
 def gone_of(name: str, gone: forgetting.Counts) -> dict[int, By]:
     """Rows by reception and insurer that a table has no more, or would have but for that."""
     counted: dict[int, By] = defaultdict(lambda: defaultdict(int))
-    for what in (name, forgetting.WAITED) if name in ROW_KEYS else (name,):
+    for what in (name, forgetting.WAITED) if name in (PARTITION, HISTORY) else (name,):
         for number, by in gone.get(what, {}).items():
             for insurer, rows in by.items():
                 counted[number][insurer] += rows
@@ -190,8 +201,8 @@ def reception_problems(
         yield problem(key, **where, **names)
     if not found.problems:
         yield from verdict(reception, counts, found)
-    tables = rows if reception.format in registration.FORMATS else {}
-    mine = {name: by.get(reception.number, {}) for name, by in tables.items()}
+    tables = [name for name in ROWS_OF.get(reception.format, ()) if name in rows]
+    mine = {name: rows[name].get(reception.number, {}) for name in tables}
     yield from lines(reception, counts, found, mine)
     yield from balance(reception, counts)
     yield from outbox(centre, reception)

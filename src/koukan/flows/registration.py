@@ -16,9 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from koukan.flows.codes import CODES
-from koukan.flows.disclosure import RECORDS
-from koukan.flows.pmh import ISSUES
 from koukan.formats.model import Field, Format
 from koukan.rules.register import NONE, Ints
 from koukan.tables.definition import TableDefinition, bucket_label, bucket_of_link, bucket_of_token
@@ -200,18 +197,3 @@ def event_columns(columns: Mapping[str, pl.Series]) -> list[pl.Series]:
     return [
         columns[name].cast(dtype).alias(name) for name, dtype in EVENT.items() if name in columns
     ]
-
-
-def sorted_by(table: str, section: str) -> tuple[str, ...]:
-    """How the rows of a file are sorted that was written anew; equal ones stay in order of time."""
-    if table == VAULT:
-        return "token_hi", "token_lo"
-    if table == ISSUES:
-        return ("link_number",)
-    if table == CODES:
-        return "link_number", "group_number"
-    if section == ROSTER:
-        return "member_id", "reception"
-    if table == RECORDS:
-        return "group_number", "reception", "line_number", "insurer_code"
-    return ("group_number", "reception") + (() if table == PERSON_LINKS else ("line_number",))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from koukan.flows import codes, disclosure, identity, pmh, registration
+from koukan.flows import codes, copies, disclosure, identity, pmh, registration
 
 ACKNOWLEDGEMENT = "acknowledgement"
 ERROR_REPORT, ERROR_LISTING = "error_report", "error_listing"  # 誤り一覧: workbook and whole list
@@ -19,6 +19,8 @@ _LINE_RESULTS: Mapping[str, str] = MappingProxyType(
         registration.FIXED: "registration_result",
         **dict.fromkeys((*identity.QUESTIONS, identity.RECEIPT), "query_acceptance"),
         **dict.fromkeys((pmh.RECEIPT, disclosure.RECEIPT, codes.QUERY), "query_acceptance"),
+        copies.QUERY: "query_acceptance",
+        copies.REGISTRATION: "copy_result",
     }
 )
 PREFIXES: Mapping[str, str] = MappingProxyType(
@@ -26,6 +28,7 @@ PREFIXES: Mapping[str, str] = MappingProxyType(
         ACKNOWLEDGEMENT: "AK",
         "registration_result": "RR",
         "query_acceptance": "QA",
+        "copy_result": "RC",
         SPELL_NOTICE: "SN",
         **dict.fromkeys(REPORTS, "ER"),
     }

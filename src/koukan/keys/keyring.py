@@ -41,7 +41,7 @@ from koukan.keys.secret import (
 __all__ = ["PURPOSES", "SCOPES", "Keyring", "derive"]
 
 PURPOSES = frozenset(
-    "number history partition code record stage original identity issue signing".split()
+    "number history partition copy code record stage original identity issue signing".split()
 )
 SCOPES: Mapping[str, str] = MappingProxyType(
     {  # what a random key is for -> the purpose key that it is wrapped under
@@ -58,6 +58,7 @@ SCOPES: Mapping[str, str] = MappingProxyType(
         "linkage_codes": "code",
         "provision_records": "record",
         "entrusted_partition": "partition",
+        "replica_partition": "copy",
     }
 )
 _VERSION = 1  # of purpose keys, and the first one of partition keys

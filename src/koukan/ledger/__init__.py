@@ -5,6 +5,7 @@ from koukan.ledger import (  # noqa: F401
     asking,
     code_lists,
     codes,
+    copies,
     hosts,
     laid_packages,
     looks,

@@ -19,7 +19,7 @@ laid_packages = Table(
     metadata,
     Column("sender", String, primary_key=True),
     Column("name", String, primary_key=True),
-    Column("kind", String, nullable=False),  # answers correction usage
+    Column("kind", String, nullable=False),  # answers correction usage copies
     Column("reception", Integer, nullable=False),
     Column("insurer", String, nullable=False),
     Column("sha256", String, nullable=False),  # of the encrypted file
@@ -27,7 +27,7 @@ laid_packages = Table(
     Column("key_sha256", String, nullable=False),  # of the key, without its comment
     Column("collected_at", String),  # when its owner had it, UTC; answers are told elsewhere
 )
-ANSWERS, CORRECTION, USAGE = "answers", "correction", "usage"
+ANSWERS, CORRECTION, USAGE, COPIES = "answers", "correction", "usage", "copies"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from koukan.reports.source import Source, local
 from koukan.sites.schedule import JST
 
 OF_NO_FILE = ("request", "code_request", "code_list", "members")
-ORDINALS = ("package", "usage", "held")  # kinds of records that end in an ordinal
+ORDINALS = ("package", "usage", "held", "copies")  # kinds of records that end in an ordinal
 
 
 @dataclass(frozen=True)

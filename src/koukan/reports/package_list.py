@@ -3,22 +3,24 @@
 identity    answers of 本人確認, for the insurer that asked
 correction  an insurer's rejected lines
 usage       a welfare office's lines of 資格確認実績ログ
+copies      what stands in an insurer's 副本区画, for that insurer
 pmh         PMH-IDs, for PMH
 disclosure  answers about persons who asked through マイナポータル, for NWS
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from koukan.ledger import laid_packages, usage
+from koukan.ledger import copies, laid_packages, usage
 from koukan.ledger.laid_packages import LaidPackage
 from koukan.ledger.served import BOOKS, Answer
 from koukan.reports.packages import key_of, packages
 from koukan.reports.source import Source, age, local
 
-KINDS = ("identity", "correction", "usage", *(book.name for book in BOOKS))
+Own = usage.Package | copies.Package
+KINDS = ("identity", "correction", "usage", "copies", *(book.name for book in BOOKS))
 
 
 def package_list(source: Source, *, insurer: str | None = None) -> list[dict[str, Any]]:
@@ -28,7 +30,7 @@ def package_list(source: Source, *, insurer: str | None = None) -> list[dict[str
     but for answers to systems, its key: see `packages`.
     """
     found = [{"kind": "identity", **page} for page in packages(source, insurer=insurer)]
-    found += [*corrections(source), *usages(source), *answers(source)]
+    found += [*corrections(source), *usages(source), *extracts(source), *answers(source)]
     return [page for page in found if insurer in (None, page["insurer"])]
 
 
@@ -57,10 +59,20 @@ def corrections(source: Source) -> Iterator[dict[str, Any]]:
 
 def usages(source: Source) -> Iterator[dict[str, Any]]:
     """One for each office of a log, more where lines were released later."""
-    laid = _by_reception(source, laid_packages.USAGE)
+    return _own("usage", usage.all_packages(source.ledger), source)
+
+
+def extracts(source: Source) -> Iterator[dict[str, Any]]:
+    """One for each insurer of a file of queries of its copies."""
+    return _own("copies", copies.all_packages(source.ledger), source)
+
+
+def _own(kind: str, items: Sequence[Own], source: Source) -> Iterator[dict[str, Any]]:
+    """Packages of a flow that has a table of its own, whose kind is that in `laid_packages`."""
+    laid = _by_reception(source, kind)
     keyed = {(item.sender, item.name): item.key_sha256 for item in laid}
-    for item in usage.all_packages(source.ledger):
-        page = {**_common("usage", item), **_lived(item), "rows": item.rows}
+    for item in items:
+        page = {**_common(kind, item), **_lived(item), "rows": item.rows}
         if item.state == "laid_out":
             key = keyed.get((item.sender, item.name), "")
             page |= {"age_seconds": age(source, item.built_at), "key_sha256": key}
@@ -84,7 +96,7 @@ def _by_reception(source: Source, kind: str) -> list[LaidPackage]:
     return sorted(found, key=lambda item: (item.reception, item.insurer, item.name))
 
 
-def _common(kind: str, item: LaidPackage | usage.Package | Answer) -> dict[str, Any]:
+def _common(kind: str, item: LaidPackage | Own | Answer) -> dict[str, Any]:
     return {
         "kind": kind,
         "package": item.name,
@@ -95,7 +107,7 @@ def _common(kind: str, item: LaidPackage | usage.Package | Answer) -> dict[str, 
     }
 
 
-def _lived(item: usage.Package | Answer) -> dict[str, Any]:
+def _lived(item: Own | Answer) -> dict[str, Any]:
     return {
         "state": "erased" if item.erased and item.state == "delivered" else item.state,
         "built_at": local(item.built_at),

@@ -17,6 +17,8 @@ from koukan.ledger.withdrawals import open_withdrawals
 from koukan.reports.approvals import pending, unsigned
 from koukan.reports.codes import clock as code_clock
 from koukan.reports.codes import codes as code_page
+from koukan.reports.copies import needs as copies_needs
+from koukan.reports.copies import standing_copies
 from koukan.reports.due import due_jobs, next_run
 from koukan.reports.hosts import hosts, standing_hosts
 from koukan.reports.identity import clock, identity
@@ -81,7 +83,7 @@ def standing(source: Source) -> Exit:
     """The exit code that all that is known calls for, whatever ran last."""
     codes = [clock(source), *(Exit(item.exit) for item in standing_failures(source))]
     codes += [standing_hosts(source), standing_usage(source), clock_online(source)]
-    codes.append(code_clock(source))
+    codes += [code_clock(source), standing_copies(source)]
     table = s.receptions
     held = select(table.c.number).where(table.c.outcome == "held").limit(1)
     undelivered = (served_answers(source, book)["undelivered_total"] for book in BOOKS)
@@ -107,8 +109,9 @@ def verdict(
     count += asked["overdue"] + len(needs["approvals"]) + asked["withheld"]["undecided"]
     count += len(asked["uncollected_long"]) + len(needs["hosts"])
     count += needs["undelivered"] + len(asked["left_as_laid"])
-    lines = needs["usage"]
+    lines, extracts = needs["usage"], needs["copies"]
     count += len(lines["held"]) + lines["undelivered"] + lines["uncollected_long"]
+    count += extracts["undelivered"] + extracts["uncollected_long"]
     count += asked["pushes"]["overdue"] + asked["pushes"]["refused_pushes"]
     count += asked["codes"]["overdue"]
     next_run = any(waits[name] for name in NEXT_RUN) or any(
@@ -152,6 +155,7 @@ def needs_you(source: Source) -> dict[str, Any]:
         "failed_jobs": failed_jobs(source),
         "hosts": hosts(source),
         "usage": usage_needs(source),
+        "copies": copies_needs(source),
     }
 
 

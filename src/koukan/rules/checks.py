@@ -14,6 +14,7 @@ import polars as pl
 
 from koukan.formats.model import Check, CodeList, Field, Format, Record
 from koukan.rules.checkdigits import valid
+from koukan.rules.spotting import free_of_my_numbers
 
 # Undecodable bytes become U+FFFD; the private area means something to its sender only.
 PRIVATE = "[\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff]"
@@ -131,7 +132,7 @@ def _no_delimiter(value: pl.Expr) -> pl.Expr:
 
 def _package_name(value: pl.Expr) -> pl.Expr:
     """The name of the file that lies in the outbox: neither its signature's nor the archive's."""
-    return value.str.contains(r"^(PK|CF|UX)_[!-~]+\.age$")
+    return value.str.contains(r"^(PK|CF|UX|CX)_[!-~]+\.age$")
 
 
 CHECK_KINDS = {  # whose numbers `koukan.rules.checkdigits` knows
@@ -149,6 +150,7 @@ CHECKS: dict[str, tuple[str, Callable[[pl.Expr], pl.Expr]]] = {
     "public_payer_check_digit": ("R204", _local_public_payer),
     "no_delimiter": ("R109", _no_delimiter),
     "package_name": ("R110", _package_name),
+    "no_my_number": ("R207", free_of_my_numbers),
     "recipient_check_digit": ("R205", lambda number: valid("recipient_number", number)),
     "institution_check_digit": ("R206", lambda number: valid("institution_code", number)),
     "year_month": ("R105", _year_month),

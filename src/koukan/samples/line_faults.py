@@ -15,6 +15,7 @@ import polars as pl
 from koukan.errors import UsageError
 from koukan.formats.model import Format
 from koukan.rules.checkdigits import complete
+from koukan.rules.copies import KEY
 from koukan.samples.answers import FOUND, NOT_FOUND, UNANSWERABLE
 from koukan.samples.edits import of, one_number_for_two, with_fields, wrong_digit
 from koukan.samples.faults import Expectation, Persons
@@ -24,6 +25,7 @@ Apply = Callable[[pl.DataFrame, pl.Series], pl.DataFrame]
 TAKEN, REPEATED = "R306", "D301"
 NOBODYS = "9999"  # the first digits of a request record number that no centre gives
 UNKNOWN_PAYER = str(complete("public_payer_number", np.array([1_299_899])).item())
+SOMEBODYS = str(complete("my_number", np.array([12_345_678_901])).item())  # a 個人番号
 GAIJI, GETA = "\ue000", "〓"
 
 
@@ -121,6 +123,15 @@ def _contradicted(frame: pl.DataFrame, chosen: pl.Series) -> pl.DataFrame:
     return _added(frame, with_fields(lines, chosen, **_emptied(frame, NOT_FOUND)))
 
 
+def _told_twice(frame: pl.DataFrame, chosen: pl.Series) -> pl.DataFrame:
+    """The second of each pair of lines tells of the copy of the first, and something else."""
+    first, second = chosen.gather_every(2), chosen.gather_every(2, 1)
+    pairs = pl.DataFrame({"record_number": second, "of": first})
+    told = frame.select(pl.col("record_number").alias("of"), *(pl.col(name) for name in KEY))
+    told = pairs.join(told, on="of").drop("of").with_columns(content_2=pl.lit("2"))
+    return frame.update(told, on="record_number")
+
+
 _NAME, _TAIL = pl.col("resident_name"), pl.col("resident_name").str.slice(1)
 _SHORT = pl.col("my_number").str.head(-1)
 
@@ -214,6 +225,26 @@ LINE_FAULTS = {
         "R103": LineFault(_set(processing_sequence=pl.lit("X" * 16))),
         "R104": LineFault(_set(nondisclosure_code="9")),
         "R105": LineFault(_set(requested_at="20260231090000")),
+        **QUESTION,
+    },
+    "copy_registration": {
+        "R101": LineFault(_set(member_id=None)),
+        "R102": LineFault(_set(content_1="長" * 101)),
+        "R103": LineFault(_set(member_id=pl.col("member_id").str.head(-1) + "X")),
+        "R104": LineFault(_set(specific_information_code="9999")),
+        "R105": LineFault(_set(period_start_month="202113")),
+        "R106": LineFault(_set(content_1=GAIJI)),
+        "R108": LineFault(_set(content_1=GETA)),
+        "R207": LineFault(_set(content_2=SOMEBODYS)),
+        "R228": LineFault(_set(period_end_month="201903")),
+        "R229": LineFault(_set(copy_class="3")),
+        "R230": LineFault(_set(content_1=None)),
+        "R308": LineFault(_told_twice, pairs=True),
+        **QUESTION,
+    },
+    "copy_query": {
+        "R102": LineFault(_set(member_id=pl.col("member_id").str.head(-1))),
+        "R103": LineFault(_set(member_id=pl.col("member_id").str.head(-1) + "X")),
         **QUESTION,
     },
 }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import polars as pl
 
 from koukan import durable
 from koukan.errors import UsageError
@@ -16,6 +17,7 @@ from koukan.flows import registration
 from koukan.formats.model import Catalogue, Format
 from koukan.samples.answers import answer_frames, invented_packages, receipt_frames
 from koukan.samples.bulk import PAIRS, Make, write_bulk, write_lines
+from koukan.samples.copies import COPIES, COPY_QUERY, copy_frames, copy_query_frames
 from koukan.samples.draws import Ints
 from koukan.samples.faults import ROW_FAULTS
 from koukan.samples.file_faults import FILE_FAULTS, QUESTION_FAULTS, FileFault, file_faults
@@ -50,6 +52,13 @@ RECEIPT, PMH_RECEIPT, NWS_RECEIPT = "package_receipt", "pmh_receipt", "nws_recei
 USUAL = "kenpo-a"  # the sender when none is named and the format is its
 ROWS, LINES_OF_A_PERSON = 300, 3
 MODES = (IMMEDIATE, BULK)
+OWN: Mapping[
+    str, Callable[..., Mapping[str, pl.DataFrame]]
+] = {  # what an insurer sends of its members, by 被保険者枝番
+    WISH: wish_frames,
+    COPIES: copy_frames,
+    COPY_QUERY: copy_query_frames,
+}
 SYSTEMS = {
     one.format: one
     for one in (
@@ -67,7 +76,7 @@ KOKUHO, SIX_OF_EIGHT = ("municipal_nhi", "nhi_society"), 2
 def formats_offered() -> list[str]:
     """Names of the formats, sorted."""
     own = {one.format for one in (*SCENARIO.senders, *SYSTEMS.values())}
-    return sorted(own | {*KINDS, RECEIPT, WISH})
+    return sorted(own | {*KINDS, RECEIPT, *OWN})
 
 
 def scenario_of(site: Site) -> Scenario:
@@ -278,8 +287,9 @@ def _maker(form: Format, sender: SampleSender, insurer: SampleInsurer | None, wi
         return lambda persons, first: frames(
             form, wished.seed, _numbers(persons), first_record_number=first
         )
-    if form.name == WISH and insurer is not None:
-        return lambda persons, first: wish_frames(
+    if form.name in OWN and insurer is not None:
+        about = OWN[form.name]
+        return lambda persons, first: about(
             form, wished.seed, _numbers(persons), insurer=insurer, first_record_number=first
         )
     if form.name == PMH.format:

@@ -227,6 +227,13 @@ class Usage(Definition):
     uncollected_days: int = Setting(14, ge=1)  # packages that nobody collected are reported
 
 
+class Copies(Definition):
+    """副本: how long a package of an insurer's own copies waits for it."""
+
+    kept_days: int = Setting(14, ge=1, le=364)  # then it is erased, whoever has it
+    uncollected_days: int = Setting(7, ge=1)  # one that nobody collected is reported
+
+
 class Online(Definition):
     """オンライン資格確認等システム: how long its answer to a push may take, and what it needs."""
 
@@ -328,6 +335,7 @@ class Site(Definition):
     disclosure: Disclosure = Disclosure()
     records: Records = Records()
     usage: Usage = Usage()
+    copies: Copies = Copies()
     codes: Codes = Codes()
     policy: Policy = Policy()  # what differs from the shipped one
     insurers: tuple[Insurer, ...] = Setting(alias="insurer")

@@ -21,6 +21,8 @@ NAMES = {
     "package_receipt": "PR_kenpo-a_000001.csv",
     "juki_net_answer": "JA_juki-net_000001.dat",
     "linkage_code_query": "CQ_kenpo-a_000001.csv",
+    "copy_registration": "CP_kenpo-a_000001.csv",
+    "copy_query": "CV_kenpo-a_000001.csv",
     "linkage_code_answer": "NC_nws_000001.csv",
 }
 each = pytest.mark.parametrize("name", NAMES)

@@ -21,7 +21,11 @@ RECEIPTS: Sent = {("package_receipt", mode): {TERMINAL} for mode in "12"}
 QUESTIONS: Sent = {
     (name, mode): {TERMINAL} for name in ("my_number_query", "basic_four_query") for mode in "12"
 }
-EVERYTHING = COMMON | RECEIPTS | QUESTIONS
+COPIES: Sent = {
+    **{("copy_registration", mode): {TERMINAL, LINK} for mode in "12"},
+    **{("copy_query", mode): {TERMINAL} for mode in "12"},
+}
+EVERYTHING = COMMON | RECEIPTS | QUESTIONS | COPIES
 SERVED: dict[str, Sent] = {
     **dict.fromkeys(
         (

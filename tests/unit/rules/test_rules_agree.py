@@ -44,9 +44,15 @@ SECTIONS = [  # every record type that comes in
     *(("my_number_query", "question"), ("basic_four_query", "question")),
     *(("juki_net_answer", "answer"), ("package_receipt", "receipt")),
     *(("linkage_code_query", "wanted_code"), ("linkage_code_answer", "code_answer")),
+    *(("copy_registration", "copy"), ("copy_query", "wanted_copy")),
 ]
 WORDLESS = ("basic_four_query", "package_receipt", "information_control", "elderly_certificate")
-WORDLESS += ("limit_certificate", "specific_disease_certificate", "linkage_code_query")
+WORDLESS += (
+    "limit_certificate",
+    "specific_disease_certificate",
+    "linkage_code_query",
+    "copy_query",
+)
 WORDED = [case for case in SECTIONS if not set(case) & set(WORDLESS)]
 Row = dict[str, str | None]
 

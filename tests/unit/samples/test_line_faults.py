@@ -21,7 +21,8 @@ from koukan.rules.validate import BAD, validators
 from koukan.samples.answers import FOUND, answer_frames, invented_packages, receipt_frames
 from koukan.samples.faults import ROW_FAULTS, Expectation
 from koukan.samples.line_faults import LINE_FAULTS, UNKNOWN_PAYER, inject_lines
-from koukan.samples.national import code_frames, disclosure_frames, wish_frames
+from koukan.samples.national import code_frames, disclosure_frames
+from koukan.samples.offered import OWN
 from koukan.samples.population import Population
 from koukan.samples.questions import question_frames
 from koukan.samples.registration import Frames
@@ -36,12 +37,14 @@ OFFICES = [one.number for one in SCENARIO.insurers if one.welfare]
 PACKAGES = invented_packages("kenpo-a", 5, NUMBERS + 1)
 CASES = [(name, code) for name, faults in LINE_FAULTS.items() for code in faults]
 # What no rule over single lines knows: an archive, a number, an answer that the centre compares.
-BEYOND_ONE_LINE = {"R306", "R501", "R502", "R503", "H201", "H203", "H205", "D301"}
+BEYOND_ONE_LINE = {"R306", "R308", "R501", "R502", "R503", "H201", "H203", "H205", "D301"}
 # Nothing is rejected for them: unit/rules/test_fitting.py, unit/rules/test_overlaps.py
 # What answers to requests for codes and to pushes come to: their golden cases show it.
 CODES = {"R504", "R505", "W431", "W432", "D502", "H211", "H212", "H213", "H214", "H215"}
 PUSHES = {"D601", "H301", "H302", "H303"}
 BY_NUMBER = {"linkage_code_answer": code_frames, "self_disclosure_request": disclosure_frames}
+# What lines about copies come to in a centre: tests/golden/test_copies.py
+COPIES = {"R506", "R507", "R508"}
 REMARKS = {"W411", "W412", "W413", "W421", "W422"}
 
 
@@ -53,8 +56,8 @@ def _good(form: Format) -> Frames:
         return answer_frames(form, population, NUMBERS)
     if form.name == "usage_log":
         return usage_frames(form, 5, NUMBERS, payers=OFFICES, as_of=DAY)
-    if form.name == "linkage_code_query":
-        return wish_frames(form, 5, NUMBERS, insurer=INSURER)
+    if form.name in OWN:
+        return OWN[form.name](form, 5, NUMBERS, insurer=INSURER)
     if form.name in BY_NUMBER:
         return BY_NUMBER[form.name](form, 5, NUMBERS)
     return question_frames(form, population, NUMBERS, insurer=INSURER)
@@ -84,6 +87,7 @@ class LineJudge:
         numbers = Counter(row["record_number"] for row in rows)
         seen: set[tuple[str, ...]] = set()
         answers: dict[str, set[tuple[str, ...]]] = {}
+        told = Counter(_key(row) for row in {_said(row): row for row in rows}.values())
         for row in rows:
             if number := row.get("request_record_number"):
                 answers.setdefault(number, set()).add(_said(row))
@@ -91,6 +95,8 @@ class LineJudge:
             codes = found | self._beyond(row)
             if numbers[row["record_number"]] > 1:
                 codes.add("R306")
+            if "copy_class" in row and not codes and told[_key(row)] > 1:
+                codes.add("R308")
             if not codes and len(answers.get(row.get("request_record_number", ""), ())) > 1:
                 codes.add("H203")
             if not codes and _said(row) in seen:
@@ -120,6 +126,12 @@ class LineJudge:
         return codes
 
 
+def _key(row: dict[str, str]) -> tuple[str | None, ...]:
+    """Which copy a line tells of."""
+    key = ("member_id", "specific_information_code", "period_start_month", "period_end_month")
+    return tuple(row.get(name) for name in key)
+
+
 def _said(row: dict[str, str]) -> tuple[str, ...]:
     return tuple(value for name, value in row.items() if name != "record_number")
 
@@ -141,7 +153,7 @@ def test_every_code_of_a_line_has_an_injector(catalogue: Catalogue) -> None:
     beyond = {"H101", "H102", "H103", "H104", "H105", "H202", "H204", "D101", "D501"}
     beyond |= {"R701", "R702", "R703"}  # why PMH gets no PMH-ID
     beyond |= {"R711", "R712", "R713", "R714"}  # why a request for self-disclosure gets nothing
-    beyond |= CODES | PUSHES
+    beyond |= CODES | PUSHES | COPIES
     assert left == beyond | {"R307", "R406", "R408", "R411", "R412", "R413"}
 
 

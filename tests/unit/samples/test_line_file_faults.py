@@ -18,14 +18,8 @@ from koukan.rules.validate import BAD, validators
 from koukan.samples.answers import answer_frames, invented_packages, receipt_frames
 from koukan.samples.file_faults import FILE_FAULTS, QUESTION_FAULTS, file_faults
 from koukan.samples.line_faults import LINE_FAULTS
-from koukan.samples.national import (
-    CODES,
-    DISCLOSURE,
-    WISH,
-    code_frames,
-    disclosure_frames,
-    wish_frames,
-)
+from koukan.samples.national import CODES, DISCLOSURE, code_frames, disclosure_frames
+from koukan.samples.offered import OWN
 from koukan.samples.population import Population
 from koukan.samples.questions import MOST_IMMEDIATE, question_frames
 from koukan.samples.scenario import SCENARIO
@@ -46,6 +40,8 @@ MISSING = {  # what files of a format cannot have, beside what the other syntax 
     "usage_log": {"original", "utf8", "undecodable", "stranger", "immediate"},
     "linkage_code_query": {"original", "utf8", "undecodable", "rejects", "immediate"},
     "linkage_code_answer": {"original", "undecodable", "stranger", "immediate"},
+    "copy_registration": {"original", "undecodable", "rejects", "immediate"},
+    "copy_query": {"original", "utf8", "undecodable", "rejects", "immediate"},
 }
 each = pytest.mark.parametrize("name", LINE_FAULTS)
 
@@ -59,8 +55,8 @@ def _good(form: Format) -> tuple[str, bytes]:
     elif form.name == "usage_log":
         payers = [one.number for one in SCENARIO.insurers if one.welfare]
         frames = usage_frames(form, 5, persons, payers=payers, as_of=DAY)
-    elif form.name == WISH:
-        frames = wish_frames(form, 5, persons, insurer=INSURER)
+    elif form.name in OWN:
+        frames = OWN[form.name](form, 5, persons, insurer=INSURER)
     elif form.name == DISCLOSURE:
         frames = disclosure_frames(form, 5, persons)
     elif form.name == CODES:

@@ -53,7 +53,7 @@ COMPOSED += (
     "records.access.",
     "records.page.",
 )
-COMPOSED += ("usage.head.", "usage.column.", "usage.state.", "reports.usage.")
+COMPOSED += ("usage.head.", "usage.column.", "usage.state.", "reports.usage.", "reports.copies.")
 # A word of ours that is no key: names of files and modules.
 NO_KEYS = (".csv", ".toml", ".py", ".json", ".lock", ".key", ".md")
 ERRORS = {

@@ -25,6 +25,7 @@ from koukan.engine.steps.link import EMPTY, Outcome
 from koukan.engine.writing import Share, Written, write
 from koukan.flows import registration
 from koukan.flows.codes import CODES
+from koukan.flows.copies import REPLICA
 from koukan.flows.disclosure import RECORDS
 from koukan.flows.pmh import ISSUES
 from koukan.flows.registration import HISTORY, PARTITION, PERSON_LINKS, ROSTER, VAULT
@@ -37,7 +38,7 @@ from koukan.rules.remarks import SHARE_PASSED, with_remark
 from koukan.tables.definition import BUCKET, MIXED, bucket_label, bucket_of_token
 from koukan.tables.table import DataFile
 
-ORDER = (VAULT, PARTITION, HISTORY, PERSON_LINKS, ISSUES, CODES, RECORDS)
+ORDER = (VAULT, PARTITION, HISTORY, PERSON_LINKS, ISSUES, CODES, RECORDS, REPLICA)
 
 
 def work(centre: Centre, item: Share | Rendering) -> list[Written | Rendered]:

@@ -22,7 +22,8 @@ from koukan.engine.datafiles import Origin, in_time, new_name, origin_of, togeth
 from koukan.engine.rewriting import Replaced
 from koukan.engine.steps import commit
 from koukan.errors import IntegrityError
-from koukan.flows.registration import bucket_frames, sorted_by
+from koukan.flows.registration import bucket_frames
+from koukan.flows.tables import sorted_by
 from koukan.ledger import rewritings
 from koukan.rules.tiers import merges, spreads
 from koukan.sites import Job

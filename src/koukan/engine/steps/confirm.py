@@ -19,7 +19,7 @@ from koukan.flows import served
 from koukan.flows.served import Flow
 from koukan.ledger import Group
 from koukan.ledger import identity as asked
-from koukan.ledger.laid_packages import CORRECTION, USAGE, laid, set_collected
+from koukan.ledger.laid_packages import COPIES, CORRECTION, USAGE, laid, set_collected
 from koukan.ledger.served import Answer
 from koukan.rules.confirm import CONFIRMED, judge
 
@@ -87,7 +87,8 @@ def all_answers(centre: Centre) -> Iterator[tuple[Flow, Answer]]:
 def laid_out(centre: Centre) -> pl.DataFrame:
     """Every package that was laid out: sender, package_name, known (hash), open.
 
-    Those of answers, also to systems that asked, of rejected lines, and of 資格確認実績ログ.
+    Those of answers, also to systems that asked, of rejected lines, of 資格確認実績ログ, and of
+    copies (副本).
     """
     rows = [
         {
@@ -106,7 +107,7 @@ def laid_out(centre: Centre) -> pl.DataFrame:
             "known": item.archive_sha256,
             "open": item.collected_at is None,
         }
-        for kind in (CORRECTION, USAGE)
+        for kind in (CORRECTION, USAGE, COPIES)
         for item in laid(centre.ledger, kind)
     ]
     rows += [

@@ -7,7 +7,7 @@ in outbox and `taken/` go; the signed record stays, and the ledger is verified a
 
 from __future__ import annotations
 
-from koukan.engine import entrusted, usage
+from koukan.engine import entrusted, returning, usage
 from koukan.engine.centre import Centre
 from koukan.engine.packages import SIGNED
 from koukan.engine.steps import correct, erase
@@ -22,6 +22,8 @@ def run(centre: Centre, job: Job) -> None:
     correct.collect(centre)
     usage.collect(centre, job.name)
     usage.erase_closed(centre, job.name)
+    returning.collect(centre, job.name)
+    returning.erase_closed(centre, job.name)
     erase_delivered(centre, job.name)
 
 

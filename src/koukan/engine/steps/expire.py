@@ -1,13 +1,14 @@
 """expire: nothing of 本人確認 is kept for a year; what nobody answered or collected goes.
 
-So do packages of 資格確認実績ログ, and its lines that no office is known for.
+So do packages of 資格確認実績ログ, its lines that no office is known for, and packages of copies
+(副本).
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from koukan.engine import entrusted, usage, withholding
+from koukan.engine import entrusted, returning, usage, withholding
 from koukan.engine.centre import Centre
 from koukan.engine.steps import erase
 from koukan.engine.steps.deliver import erase_delivered
@@ -44,6 +45,7 @@ def run(centre: Centre, job: Job) -> None:
     erase_delivered(centre, job.name)
     finish(centre)
     usage.expire(centre, job.name)
+    returning.expire(centre, job.name)
 
 
 def recorded(item: Questions) -> dict[str, object]:

@@ -1,21 +1,22 @@
-"""forget: members whom their insurer no longer needs (管理終了) leave the tables for good.
+"""forget: members whom their insurer no longer needs (管理終了), and copies (副本) that it deleted.
 
 Rows cannot be erased inside a file, and a file's key belongs to its partition: every file of a
-partition concerned (the insurer's 委託区画; buckets of 資格履歴; buckets of vault, PMH-IDs and
-機関別符号 for persons whom nobody has any more; what was stated of persons) is written anew without
-them, under a new key. Then the old keys are destroyed, the old files unlinked, and a record is
-signed.
+partition concerned (the insurer's 委託区画 and 副本区画; buckets of 資格履歴; buckets of vault,
+PMH-IDs and 機関別符号 for persons whom nobody has any more; what was stated of persons) is written
+anew without them, under a new key. Then the old keys are destroyed, the old files unlinked, and a
+record is signed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from sqlalchemy import Connection
 
-from koukan.engine import rewriting
+from koukan.engine import copies, rewriting
 from koukan.engine.centre import Centre
 from koukan.engine.datafiles import in_time, new_name, origin_of, together
 from koukan.engine.forgetting import WAITED
@@ -24,6 +25,7 @@ from koukan.engine.online import leave_forgotten
 from koukan.engine.rewriting import Replaced
 from koukan.engine.steps import commit
 from koukan.flows.codes import CODES
+from koukan.flows.copies import REPLICA
 from koukan.flows.pmh import ISSUES
 from koukan.flows.registration import (
     FORMER,
@@ -33,9 +35,11 @@ from koukan.flows.registration import (
     QUALIFICATION,
     ROSTER,
     VAULT,
-    sorted_by,
 )
+from koukan.flows.tables import sorted_by
 from koukan.ledger import Group, rewritings
+from koukan.ledger import copies as known
+from koukan.rules.copies import ended, no_endings
 from koukan.rules.forgetting import (
     is_forgotten,
     members_of,
@@ -59,6 +63,7 @@ from koukan.tables.table import DataFile
 Counted = Mapping[str, object]  # what, reception, insurer, rows
 PERSON = ("link_number", "insurer_code", "member_id")
 NOBODY: Ints = np.zeros(0, np.int64)
+NO_COPIES = no_endings()
 
 
 class Gone(NamedTuple):
@@ -66,6 +71,7 @@ class Gone(NamedTuple):
 
     members: Ints  # ascending: insurer and 被保険者枝番 as one number
     links: Ints  # raw links of persons whom nobody has any more; the vault forgets their numbers
+    copies: pl.DataFrame = NO_COPIES  # of one insurer, up to their last deletion: `rules.copies`
 
 
 class Look(NamedTuple):
@@ -92,13 +98,13 @@ class Stripped(NamedTuple):
 
 
 def run(centre: Centre, job: Job) -> None:
-    """Forget whoever was withdrawn since the last time."""
+    """Forget whoever was withdrawn, and copies that were deleted, since the last time."""
     commit.finish_written(centre)
     statements = centre.snapshot(PERSON_LINKS)
     rows = statements.read(statements.files())
     people = People.of(rows)
-    members = members_of(people)
-    if not len(members):
+    members, deleted = members_of(people), known.open_deletions(centre.ledger)
+    if not len(members) and not deleted:
         return
     group = rewritings.begin(centre.ledger, rewritings.FORGET, centre.now())
     centre.observe("grouped", step="forget")
@@ -107,13 +113,19 @@ def run(centre: Centre, job: Job) -> None:
         dead = persons_without(people, links, events_under(centre, people, links))
         gone = Gone(members, dead)
         leave_forgotten(centre, group.number, people.raw_links(links)[1])
-        done = [state(centre, group, rows, people, gone)]
-        for stripped in centre.workers.map(strip, list(plan(centre, group, gone, links))):
+        done = [state(centre, group, rows, people, gone)] if len(members) else []
+        strips = list(plan(centre, group, gone, links, {one.insurer for one in deleted}))
+        for stripped in centre.workers.map(strip, strips):
             done.append(stripped)
             centre.observe("wrote", step="forget", done=len(done))
         counts = [count for item in done for count in item.counts]
         operation.note(files=len(done), erased=sum(int(str(one["rows"])) for one in counts))
-    rewriting.replace(centre, group, [item.replaced for item in done], summed(counts))
+    replaced = [item.replaced for item in done]
+
+    def note(transaction: Connection) -> None:
+        known.set_erased(transaction, deleted, group.number)
+
+    rewriting.replace(centre, group, replaced, summed(counts), note)
 
 
 # --- who and where
@@ -181,8 +193,14 @@ def by_bucket(centre: Centre, links: Ints, **where: str) -> dict[str, list[DataF
 # --- what is written anew
 
 
-def plan(centre: Centre, group: Group, gone: Gone, links: Ints) -> Iterator[Strip]:
-    """Every file of the partitions concerned; a new key for each of these is made here."""
+def plan(
+    centre: Centre, group: Group, gone: Gone, links: Ints, deleting: Collection[str]
+) -> Iterator[Strip]:
+    """Every file of the partitions concerned; a new key for each of these is made here.
+
+    Args:
+        deleting: insurers that deleted copies.
+    """
     partition = centre.snapshot(PARTITION)
     insurers = np.unique(gone.members // MEMBERS).tolist()
     chosen = [(PARTITION, partition.files(insurer=f"{insurer:08d}")) for insurer in insurers]
@@ -191,13 +209,28 @@ def plan(centre: Centre, group: Group, gone: Gone, links: Ints) -> Iterator[Stri
     for name, rows in ((ISSUES, issues_under), (CODES, code_events_under)):
         under = rows(centre, gone.links)["link_number"].to_numpy()
         chosen += [(name, files) for files in buckets_of(centre, name, under)]
+    whole = [(name, files, gone) for name, files in chosen]
+    whole += copies_concerned(centre, gone, deleting)
     number = 1  # 0 is the file of what was stated
-    for name, files in chosen:
+    for name, files, going in whole:
         if files:
             renew(centre, name, files)
         for file in files:
-            yield Strip(name, file, gone, group.number, number)
+            yield Strip(name, file, going, group.number, number)
             number += 1
+
+
+def copies_concerned(
+    centre: Centre, gone: Gone, deleting: Collection[str]
+) -> Iterator[tuple[str, list[DataFile], Gone]]:
+    """副本区画 with rows that go. Each insurer's in its turn: nobody sees another's copies."""
+    table = centre.snapshot(REPLICA)
+    withdrawing = {f"{insurer:08d}" for insurer in np.unique(gone.members // MEMBERS).tolist()}
+    for insurer in sorted(withdrawing | set(deleting)):
+        files = table.files(insurer=insurer)
+        ends = copies.endings(centre, insurer) if insurer in deleting else NO_COPIES
+        if ends.height or holds_any(centre, Look(REPLICA, tuple(files), gone)):
+            yield REPLICA, files, gone._replace(copies=ends)
 
 
 def renew(centre: Centre, name: str, files: Sequence[DataFile]) -> None:
@@ -212,7 +245,7 @@ def vault_buckets(centre: Centre, links: Ints) -> Iterator[list[DataFile]]:
     looks = []
     for label in sorted({file.partition[BUCKET] for file in vault.files()}):
         looks.append(Look(VAULT, tuple(vault.files(bucket=label)), Gone(NOBODY, links)))
-    for item, found in zip(looks, centre.workers.map(look_for_tokens, looks), strict=True):
+    for item, found in zip(looks, centre.workers.map(holds_any, looks), strict=True):
         if found:
             yield list(item.files)
 
@@ -224,8 +257,8 @@ def buckets_of(centre: Centre, name: str, links: Ints) -> Iterator[list[DataFile
         yield table.files(bucket=bucket_label(bucket, buckets))
 
 
-def look_for_tokens(centre: Centre, item: Look) -> bool:
-    """Task: whether a bucket of the vault has a token of any of the links."""
+def holds_any(centre: Centre, item: Look) -> bool:
+    """Task: whether files of a partition have any row of the members or links that go."""
     table = centre.tables[item.table]
     for file in item.files:
         chosen = table.open_file(file).filter(mine(item.table, file, item.gone))
@@ -238,7 +271,8 @@ def mine(name: str, file: DataFile, gone: Gone) -> pl.Expr:
     """Which rows of a file go."""
     if name in (VAULT, ISSUES, CODES):
         return pl.col("link_number").is_in(pl.Series(gone.links).implode())
-    insurer = pl.lit(file.partition["insurer"]) if name == PARTITION else pl.col("insurer_code")
+    own = name in (PARTITION, REPLICA)
+    insurer = pl.lit(file.partition["insurer"]) if own else pl.col("insurer_code")
     return is_forgotten(insurer, gone.members)
 
 
@@ -248,13 +282,15 @@ def strip(centre: Centre, item: Strip) -> Stripped:
     opened = table.open_file(item.file)
     rows = encrypted.collect(opened, path=table.folder / item.file.path)
     going = rows.select(mine(item.table, item.file, item.gone).alias("going"))["going"]
+    insurer = item.file.partition.get("insurer", "")
+    if item.gone.copies.height:
+        going |= ended(copies.under_current(centre, insurer, rows), item.gone.copies)
     left = rows.filter(~going)
     come = []
     if left.height:
         name = new_name(item.group, item.number, origin_of(item.file))
         come.append(table.write(item.file.partition, left, name))
     roster = item.file.partition.get(SECTION) == ROSTER
-    insurer = item.file.partition.get("insurer", "")
     counts = counted(ROSTER if roster else item.table, rows.filter(going), insurer)
     return Stripped(Replaced(item.table, tuple(come), (item.file,)), counts)
 

@@ -1,0 +1,69 @@
+"""Verify copies (副本): packages are what was built and laid out, deletions are gone as was signed.
+
+That the rows of each insurer's partition are the accepted lines is told by `engine.verify`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from koukan.engine import artefacts, entrusted, returning
+from koukan.engine.centre import Centre
+from koukan.engine.problems import Problem, differing, problem
+from koukan.engine.verify_identity import signed
+from koukan.errors import IntegrityError, SecretError
+from koukan.ledger import copies as known
+from koukan.ledger.copies import Package
+from koukan.ledger.rewritings import forgetting
+
+GONE = -1  # a sealed file that does not open, or is not what was sealed
+
+
+def problems(centre: Centre) -> Iterator[Problem]:
+    """Everything about copies that contradicts the ledger."""
+    records = {(row.number, row.what): row.record for row in centre.ledger.erasures()}
+    for item in known.all_packages(centre.ledger):
+        yield from of_package(centre, item, records.get((item.reception, returning.what(item))))
+    done = set(forgetting(centre.ledger))
+    for deletion in known.all_deletions(centre.ledger):
+        if deletion.erased_by is not None and deletion.erased_by not in done:
+            where = {"reception": deletion.reception, "insurer": deletion.insurer}
+            yield problem("copies.verify_deletion", **where)
+
+
+def of_package(centre: Centre, item: Package, record: str | None) -> Iterator[Problem]:
+    """Sealed until it is laid out, then for its insurer alone; erased, it is gone and signed."""
+    name = entrusted.package_name(item.reception, item.ordinal)
+    where = {"reception": item.reception, "file": item.name}
+    key = centre.folder("keyring", "random", "package", f"{name}.key")
+    paths = [centre.folder("packages", name), key]
+    if item.state == "built" and not item.erased:
+        found = sealed_rows(centre, item)
+        if found != item.rows:
+            yield problem("copies.verify_sealed", **where, known=differing(item.rows, found))
+        return
+    if item.erased:
+        said = signed(centre, record)
+        if any(said.get(part) != value for part, value in returning.recorded(item).items()):
+            yield problem("copies.verify_record", **where)
+        paths.append(centre.outbox(item.sender).folder / item.name)
+    elif item.state == "laid_out":
+        lying = centre.outbox(item.sender).holds(item.name)
+        if lying not in (None, item.sha256):
+            yield problem("copies.verify_other", **where)
+    if any(path.exists() for path in paths):
+        yield problem("copies.verify_left", **where)
+
+
+def sealed_rows(centre: Centre, item: Package) -> int:
+    """Copies that are sealed; `GONE` when it is not what was sealed."""
+    digest, lines = hashlib.sha256(), 0
+    try:
+        for block in entrusted.result_blocks(centre, item.reception, item.ordinal):
+            digest.update(block)
+            lines += block.count(b"\n")
+    except (IntegrityError, SecretError) as error:
+        artefacts.require_damage(error)
+        return GONE
+    return lines - 2 if digest.hexdigest() == item.file_sha256 else GONE  # control and end record
