@@ -13,15 +13,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
+import copies_site
 import numpy as np
 import pytest
+from histories import member_ids
 from journey import nights, search
 from journey.search import DIGIT_FORMS, NAME_ENCODINGS, Needles
 
 from koukan.engine.centre import Centre
 from koukan.engine.run import run_job
+from koukan.flows.copies import REPLICA
+from koukan.rules.checkdigits import complete
 from koukan.samples.population import Population
 
 Open = Callable[..., Centre]
@@ -208,3 +213,46 @@ def test_a_run_by_the_command_line_tells_nobody_anything(
     assert needles.find(said) == set()
     assert search.leaks(needles, temporary) == {}
     assert search.leaks(needles, emptied(root)) == {}
+
+
+# --- copies (副本)
+
+
+@pytest.mark.requirement("R011", "R206")
+def test_what_copies_say_is_in_their_insurers_partitions_and_nowhere_else(tmp_path: Path) -> None:
+    """In plain nowhere below the root; opened with every key, in those partitions alone."""
+    place = copies_site.site(tmp_path, more="stage_bytes = 0")
+    owners = [(one, member) for one in copies_site.OWNERS for member in member_ids(place, one)]
+    right = complete("my_number", np.arange(91_827_364_500, 91_827_364_500 + len(owners)))
+    wrong = right // 10 * 10 + (right + 1) % 10  # no 個人番号: those are rejected
+    said = {
+        key: (f"療養費　第{number:03d}回", f"{wrong[number]}") for number, key in enumerate(owners)
+    }
+    names, numbers = zip(*said.values(), strict=True)
+    nothing = np.zeros(0, np.uint64)
+    needles = Needles(list(numbers), list(names), (nothing, nothing))
+    for owner in copies_site.OWNERS:
+        own = [
+            copies_site.Copy(member, said[owner, member]) for one, member in owners if one == owner
+        ]
+        copies_site.tell(place, own, sender=owner)
+        copies_site.ask(place, [""], sender=owner)
+    laid = search.leaks(needles, place.root)
+    assert {Path(path).parts[2] for path in laid} == {"inbox"} and len(laid) == 2
+    place.run(copies_site.DEPOSIT)
+    assert search.leaks(needles, place.root) == {}
+    place.run(copies_site.RETURN)
+    assert all(copies_site.packages(place, owner) for owner in copies_site.OWNERS)
+    assert search.leaks(needles, place.root) == {}
+    place.now += timedelta(days=2)
+    place.run("erase_expired")
+    with place.opened() as centre:
+        for item in centre.ledger.receptions(formats=["copy_registration"]):
+            assert item.original_erased
+        for name in centre.tables:
+            for file in (snapshot := centre.snapshot(name)).files():
+                content = snapshot.scan(file).collect().write_csv().encode()
+                mine = {value for _, value in needles.find(content)}
+                owner = [one for one, _ in owners if copies_site.code(one) in file.path]
+                wanted = {value for (one, _), own in said.items() if one in owner for value in own}
+                assert mine == (wanted if name == REPLICA else set()), file.path

@@ -75,7 +75,9 @@ class Validator:
         checks = breakable(self.form, self.record, empty | rare, full)
         bad = self._fused(certain | seen.names | rare, checks, clean=suspicious is not None)
         kept = [name for name in KEPT if name in frame.columns]
-        checked = frame.select(*kept, *columns, bad)
+        # As new columns they have a row each, also where nothing is left to look at.
+        names = [item.name for item in own]
+        checked = frame.with_columns(*columns, bad).select(*kept, *names, BAD)
         flags = checked[BAD].to_numpy().copy()
         if suspicious is not None:
             flags[suspicious] = True

@@ -92,6 +92,7 @@ def test_tick_runs_what_is_due_once(call, fresh) -> None:
         *("exchange_partners", "provide_usage"),
         "acquire_codes",
         *("retire_pmh_ids", "retire_codes", "retire_provision_records", "answer_disclosure"),
+        *("register_copies", "return_copies"),
     }
     second = call("tick", *fresh.options)
     assert (second.code, second.out) == (0, "実行の時刻になったジョブはありません。\n")

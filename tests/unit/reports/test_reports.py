@@ -225,6 +225,7 @@ def test_files_in_inboxes_and_half_written_names_are_counted_not_named(place: Pl
 
 OFTEN = ("register_members", "ask_identity", "answer_identity", "confirm_delivery")
 OFTEN += ("issue_pmh_ids", "answer_disclosure", "exchange_partners", "answer_online")
+OFTEN += ("register_copies", "return_copies")
 
 
 def failed(place: Place, job: str, exit_: int) -> None:

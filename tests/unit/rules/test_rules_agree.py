@@ -208,6 +208,18 @@ def test_fields_without_any_value_are_left_out_and_nothing_else_changes(
             assert check.check(one, suspicious=None)[BAD].all(), rule.field
 
 
+def test_lines_of_which_nothing_is_left_to_look_at_are_judged_one_by_one(
+    catalogue: Catalogue,
+) -> None:
+    """All fields are proven by the gate, or optional and empty."""
+    form, check = catalogue.formats["copy_query"], validator(catalogue, "wanted_copy", "copy_query")
+    good: Row = {name: value or None for name, value in samples(form, "wanted_copy").items()}
+    rows = [{**good, "member_id": None} for _ in range(3)]
+    frame = frame_of(form, form.section("wanted_copy"), rows)
+    checked = check.check(frame, suspicious=np.zeros(0, np.int64), proven=PROVEN)
+    assert checked[BAD].to_list() == [False] * 3
+
+
 @pytest.mark.parametrize(("name", "section"), SECTIONS)
 def test_what_the_gate_has_proven_needs_no_second_look(
     catalogue: Catalogue, name: str, section: str

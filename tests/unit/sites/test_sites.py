@@ -69,6 +69,7 @@ STEPS = (
     *("fetch", "hand_over"),
     *("allot", "provide", "take_in"),
     *("disclose", "retire_records"),
+    *("deposit", "extract", "return_copies"),
 )
 
 
