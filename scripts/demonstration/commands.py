@@ -31,6 +31,17 @@ class Commands:
         out = sys.stderr if self._quiet else None
         subprocess.run([self.program, *command], env=self._environment, stdout=out, check=False)
 
+    def read(self, *command: str) -> str:
+        """Run a command and take what it shows."""
+        done = subprocess.run(
+            [self.program, *command],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
     def ask(self, *command: str, key: Path | None = None) -> dict[str, Any]:
         """Run a command and take its JSON; only an abnormal end is a failure here.
 

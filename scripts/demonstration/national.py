@@ -1,4 +1,4 @@
-"""The other national systems: PMH, 機関別符号, オンライン資格確認等システム, 資格確認実績ログ.
+"""The other national systems: PMH, NWS, オンライン資格確認等システム, 資格確認実績ログ.
 
 Each is played by a counterpart that shares no code with koukan, and each has its share of trouble:
 mistyped numbers, codes that come late, twice or not at all, persons whom the receiver of a push
@@ -20,6 +20,7 @@ import pmh
 import pyrage
 import usage
 from demonstration.commands import Commands
+from demonstration.disclosure import Disclosure
 from demonstration.people import OFFICE, SENDING, Beside
 from demonstration.reissue import Reissue
 from demonstration.transport import Transport
@@ -59,6 +60,7 @@ class National:
         self._pmh()
         self._codes()
         self._reissue()
+        self._disclosure()
         self._online()
         self._usage()
 
@@ -122,6 +124,15 @@ class National:
         if reissue.wrong:
             self.wrong.append("reissue")
         self._say("reissue", **self.found)
+
+    def _disclosure(self) -> None:
+        """People ask for their cards by these codes, old ones among them."""
+        link = Disclosure(self._commands, self._beside, self._open)
+        link.run()
+        self.found |= link.found
+        if link.wrong:
+            self.wrong.append("disclosure")
+        self._say("disclosure", **self.found)
 
     def _ask_codes(self, *answers: tuple[str, ...]) -> None:
         """What is wanted is asked for after an approval, and answered, in so many files."""

@@ -20,12 +20,13 @@ from cryptography.hazmat.primitives.serialization import (
 from koukan.samples.scenario import SCENARIO, SamplePerson, site_toml
 
 # Who approves what goes out, what comes in, and what becomes of withheld answers; who lists whose
-# codes are reissued, and the administrator, without whom no list leaves on a medium.
+# codes are reissued, the administrator, without whom no list leaves on a medium, and who looks at
+# records of what was provided.
 SENDING, STORING, DECIDING = "sato", "suzuki", "takahashi"
-REISSUING, ADMINISTERING = STORING, "tanaka"
+REISSUING, ADMINISTERING, RECORDING = STORING, "tanaka", STORING
 STAFF = {
     SENDING: ("架空の職員　佐藤", ("send",)),
-    STORING: ("架空の職員　鈴木", ("store", "reissue")),
+    STORING: ("架空の職員　鈴木", ("store", "reissue", "record")),
     DECIDING: ("架空の職員　高橋", ("release",)),
     ADMINISTERING: ("架空の職員　田中", ("administer",)),
 }
@@ -39,6 +40,7 @@ name = "nws"
 title = "情報提供ネットワークシステム"
 doors = ["nws"]
 system = "nws"
+package_key = "{nws}"
 
 [[sender]]
 name = "oqs"
@@ -111,7 +113,7 @@ class Beside:
             insurer.code: age_key(self.insurer(insurer.code)) for insurer in SCENARIO.insurers
         }
         text = site_toml(package_keys=recipients, persons=persons, logins=logins)
-        keys = {name: age_key(self.system(name)) for name in ("oqs", "pmh")}
+        keys = {name: age_key(self.system(name)) for name in ("nws", "oqs", "pmh")}
         return text + NATIONAL.format(**keys, online_key=self.online_key) + WITHHOLDING + LIMITS
 
 

@@ -36,6 +36,8 @@ WORDS = {
         "{codes_failed:,}（遅れた回答、二度の回答も一度だけ取り込みました）",
         "reissue": "   符号の再発行：鈴木が登録したリスト {reissue_listed} 人 ＝ 設定 "
         "{reissue_set} ＋ 取得不可 {reissue_failed}（旧符号は無効、リストは確認後に消去）",
+        "disclosure": "   自己情報開示（マイナポータル）：要求 {disclosure_asked} 件のうち "
+        "{disclosure_given} 件に資格を回答、記録 {disclosure_recorded} 件（符号なしで表示）",
         "online": "   オンライン資格確認等システムへの連携 {pushes} 回：受入 {pushed:,} 人、"
         "受入不可 {push_refused} 人（改めて連携）。個人番号の鍵を持たないプロセスが作ります",
         "usage_opened": "   福祉事務所がパッケージを開く：{file}（{count:,} 行）",
@@ -90,6 +92,8 @@ WORDS = {
         "reissue": "   reissue of codes: suzuki's list of {reissue_listed} persons = set "
         "{reissue_set} + failed {reissue_failed} (old codes count no more; the list is erased once "
         "checked)",
+        "disclosure": "   self-disclosure (マイナポータル): {disclosure_given} of "
+        "{disclosure_asked} requests get cards; {disclosure_recorded} records, shown without codes",
         "online": "   {pushes} pushes to OQS: {pushed:,} persons taken in, {push_refused} refused "
         "(told again). A process that holds no key for numbers makes them",
         "usage_opened": "   The welfare office opens a package: {file} ({count:,} lines)",
