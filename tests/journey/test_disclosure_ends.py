@@ -30,10 +30,12 @@ from disclosure_site import (
 )
 from journey import checks
 from journey.killing import drawn, killed, undisturbed
+from journey.stops import stopping
 
 from koukan.cli import main
 from koukan.engine.digest import state_digest
 from koukan.engine.erasing import plan
+from koukan.engine.run import run_job
 from koukan.engine.trace import trace
 from koukan.engine.verify import verify_ledger
 from koukan.errors import EnvironmentRefused, Exit
@@ -82,10 +84,45 @@ def test_nothing_of_the_codes_asked_by_is_left_once_the_answer_is_durable(place:
         assert not centre.folder("originals", f"{item.original}.sealed").exists()
         assert list(centre.folder("keyring", "random", "original").glob(f"{item.original}*")) == []
         assert list(centre.folder("stages").iterdir()) == []
-    plain = [code.encode() for code in codes(place).values()]
+    without_codes(place, [code.encode() for code in codes(place).values()])
+    sound(place)
+
+
+def without_codes(place: Place, plain: list[bytes]) -> None:
+    """No code is below the root but in inboxes, where it came."""
     for path in place.root.rglob("*"):
-        if path.is_file():
-            assert not any(code in path.read_bytes() for code in plain), path
+        if path.is_file() and "inbox" not in path.relative_to(place.root).parts:
+            content = path.read_bytes()
+            assert not any(code in content for code in plain), path
+
+
+@pytest.mark.requirement("R066")
+@pytest.mark.parametrize("event", ["sealed", "validated", "answers sealed", "written"])
+def test_a_run_that_stops_in_the_middle_leaves_no_code_in_plain(place: Place, event: str) -> None:
+    text = (place.root / "site.toml").read_text("utf-8")
+    place.write_site(text.replace("[limits]", "[limits]\nstage_bytes = 0"))
+    plain = [code.encode() for code in codes(place).values()]
+    own = portal.Portal()
+    own.lay(inbox(place), asked_of(place, own, EVERYBODY))
+    with place.opened() as centre, stopping(centre, event):
+        run_job(centre, DISCLOSE)
+    without_codes(place, plain)
+    place.run(DISCLOSE)
+    without_codes(place, plain)
+    sound(place)
+
+
+@pytest.mark.requirement("R066")
+def test_a_refused_file_of_requests_is_destroyed_as_soon_as_its_sender_knows(place: Place) -> None:
+    own = portal.Portal()
+    name, content = own.request(asked_of(place, own, [0, 1]))
+    (inbox(place) / name).write_bytes(content.replace(b"SD202604", b"SD202605"))
+    place.run(DISCLOSE)
+    place.run(DISCLOSE)
+    with place.opened() as centre:
+        (item,) = centre.ledger.receptions(formats=["self_disclosure_request"])
+        assert (item.outcome, item.original_erased) == ("refused", True)
+        assert list(centre.folder("keyring", "random", "original").glob(f"{item.original}*")) == []
     sound(place)
 
 
