@@ -19,7 +19,7 @@ FILES = {
     "record": RECORDS,
     "identity": IDENTITY,
 }
-INSURERS = {"partition"}  # the 委託区画
+INSURERS = {"partition", "copy"}  # 委託区画 and 副本区画
 PASSING = {"stage", "original"}  # work under way, and files as they came, until their time is over
 
 
