@@ -47,8 +47,8 @@ from koukan.rules.register import (
 )
 from koukan.rules.shares import beyond
 from koukan.rules.validate import BAD, Validator, validators
-from koukan.sites.model import Limits
 from koukan.sites.schedule import day_of
+from koukan.sites.settings import Limits
 
 BLOCK = 2 * 1024 * 1024
 FIRST_LINE = 2  # of the data; the control record is line 1

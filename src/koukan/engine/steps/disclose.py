@@ -9,7 +9,7 @@ originals, and nothing was provided; killed after it, the rest is done.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -65,7 +65,7 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], pending: Iterator[pl.
         files = provision.write(centre, group, rows, at)
         answers = answers_of(outcome, asked, found)
         kept = [one for one in receptions_of(centre, group) if one.number not in outcome.refused]
-        sealed = [seal(centre, one, answers, rows) for one in kept]
+        sealed = list(seal(centre, kept, answers, rows))
         centre.observe("answers sealed", step="disclose")
         tell_unrecorded(centre, group, found.given.filter(~recorded))
         with centre.ledger.begin() as transaction:
@@ -118,36 +118,47 @@ def answers_of(outcome: Outcome, asked: pl.DataFrame, found: Disclosed) -> Answe
     return Answers(lines.drop("row"), records.drop("row", "reason"))
 
 
-def seal(centre: Centre, reception: Reception, answers: Answers, rows: pl.DataFrame) -> Answered:
-    """One request's answer, under a key of its own."""
+def seal(
+    centre: Centre, receptions: Sequence[Reception], answers: Answers, rows: pl.DataFrame
+) -> Iterator[Answered]:
+    """The answer to each file of requests, under a key of its own."""
     form = centre.catalogue.formats[disclosure.ANSWER]
-    mine = pl.col("reception") == reception.number
-    lines, records = answers.lines.filter(mine), answers.records.filter(mine)
-    head = {
-        "reception_number": f"{reception.number:010d}",
-        "received_file_name": reception.file_name,
-    }
-    content = b"".join(
-        (
+    lines, records, kept = map(by_reception, (answers.lines, answers.records, rows))
+    for reception in receptions:
+        own = (reception.number,)
+        said = records.get(own, answers.records.clear()).drop("reception")
+        head = {
+            "reception_number": f"{reception.number:010d}",
+            "received_file_name": reception.file_name,
+        }
+        parts = (
             render.control(form, head),
-            render.records(form, ANSWER_SECTION, records.drop("reception")),
-            render.end(form, {"record_count": f"{records.height:08d}"}),
+            render.records(form, ANSWER_SECTION, said),
+            render.end(form, {"record_count": f"{said.height:08d}"}),
         )
-    )
-    reasons = dict(lines["reason"].value_counts().iter_rows())
-    return answering.seal(
-        centre,
-        reception,
-        content,
-        given=int(reasons.pop(GIVEN, 0)),
-        fresh=rows.filter(mine).height,
-        reasons=reasons,
-        lines=records.height + FRAME,
-    )
+        counts = lines.get(own, answers.lines.clear())["reason"].value_counts()
+        reasons = dict(counts.iter_rows())
+        yield answering.seal(
+            centre,
+            reception,
+            b"".join(parts),
+            given=int(reasons.pop(GIVEN, 0)),
+            fresh=kept[own].height if own in kept else 0,
+            reasons=reasons,
+            lines=said.height + FRAME,
+        )
+
+
+def by_reception(frame: pl.DataFrame) -> dict[tuple[object, ...], pl.DataFrame]:
+    return frame.partition_by("reception", as_dict=True)
 
 
 def tell_unrecorded(centre: Centre, group: Group, given: pl.DataFrame) -> None:
-    """What was provided of persons of 市町村国保 and welfare stands in the operation log alone."""
+    """What is provided of persons of 市町村国保 and welfare stands in the operation log alone.
+
+    Before the ledger knows of the answers: an attempt that is killed then is told of, and the next
+    one as well.
+    """
     counts = given.group_by("insurer_code").len().sort("insurer_code")
     for insurer, rows in counts.iter_rows():  # as many as such insurers
         where = {"group": group.number, "insurer": insurer}
