@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,7 +28,9 @@ from copies_site import (
     told,
 )
 from histories import member_ids
+from independent_reader import read
 from package_support import program
+from sqlalchemy import delete, update
 from withdrawals import FORGET, Member, members, state, withdraw
 
 from koukan.cli import main
@@ -39,6 +42,7 @@ from koukan.engine.verify import verify_ledger, verify_tables
 from koukan.errors import Exit, SecretError
 from koukan.flows.copies import REPLICA
 from koukan.ledger import copies as known
+from koukan.ledger import schema
 from koukan.reports.package_list import package_list
 
 CONFIRM, ERASE, COMPACT = "confirm_delivery", "erase_expired", "compact_tables"
@@ -402,3 +406,93 @@ def test_what_contradicts_the_ledger_is_named(held: Place, tmp_path: Path) -> No
         with centre.ledger.begin() as transaction:
             known.set_package(transaction, item, erased=False, state="built")
         assert [one.key for one in verify_ledger(centre)] == ["copies.verify_sealed"]
+
+
+def test_what_went_from_a_partition_or_is_said_of_it_is_counted(
+    held: Place, tmp_path: Path
+) -> None:
+    """Rows by insurer and file are the accepted lines, less those that a signed record has."""
+    place = copied(held, tmp_path / "own")
+    tell(place, [Copy(member_ids(place, "kenpo-a")[0]).deleted()], 2)
+    place.run(DEPOSIT)
+    place.run(FORGET)
+    sound(place)
+    with place.opened() as centre:
+        with centre.ledger.begin() as transaction:
+            transaction.execute(update(known.deletions).values(erased_by=99))
+        assert [one.key for one in verify_ledger(centre)] == ["copies.verify_deletion"]
+        with centre.ledger.begin() as transaction:
+            transaction.execute(update(known.deletions).values(erased_by=None))
+            gone = schema.erasures.c.what == "members"
+            transaction.execute(delete(schema.erasures).where(gone))
+        keys = [one.key for one in verify_ledger(centre)]
+        assert sorted(keys) == ["verify.forgotten_missing", *["verify.replica_rows"] * 2]
+
+
+@pytest.mark.requirement("R010", "R099")
+def test_who_speaks_for_two_insurers_gets_a_package_of_each_for_its_own_key(
+    made: Place, tmp_path: Path
+) -> None:
+    place = copied(made, tmp_path / "own")
+    both = (code("kenpo-a"), code("kenpo-b"))
+    text = (place.root / "site.toml").read_text("utf-8")
+    mine = f'insurers = ["{both[0]}"]'
+    assert text.count(mine) == 1
+    place.write_site(text.replace(mine, f'insurers = ["{both[0]}", "{both[1]}"]'))
+    ours, theirs = (member_ids(place, name)[0] for name in ("kenpo-a", "kenpo-b"))
+    path = tell(place, [Copy(ours, ("a",)), Copy(theirs, ("b",))])
+    path.write_bytes(second_line_of(path.read_bytes(), both[1]))
+    path = ask(place, ["", "", theirs])
+    path.write_bytes(second_line_of(path.read_bytes(), both[1]))
+    place.run(DEPOSIT)
+    place.run(RETURN)
+    assert results(place, 1) == ["", ""]
+    assert results(place, 1, prefix="QA_CV") == ["", "", "R504"]  # of the one, asked as the other
+    signers = place.key.parent / "signers"
+    with place.opened() as centre:
+        signers.write_text(f"koukan {centre.signer.ssh}\n", encoding="ascii")
+    for name, found, content in zip(("kenpo-a", "kenpo-b"), packages(place), "ab", strict=True):
+        opened_one = read(found, place.key.parent / f"{name}.txt", signers)
+        assert opened_one.insurer == code(name)
+        assert [line[4:] for line in told(opened_one)] == [(content,)]
+    with pytest.raises(subprocess.CalledProcessError):
+        read(packages(place)[0], place.key.parent / "kenpo-b.txt", signers)
+    sound(place)
+
+
+def second_line_of(content: bytes, insurer: str) -> bytes:
+    """The same file; its second data line is of another insurer."""
+    lines = content.split(b"\r\n")
+    fields = lines[2].split(b",")
+    fields[2] = insurer.encode()
+    return b"\r\n".join([*lines[:2], b",".join(fields), *lines[3:]])
+
+
+def test_many_copies_are_judged_and_given_share_by_share(made: Place, tmp_path: Path) -> None:
+    """With shares of a member or two, all comes to the same as in one piece."""
+    ours = member_ids(made, "kenpo-a")
+    lines = [
+        Copy(one, (f"{one}-{n}",), kind="0101", last=f"20260{n}") for one in ours for n in (1, 2)
+    ]
+    found = []
+    for limit in ("", "piece_rows = 3"):
+        place = copied(made, tmp_path / (limit or "whole"))
+        with pytest.MonkeyPatch.context() as patch:
+            if limit:
+                patch.setattr("koukan.engine.copies.SMALLEST", 1)
+                patch.setattr("koukan.engine.groups.CHUNK", 200)
+                patch.setattr("koukan.codecs.gate.CUT", 200, raising=False)
+                text = (place.root / "site.toml").read_text("utf-8")
+                place.write_site(text.replace("[limits]", f"[limits]\n{limit}"))
+            tell(place, lines)
+            place.run(DEPOSIT)
+            tell(place, [lines[0], *(one.replaced("x") for one in lines[4:])], 2)
+            ask(place, [""])
+            ask(place, ours[:4], 2)
+            place.run(DEPOSIT)
+            place.run(RETURN)
+            given = [told(one) for one in opened(place)]
+            found.append((results(place, 2), stand(place), given))
+            sound(place)
+    assert found[0] == found[1]
+    assert found[0][0] == ["R506", *[""] * 8] and len(found[0][2][0]) == 12

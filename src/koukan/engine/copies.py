@@ -25,6 +25,7 @@ from koukan.tables import encrypted
 
 JUDGED = (*KEY, CLASS, *ORDER)
 MEMBER = pl.col("member_id")
+SMALLEST = 20_000  # lines that are held against what stands at once
 
 
 # --- what stands
@@ -61,8 +62,7 @@ def _ranges(centre: Centre, insurer: str) -> Iterator[tuple[int, int]]:
 
     Issued numbers are spread evenly, so the ranges are equal.
     """
-    rows = sum(file.rows for file in centre.snapshot(REPLICA).files(insurer=insurer))
-    count = max(1, -(-rows // centre.site.limits.piece_rows))
+    count = max(1, -(-_rows_of(centre, insurer) // centre.site.limits.piece_rows))
     return pairwise(MEMBERS * place // count for place in range(count + 1))
 
 
@@ -70,18 +70,25 @@ def _ranges(centre: Centre, insurer: str) -> Iterator[tuple[int, int]]:
 
 
 def judged(centre: Centre, insurer: str, lines: pl.DataFrame) -> pl.DataFrame:
-    """What lines about an insurer's copies come to: `row`, `code`, see `rules.copies.judge`.
+    """The lines about an insurer's copies that come to a code: `row`, `code`.
+
+    They are held against what stands share by share, see `rules.copies.judge`.
 
     Args:
-        lines: row, reception, KEY and CLASS. They are held against what stands share by share.
+        lines: row, reception, KEY and CLASS.
     """
     lines = under_current(centre, insurer, lines).sort("member_id")
     found = [pl.DataFrame(schema={"row": pl.Int64, "code": pl.String})]
-    for share in _whole_members(lines, centre.site.limits.piece_rows):
+    # A share and what stands of its members are in memory at once.
+    beside = lines.height + _rows_of(centre, insurer)
+    most = centre.site.limits.piece_rows * lines.height // max(beside, 1)
+    for kept in _whole_members(lines, max(most, SMALLEST)):
+        share = kept.with_columns(pl.col(pl.Categorical).cast(pl.String))
         numbers = share["member_id"]
         known = copies.standing(_events_of(centre, insurer, numbers.unique(), JUDGED))
         there = has_members(centre, insurer, numbers.to_numpy())
-        found.append(copies.judge(share.with_columns(exists=pl.Series(there)), known))
+        come_to = copies.judge(share.with_columns(exists=pl.Series(there)), known)
+        found.append(come_to.drop_nulls())
     return pl.concat(found)
 
 
@@ -115,14 +122,25 @@ def _whole_members(lines: pl.DataFrame, most: int) -> Iterator[pl.DataFrame]:
 # --- rows
 
 
+def _rows_of(centre: Centre, insurer: str) -> int:
+    return sum(file.rows for file in centre.snapshot(REPLICA).files(insurer=insurer))
+
+
 def _events_of(
     centre: Centre, insurer: str, members: pl.Series, names: Sequence[str]
 ) -> pl.DataFrame:
     """Events of some members, also of the time before they went on under their 被保険者枝番."""
     numbers = members.to_numpy()
     every = people_of(centre).names(_all_of(insurer, len(numbers)), numbers) % MEMBERS
-    asked = pl.DataFrame({"member_id": np.unique(every)}, schema={"member_id": pl.Int64}).lazy()
-    return _read(centre, insurer, names, lambda rows: rows.join(asked, on="member_id", how="semi"))
+    asked = pl.DataFrame({"member_id": np.unique(every)}, schema={"member_id": pl.Int64})
+    # Files are sorted by member: what lies outside of this is not even decoded.
+    inside = MEMBER.is_between(asked["member_id"].min(), asked["member_id"].max())
+    return _read(
+        centre,
+        insurer,
+        names,
+        lambda rows: rows.filter(inside).join(asked.lazy(), on="member_id", how="semi"),
+    )
 
 
 def _read(

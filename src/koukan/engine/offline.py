@@ -273,7 +273,9 @@ def alone(file: BinaryIO, definition: Bundle, verdict: Verdict) -> Judged:
     lines = read.lines
     if definition.form.name == identity.ANSWER:
         return Judged(lines, lines.bad, np.zeros(len(lines), np.bool_), read.findings)
-    given = single.Lines(lines.reception, lines.record_number, lines.bad, read.content)
+    given = single.Lines(
+        lines.reception, lines.record_number, lines.insurer, lines.bad, read.content
+    )
     judgement = single.judge(given)
     found = pl.concat([judgement.findings, read.findings]).sort("row", "field", "code")
     return Judged(lines, judgement.rejected, judgement.duplicate, found)

@@ -56,6 +56,7 @@ def judged(
     lines = Lines(
         reception=content.lines.reception,
         record_number=content.lines.record_number,
+        insurer=content.lines.insurer,
         bad=content.lines.bad,
         content=(both["one"].to_numpy(), both["other"].to_numpy()),
     )
@@ -151,6 +152,8 @@ def with_codes(found: Outcome, judged: pl.DataFrame, field: str) -> Outcome:
     Args:
         judged: `row`, `code`; a remark leaves its line accepted.
     """
+    if judged.is_empty():
+        return found
     letter = pl.col("code").str.head(1)
     classes = judged.select(
         "row", kind=letter.replace_strict(CLASSES, default=ACCEPTED, return_dtype=pl.Int8)

@@ -19,6 +19,7 @@ from koukan.rules.register import Ints, Mask, Small
 Hashes = npt.NDArray[np.uint64]
 SEEDS = (0x6B6F756B, 0x616E3032)  # two hashes of 64 bits: equal content, not only equal hash
 BETWEEN = "\x1f"  # no good line has it in a field
+NUMBERS = 10**10  # レコード識別番号 have ten digits
 NUMBER_TWICE, REPEATED = "R306", "D301"
 
 
@@ -28,6 +29,7 @@ class Lines:
 
     reception: Small
     record_number: Ints
+    insurer: Small
     bad: Mask  # a rule over the single line rejects it
     content: tuple[Hashes, Hashes]  # two hashes of what the line says behind its number
 
@@ -57,15 +59,17 @@ def content_of(frame: pl.DataFrame, names: Collection[str]) -> tuple[Hashes, Has
 def judge(lines: Lines) -> Judgement:
     """Reject lines that share a number, and find those that repeat another line.
 
-    A line repeats the first good one of its file with the same content.
+    A line repeats the first good one of its file and insurer with the same content.
     """
     twice = _several(lines.reception, lines.record_number)
     rejected = lines.bad | twice
     duplicate = np.zeros(len(rejected), np.bool_)
     good = np.flatnonzero(~rejected)
+    good = good[_repeated(lines.content[0][good])]  # nearly none: what is held grows with these
     frame = pl.DataFrame(
         {
             "reception": lines.reception[good],
+            "insurer": lines.insurer[good],
             "one": lines.content[0][good],
             "other": lines.content[1][good],
         }
@@ -78,8 +82,17 @@ def judge(lines: Lines) -> Judgement:
 
 def _several(reception: Small, number: Ints) -> Mask:
     """Lines whose number another line of the file has, too."""
-    frame = pl.DataFrame({"reception": reception, "number": number})
-    return frame.select(pl.struct(pl.all()).is_duplicated().alias("twice"))["twice"].to_numpy()
+    return _repeated(reception.astype(np.int64) * NUMBERS + number)
+
+
+def _repeated(values: Ints | Hashes) -> Mask:
+    """Which values are there more than once."""
+    found = np.zeros(len(values), np.bool_)
+    if not np.all(values[1:] > values[:-1]):  # as a file's own numbers usually are
+        order = np.argsort(values)
+        same = values[order[1:]] == values[order[:-1]]
+        found[order[1:][same]] = found[order[:-1][same]] = True
+    return found
 
 
 def _found(mask: Mask, code: str) -> pl.DataFrame:

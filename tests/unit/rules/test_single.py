@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 from koukan.rules.checks import FINDINGS
 from koukan.rules.single import Lines, content_of, judge
 
-Line = tuple[int, int, bool, int]  # file, record number, bad, content
+Line = tuple[int, int, bool, int, int]  # file, record number, bad, content, insurer
 
 
 def lines(rows: list[Line]) -> Lines:
-    columns = list(zip(*rows, strict=True)) if rows else [(), (), (), ()]
+    columns = list(zip(*rows, strict=True)) if rows else [(), (), (), (), ()]
     content = np.array(columns[3], np.uint64)
     return Lines(
         reception=np.array(columns[0], np.int64),
         record_number=np.array(columns[1], np.int64),
+        insurer=np.array(columns[4], np.int32),
         bad=np.array(columns[2], np.bool_),
         content=(content, content + np.uint64(1)),
     )
@@ -28,20 +29,26 @@ def lines(rows: list[Line]) -> Lines:
 
 def wanted(rows: list[Line]) -> tuple[list[bool], list[bool]]:
     """Rejected and duplicate, line by line."""
-    named = Counter((file, number) for file, number, _, _ in rows)
+    named = Counter((file, number) for file, number, *_ in rows)
     rejected, duplicate, seen = [], [], set()
-    for file, number, bad, content in rows:
+    for file, number, bad, content, insurer in rows:
         wrong = bad or named[file, number] > 1
         rejected.append(wrong)
-        duplicate.append(not wrong and (file, content) in seen)
+        duplicate.append(not wrong and (file, insurer, content) in seen)
         if not wrong:
-            seen.add((file, content))
+            seen.add((file, insurer, content))
     return rejected, duplicate
 
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 2), st.integers(0, 4), st.booleans(), st.integers(0, 3)),
+        st.tuples(
+            st.integers(0, 2),
+            st.integers(0, 4),
+            st.booleans(),
+            st.integers(0, 3),
+            st.integers(0, 1),
+        ),
         max_size=12,
     )
 )
@@ -52,7 +59,7 @@ def test_lines_are_judged_as_plain_python_judges_them(rows: list[Line]) -> None:
     assert found.rejected.tolist() == rejected
     assert found.duplicate.tolist() == duplicate
     assert found.findings.schema == FINDINGS
-    twice = Counter((file, number) for file, number, _, _ in rows)
+    twice = Counter((file, number) for file, number, *_ in rows)
     codes = {(place, "R306") for place, row in enumerate(rows) if twice[row[0], row[1]] > 1} | {
         (place, "D301") for place, again in enumerate(duplicate) if again
     }
@@ -65,6 +72,7 @@ def test_one_of_two_equal_hashes_does_not_make_lines_equal() -> None:
         Lines(
             reception=np.zeros(2, np.int64),
             record_number=np.array([1, 2]),
+            insurer=np.zeros(2, np.int32),
             bad=np.zeros(2, np.bool_),
             content=(same, other),
         )

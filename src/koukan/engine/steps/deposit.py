@@ -15,7 +15,7 @@ import polars as pl
 from koukan import durable
 from koukan.engine import copies, singly
 from koukan.engine.centre import Centre
-from koukan.engine.groups import Chunk, receptions_of, stage_of
+from koukan.engine.groups import Chunk, receptions_of, relieve, stage_of
 from koukan.engine.rendering import render, renderings
 from koukan.engine.rewriting import row_of
 from koukan.engine.steps import commit
@@ -58,6 +58,7 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], pending: Iterator[pl.
             return singly.with_codes(found, coded.filter(~of_member), CLASS)
 
         outcome = singly.concluded(centre, group, chunks, pending, decide)
+        relieve(chunks)
         wrote = list(write_all(centre, chunks, outcome.refused))
         answered = [
             one for one in receptions_of(centre, group) if one.number not in outcome.refused
@@ -79,14 +80,32 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], pending: Iterator[pl.
 
 def judged_lines(centre: Centre, chunks: list[Chunk], found: Outcome) -> pl.DataFrame:
     """The lines that come to a code: `row`, `code`. One insurer's after another's."""
-    items = dict.fromkeys((*KEY, CLASS), pl.String())
-    lines = singly.taken_lines(centre, chunks, found, SECTION, items).drop("line_number")
-    lines = lines.with_columns(pl.col("member_id").cast(pl.Int64))
+    lines = taken_keys(centre, chunks, found)
     parts = [pl.DataFrame(schema={"row": pl.Int64, "code": pl.String})]
     for insurer in lines["insurer"].unique().sort().to_list():
-        own = lines.filter(pl.col("insurer") == insurer).drop("insurer")
+        own = lines.lazy().filter(pl.col("insurer") == insurer).drop("insurer").collect()
         parts.append(copies.judged(centre, commit.text_of(insurer), own))
-    return pl.concat(parts).drop_nulls().sort("row")
+    return pl.concat(parts).sort("row")
+
+
+def taken_keys(centre: Centre, chunks: list[Chunk], found: Outcome) -> pl.DataFrame:
+    """Of which copy each accepted line tells: row, reception, insurer, KEY and CLASS.
+
+    Of all lines of a group at once: kinds, months and classes are few, so each is kept as a number.
+    """
+    kinds = {name: pl.Categorical() for name in (*KEY, CLASS)} | {"member_id": pl.Int64()}
+    came_to = found.lines.select("reception", "insurer", "class")
+    taken = (pl.col("class") == ACCEPTED) & ~pl.col("reception").is_in(list(found.refused))
+    empty = {"row": pl.Int64(), "reception": pl.Int64(), "insurer": pl.Int32(), **kinds}
+    parts = [pl.DataFrame(schema=empty)]
+    for chunk in chunks:
+        frame = stage_of(centre, chunk.group, chunk.attempt).get(f"{chunk.number:05d}.{SECTION}")
+        missing = [name for name in kinds if name not in frame.columns]  # no line has any
+        lines = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
+        whole = pl.concat([lines.select(ROW, *kinds), came_to[lines[ROW]]], how="horizontal")
+        own = whole.filter(taken).rename({ROW: "row"}).select(list(empty))
+        parts.append(own.with_columns(pl.col(name).cast(kind) for name, kind in empty.items()))
+    return pl.concat(parts)
 
 
 def write_all(centre: Centre, chunks: list[Chunk], refused: Collection[int]) -> Iterator[Wrote]:
