@@ -79,8 +79,13 @@ NOT_BY_A_FILE = {  # codes of files and lines that no registration file alone ca
     "R503": "answers of 住基ネット only",
     "W411": "the review behind the night tells it, in a notice",
     **dict.fromkeys(("F130", "F131", "F132"), "a marker beside the file brings it about"),
-    **dict.fromkeys(("F171", "F172"), "of a request of PMH's"),
+    **dict.fromkeys(("F171", "F172"), "of a request of PMH's, or of NWS's"),
     **dict.fromkeys(("R701", "R702", "R703"), "why PMH gets no PMH-ID, told to the operator"),
+    **dict.fromkeys(
+        ("R711", "R712", "R713", "R714"), "why a request for self-disclosure gets none"
+    ),
+    **dict.fromkeys(("R207", "R228", "R229", "R230", "R308"), "copies (副本) only"),
+    **dict.fromkeys(("R506", "R507", "R508"), "copies (副本) only"),
     "W412": "the review behind the night tells it, in a notice",
     **dict.fromkeys(("R504", "R505", "W431", "W432"), "what an insurer asks codes for"),
     **dict.fromkeys(("H211", "H212", "H213", "H214", "H215"), "answers of NWS only"),
