@@ -181,7 +181,7 @@ def fired(kill: dict[str, Any], death: dict[str, Any]) -> bool:
 
 
 def perform(schedule: dict[str, Any]) -> dict[str, Any]:
-    """A schedule; where the first child was past its place when it was killed, once more, earlier.
+    """A schedule; where a child was past its place when it was to be killed, once more, earlier.
 
     A kill in a short step comes too late more often than not.
     """
@@ -195,7 +195,8 @@ def perform(schedule: dict[str, Any]) -> dict[str, Any]:
             visits.reset(schedule)
         try:
             deaths = [victim(schedule, kill) for kill in kills]
-            if not deaths or fired(kills[0], deaths[0]) or missed == MOST_MISSES:
+            late = [at for at, kill in enumerate(kills) if not fired(kill, deaths[at])]
+            if not late or missed == MOST_MISSES:
                 last = Watched(schedule, None, judge=True)
                 end = last.reap()
                 return {"deaths": deaths, "missed": missed, "end": end, "result": last.result}
@@ -203,7 +204,7 @@ def perform(schedule: dict[str, Any]) -> dict[str, Any]:
             shutil.rmtree(work)
             shutil.rmtree(f"{work}-outside", ignore_errors=True)
         missed += 1
-        kills[0]["after"] = float(kills[0].get("after", 0)) * EARLIER
+        kills[late[0]]["after"] = float(kills[late[0]].get("after", 0)) * EARLIER
 
 
 def main() -> None:

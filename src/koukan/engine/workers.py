@@ -62,7 +62,12 @@ class Workers:
         self._pools: dict[int, Executor] = {}  # by their number of workers
 
     def map(
-        self, task: Callable[[Centre, Item], Result], items: Iterable[Item], *, more: int = 0
+        self,
+        task: Callable[[Centre, Item], Result],
+        items: Iterable[Item],
+        *,
+        more: int = 0,
+        ahead: int = 1,
     ) -> Iterator[Result]:
         """Results in the order of the items; a bounded number of tasks is under way.
 
@@ -71,11 +76,13 @@ class Workers:
         Args:
             more: threads beyond the site's number, for tasks that wait for polars a good part of
                 their time and need little memory. Processes stay as many as they are.
+            ahead: tasks that wait for a worker: one, or more where the driver has long work of its
+                own before it asks, and results are small.
         """
         waiting = iter(items)
         count = self._count + (more if self._kind == "threads" else 0)
         pool = self._started(count)
-        running = [self._submit(pool, task, item) for item in islice(waiting, count + 1)]
+        running = [self._submit(pool, task, item) for item in islice(waiting, count + ahead)]
         return self._results(pool, task, waiting, running)
 
     def _results(

@@ -9,7 +9,8 @@ commits that are missing are made.
 from __future__ import annotations
 
 import json
-from itertools import chain, pairwise
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -38,6 +39,7 @@ from koukan.rules.remarks import SHARE_PASSED, with_remark
 from koukan.tables.definition import BUCKET, MIXED, bucket_label, bucket_of_token
 from koukan.tables.table import DataFile
 
+AHEAD = 8  # tasks that may wait for a worker while the driver is busy
 ORDER = (VAULT, PARTITION, HISTORY, PERSON_LINKS, ISSUES, CODES, RECORDS, REPLICA)
 
 
@@ -59,27 +61,34 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> 
     receptions = receptions_of(centre, group)
     with centre.log.operation("write", group=group.number) as operation:
         make_keys(centre, outcome)
-        shares = plan(centre, receptions, chunks)
-        # Meanwhile the driver writes what is known of people; of a large group it does that before.
-        writing = None if is_large(chunks) else centre.workers.map(work, shares)
-        with durable.together():
-            made: list[Written | Rendered] = list(write_people(centre, group, outcome))
-        outcome = outcome._replace(tokens=EMPTY.tokens, roster=EMPTY.roster)
-        if writing is None:
+        made: list[Written | Rendered] = []
+        large = is_large(chunks)
+        if large:  # before anything else needs its memory
+            made += write_people(centre, group, outcome)
+            outcome = outcome._replace(tokens=EMPTY.tokens, roster=EMPTY.roster)
             relieve(chunks)
-            writing = centre.workers.map(work, shares)
-        whole = settled(centre, group, chunks, outcome)
-        told = [item for item in receptions if item.number not in whole.refused]
-        results = renderings(told, chunks)
-        rendering = centre.workers.map(work, results)
-        total = len(shares) + len(results)
-        for done, found in enumerate(chain(writing, rendering), 1):
+        outcome = settled(centre, group, chunks, outcome)
+        told = [item for item in receptions if item.number not in outcome.refused]
+        items = in_order(
+            plan(centre, receptions, chunks), renderings(told, chunks), centre.site.workers.count
+        )
+        writing = centre.workers.map(work, items, ahead=AHEAD)
+        if not large:  # meanwhile
+            made += write_people(centre, group, outcome)
+            outcome = outcome._replace(tokens=EMPTY.tokens, roster=EMPTY.roster)
+        for done, found in enumerate(writing, 1):
             made += found
-            centre.observe("wrote", step="commit", done=done, total=total)
-        outcome = whole
+            centre.observe("wrote", step="commit", done=done, total=len(items))
         note(centre, group, outcome, made)
         operation.note(files=len(made), rows=outcome.lines.height)
     centre.observe("written", step="commit")
+
+
+def in_order(
+    shares: Sequence[Share], results: Sequence[Rendering], workers: int
+) -> list[Share | Rendering]:
+    """Long tasks first, as what is begun last is waited for: the result of one file is one task."""
+    return [*shares[:workers], *results, *shares[workers:]]
 
 
 def make_keys(centre: Centre, outcome: Outcome) -> None:
@@ -122,8 +131,12 @@ def plan(centre: Centre, receptions: list[Reception], chunks: list[Chunk]) -> li
 
 
 def write_people(centre: Centre, group: Group, outcome: Outcome) -> list[Written]:
-    """What the vault and the rosters learn."""
-    files = []
+    """What the vault and the rosters learn, and what was stated of persons."""
+    with durable.together():
+        return list(files_of_people(centre, group, outcome))
+
+
+def files_of_people(centre: Centre, group: Group, outcome: Outcome) -> Iterator[Written]:
     if outcome.tokens.height:
         tokens = tokens_of(centre, outcome.tokens["my_number"].to_numpy())
         rows = tokens.drop("my_number").with_columns(
@@ -137,19 +150,17 @@ def write_people(centre: Centre, group: Group, outcome: Outcome) -> list[Written
         labels = [bucket_label(bucket, centre.site.buckets) for bucket in found]
         centre.tables[VAULT].make_keys({BUCKET: label} for label in labels)
         for bucket, frame in registration.vault_frames(rows, centre.site.buckets):
-            file = centre.tables[VAULT].write({"bucket": bucket}, frame, name)
-            files.append(Written(VAULT, file))
+            yield Written(VAULT, centre.tables[VAULT].write({"bucket": bucket}, frame, name))
     if outcome.roster.height:
         rows = outcome.roster.with_columns(pl.lit(group.number, pl.Int64).alias("group_number"))
         name = file_name(group.number, group.attempt, 0)
         for insurer, frame in registration.roster_frames(rows):
             where = {"insurer": insurer, "section": ROSTER}
-            files.append(Written(PARTITION, centre.tables[PARTITION].write(where, frame, name)))
+            yield Written(PARTITION, centre.tables[PARTITION].write(where, frame, name))
     if outcome.statements.height:
         name = file_name(group.number, group.attempt, 0)
         file = centre.tables[PERSON_LINKS].write({}, outcome.statements, name)
-        files.append(Written(PERSON_LINKS, file))
-    return files
+        yield Written(PERSON_LINKS, file)
 
 
 def text_of(insurer: int) -> str:
