@@ -9,10 +9,13 @@ from typing import NamedTuple
 
 import polars as pl
 from centres import JOB, LIMITS, Place, lay
+from histories import member_ids
 from independent_reader import Read, read
 from package_support import new_pair
 
+from koukan.engine import copies
 from koukan.engine.initialise import initialise
+from koukan.engine.verify import verify_ledger, verify_tables
 from koukan.flows.copies import REPLICA
 from koukan.samples.scenario import INSURERS, site_toml
 
@@ -91,7 +94,7 @@ def file_of(
 
 def tell(
     place: Place,
-    copies: Sequence[Copy],
+    said: Sequence[Copy],
     sequence: int = 1,
     sender: str = "kenpo-a",
     *,
@@ -99,7 +102,7 @@ def tell(
     door: str = "",
 ) -> Path:
     """An insurer's file of copies in its inbox."""
-    lines = [one.fields for one in copies]
+    lines = [one.fields for one in said]
     content = file_of("CP", lines, sender, sequence, insurer or code(sender))
     inbox = place.inbox(sender).with_name(door) if door else place.inbox(sender)
     path = inbox / f"CP_{sender}_{sequence:06d}.csv"
@@ -162,3 +165,33 @@ def take(place: Place, sender: str = "kenpo-a") -> None:
     """The insurer moves everything that it finds."""
     for path in packages(place, sender):
         path.rename(place.root / "exchange" / sender / "taken" / path.name)
+
+
+def with_copies(place: Place, folder: Path) -> Place:
+    """The same when both have copies of two kinds of each member."""
+    place = copied(place, folder)
+    for sender in OWNERS:
+        lines = [
+            Copy(member, (sender, kind, "57600"), kind=kind)
+            for member in member_ids(place, sender)
+            for kind in ("0101", "0201")
+        ]
+        tell(place, lines, sender=sender)
+    place.run(DEPOSIT)
+    return place
+
+
+def sound(place: Place) -> None:
+    """Nothing contradicts the ledger, and every file of a table can be read."""
+    with place.opened() as centre:
+        assert verify_ledger(centre) == verify_tables(centre) == []
+
+
+def stand(place: Place, sender: str = "kenpo-a") -> list[tuple[str, ...]]:
+    """What stands in an insurer's partition, as `told` has it."""
+    with place.opened() as centre:
+        found = pl.concat(list(copies.standing(centre, code(sender))))
+    columns = ["member_id", "specific_information_code", "period_start_month", "period_end_month"]
+    content = [f"content_{number}" for number in range(1, 7)]
+    lines = found.with_columns(pl.col("member_id").cast(pl.String).str.zfill(10))
+    return [tuple(filter(None, line)) for line in lines.select(*columns, *content).iter_rows()]
