@@ -57,13 +57,20 @@ def check(centre: Centre, chunk: Chunk) -> Checked:
     bundle = centre.bundle_of(centre.ledger.reception(chunk.pieces[0].reception))
     compiled = validators(bundle)
     keys = room_for(STAGED_KEYS, chunk.rows)
-    bad = 0
+    bad, few = 0, centre.site.limits.pandera_rows
     content = content_of(centre, chunk)
     offsets = line_offsets(content)
     stretches = np.append(offsets[:-1:STRETCH], offsets[-1:])
     stage.put(f"{chunk.number:05d}.{STRETCHES}", pl.DataFrame({"offset": stretches}))
     for decoded in decode_piece(bundle.form, content, offsets):
-        bad += _section(stage, chunk, compiled[decoded.record.section], decoded, keys)
+        section = decoded.record.section
+        failed = _section(stage, chunk, compiled[section], decoded, keys)
+        if failed.height > few:  # why, at once: kept until then they are as large again
+            found = _why(compiled[section], failed, declared=False)
+            stage.put(f"{chunk.number:05d}.{section}.why", found)
+        elif failed.height:
+            stage.put(f"{chunk.number:05d}.{section}.failed", failed)
+        bad += failed.height
     stage.put(f"{chunk.number:05d}.keys", pl.DataFrame(keys, schema=STAGED_KEYS))
     return Checked(chunk.number, bad)
 
@@ -74,7 +81,8 @@ def _section(
     validator: Validator,
     decoded: Decoded,
     keys: Columns,
-) -> int:
+) -> pl.DataFrame:
+    """Check the lines of one section; those that failed, as strings with `ROW`."""
     section = decoded.record.section
     rows = pl.Series(ROW, decoded.rows + chunk.row, dtype=pl.UInt32)  # as polars counts rows
     flagged = validator.check(decoded.frame, suspicious=decoded.suspicious, proven=PROVEN)
@@ -82,13 +90,11 @@ def _section(
         keys[column.name][decoded.rows] = column.to_numpy()
     bad = np.flatnonzero(flagged.drop_in_place(BAD).to_numpy())
     stage.put(f"{chunk.number:05d}.{section}", flagged.hstack([rows]))
-    if len(bad):
-        failed = decoded.frame[bad]
-        stage.put(f"{chunk.number:05d}.{section}.failed", failed.hstack([rows[bad]]))
-        if decoded.suspicious is None or len(decoded.suspicious):
-            unread = validator.undecodable(failed).to_numpy()
-            keys["undecodable"][decoded.rows[bad[unread]]] = True
-    return len(bad)
+    failed = decoded.frame[bad]
+    if len(bad) and (decoded.suspicious is None or len(decoded.suspicious)):
+        unread = validator.undecodable(failed).to_numpy()
+        keys["undecodable"][decoded.rows[bad[unread]]] = True
+    return failed.hstack([rows[bad]])
 
 
 class Failed(NamedTuple):
@@ -103,13 +109,20 @@ class Failed(NamedTuple):
 
 
 def explain(centre: Centre, item: Failed) -> pl.DataFrame:
-    """Task: findings (row of the group, field, code) of failed rows. No value of a field in it."""
+    """Task: findings (row of the group, field, code) of failed rows. No value of a field in it.
+
+    Where many of a chunk failed, they were found when it was checked.
+    """
     stage = stage_of(centre, item.group, item.attempt)
     compiled = validators(centre.bundle_of(centre.ledger.reception(item.reception)))
     found = [FINDINGS.to_frame()]
     for section in item.sections:
-        names = [f"{chunk:05d}.{section}.failed" for chunk in item.chunks]
-        frames = [stage.get(name) for name in names if stage.holds(name)]
+        names = [f"{chunk:05d}.{section}" for chunk in item.chunks]
+        known = [f"{name}.why" for name in names if stage.holds(f"{name}.why")]
+        found += map(stage.get, known)
+        for name in known:
+            stage.done_with(name)
+        frames = [stage.get(f"{name}.failed") for name in names if stage.holds(f"{name}.failed")]
         if frames:
             found.append(_why(compiled[section], pl.concat(frames), declared=item.declared))
     return pl.concat(found)
