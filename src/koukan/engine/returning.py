@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from koukan.engine import entrusted
+from koukan.engine import entrusted, own_packages
 from koukan.engine.centre import Centre
 from koukan.engine.packages import SIGNED
 from koukan.engine.steps import erase
 from koukan.flows import copies
 from koukan.ledger import copies as known
-from koukan.ledger.copies import Package
-from koukan.ledger.laid_packages import COPIES, laid
+from koukan.ledger.laid_packages import COPIES
+from koukan.ledger.own_packages import Package
 
 ERASED = "copies"  # what an erasure record begins with
 
@@ -43,17 +43,7 @@ def left_sealed(centre: Centre) -> Iterator[tuple[int, int]]:
 def collect(centre: Centre, job: str) -> None:
     """Note which packages their insurers have, by `taken/` or by 受領確認."""
     waiting = known.all_packages(centre.ledger, states=["laid_out"])
-    if not waiting:
-        return
-    confirmed = {
-        (item.sender, item.name) for item in laid(centre.ledger, COPIES) if item.collected_at
-    }
-    found = [
-        item
-        for item in waiting
-        if (item.sender, item.name) in confirmed
-        or centre.taken(item.sender).holds(item.name) == item.sha256
-    ]
+    found = own_packages.collected(centre, waiting, kind=COPIES)
     if not found:
         return
     with centre.log.operation("collect", job=job) as operation:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from koukan.engine import entrusted
+from koukan.engine import entrusted, own_packages
 from koukan.engine.centre import Centre
 from koukan.engine.packages import SIGNED
 from koukan.engine.stages import packed, unpacked
@@ -23,8 +23,9 @@ from koukan.engine.steps.review import speaker_for
 from koukan.flows import usage
 from koukan.ledger import Reception
 from koukan.ledger import usage as known
-from koukan.ledger.laid_packages import USAGE, laid
-from koukan.ledger.usage import Held, Package
+from koukan.ledger.laid_packages import USAGE
+from koukan.ledger.own_packages import Package
+from koukan.ledger.usage import Held
 from koukan.rules.register import Ints
 from koukan.sites.payers import payers as payers_of
 
@@ -119,17 +120,7 @@ def payers_held(centre: Centre, item: Held) -> pl.DataFrame:
 def collect(centre: Centre, job: str) -> None:
     """Note which packages their offices have, by `taken/` or by 受領確認."""
     waiting = known.all_packages(centre.ledger, states=["laid_out"])
-    if not waiting:
-        return
-    confirmed = {
-        (item.sender, item.name) for item in laid(centre.ledger, USAGE) if item.collected_at
-    }
-    found = [
-        item
-        for item in waiting
-        if (item.sender, item.name) in confirmed
-        or centre.taken(item.sender).holds(item.name) == item.sha256
-    ]
+    found = own_packages.collected(centre, waiting, kind=USAGE)
     if not found:
         return
     with centre.log.operation("collect", job=job) as operation:

@@ -14,7 +14,7 @@ from koukan.engine.problems import Problem, differing, problem
 from koukan.engine.verify_identity import signed
 from koukan.errors import IntegrityError, SecretError
 from koukan.ledger import copies as known
-from koukan.ledger.copies import Package
+from koukan.ledger.own_packages import Package
 from koukan.ledger.rewritings import forgetting
 
 GONE = -1  # a sealed file that does not open, or is not what was sealed

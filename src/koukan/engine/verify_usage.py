@@ -15,7 +15,8 @@ from koukan.engine.centre import Centre
 from koukan.engine.problems import Problem, differing, parsed, problem
 from koukan.errors import IntegrityError, SecretError
 from koukan.ledger import usage as known
-from koukan.ledger.usage import Held, Log, Package
+from koukan.ledger.own_packages import Package
+from koukan.ledger.usage import Held, Log
 
 GONE = -1  # a sealed file that does not open, or is not what was sealed
 Records = Mapping[tuple[int, str], str]

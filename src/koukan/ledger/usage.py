@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import (
     Boolean,
@@ -21,6 +22,8 @@ from sqlalchemy import (
     update,
 )
 
+from koukan.ledger import own_packages
+from koukan.ledger.own_packages import package_table
 from koukan.ledger.schema import metadata
 from koukan.ledger.store import Ledger
 
@@ -35,25 +38,10 @@ logs = Table(  # one row for each log that was split
     Column("allotted_at", String, nullable=False),
     UniqueConstraint("log_number", "version"),
 )
-packages = Table(
-    "usage_package",
-    metadata,
-    Column("reception", Integer, primary_key=True),
-    Column("ordinal", Integer, primary_key=True),  # among what is sealed of the log
-    Column("insurer", String, nullable=False),
-    Column("sender", String, nullable=False),
-    Column("name", String, nullable=False),
-    Column("rows", Integer, nullable=False),
-    Column("file_sha256", String, nullable=False),  # of the file inside
-    Column("file_length", Integer, nullable=False),
-    Column("archive_sha256", String),  # the package's identity, known when it is laid out
-    Column("sha256", String),  # of the encrypted file in the outbox
-    Column("state", String, nullable=False),  # built laid_out delivered expired superseded
-    Column("erased", Boolean, nullable=False, default=False),
-    Column("built_at", String, nullable=False),
-    Column("closed_at", String),
-    UniqueConstraint("sender", "name"),
-)
+packages = package_table("usage_package")
+all_packages = partial(own_packages.all_packages, packages)
+put_package = partial(own_packages.put_package, packages)
+set_package = partial(own_packages.set_package, packages)
 held = Table(  # lines of which no office is known
     "usage_held",
     metadata,
@@ -86,26 +74,6 @@ class Log:
 
 
 @dataclass(frozen=True)
-class Package:
-    """See the table."""
-
-    reception: int
-    ordinal: int
-    insurer: str
-    sender: str
-    name: str
-    rows: int
-    file_sha256: str
-    file_length: int
-    archive_sha256: str | None
-    sha256: str | None
-    state: str
-    erased: bool
-    built_at: str
-    closed_at: str | None
-
-
-@dataclass(frozen=True)
 class Held:
     """See the table."""
 
@@ -126,24 +94,6 @@ def all_logs(ledger: Ledger, *, log_number: str | None = None) -> list[Log]:
     return [Log(**row._mapping) for row in ledger.read(query)]
 
 
-def all_packages(
-    ledger: Ledger,
-    *,
-    states: Collection[str] | None = None,
-    receptions: Collection[int] | None = None,
-    erased: bool | None = None,
-) -> list[Package]:
-    """In ascending reception and ordinal."""
-    query = select(packages).order_by(packages.c.reception, packages.c.ordinal)
-    if states is not None:
-        query = query.where(packages.c.state.in_(list(states)))
-    if receptions is not None:
-        query = query.where(packages.c.reception.in_(list(receptions)))
-    if erased is not None:
-        query = query.where(packages.c.erased == erased)
-    return [Package(**row._mapping) for row in ledger.read(query)]
-
-
 def all_held(
     ledger: Ledger, *, states: Collection[str] | None = None, reception: int | None = None
 ) -> list[Held]:
@@ -160,17 +110,8 @@ def put_log(connection: Connection, values: Mapping[str, object]) -> None:
     connection.execute(insert(logs).values(dict(values)))
 
 
-def put_package(connection: Connection, values: Mapping[str, object]) -> None:
-    connection.execute(insert(packages).values(dict(values)))
-
-
 def put_held(connection: Connection, values: Mapping[str, object]) -> None:
     connection.execute(insert(held).values(dict(values)))
-
-
-def set_package(connection: Connection, item: Package, **values: object) -> None:
-    own = (packages.c.reception == item.reception) & (packages.c.ordinal == item.ordinal)
-    connection.execute(update(packages).where(own).values(values))
 
 
 def set_held(connection: Connection, item: Held, **values: object) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from koukan.errors import Exit
 from koukan.ledger import copies as known
+from koukan.ledger.own_packages import Package
 from koukan.reports.source import Source
 
 RETURNS = "return_copies"  # the step of the job that lays packages out
@@ -25,7 +26,7 @@ def needs(source: Source) -> dict[str, Any]:
     }
 
 
-def _lies_long(source: Source, item: known.Package) -> bool:
+def _lies_long(source: Source, item: Package) -> bool:
     """Whether nobody has collected it for longer than the site allows."""
     limit = timedelta(days=source.site.copies.uncollected_days)
     return datetime.fromisoformat(item.built_at) + limit < source.clock()

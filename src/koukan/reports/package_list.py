@@ -15,11 +15,11 @@ from typing import Any
 
 from koukan.ledger import copies, laid_packages, usage
 from koukan.ledger.laid_packages import LaidPackage
+from koukan.ledger.own_packages import Package
 from koukan.ledger.served import BOOKS, Answer
 from koukan.reports.packages import key_of, packages
 from koukan.reports.source import Source, age, local
 
-Own = usage.Package | copies.Package
 KINDS = ("identity", "correction", "usage", "copies", *(book.name for book in BOOKS))
 
 
@@ -67,7 +67,7 @@ def extracts(source: Source) -> Iterator[dict[str, Any]]:
     return _own("copies", copies.all_packages(source.ledger), source)
 
 
-def _own(kind: str, items: Sequence[Own], source: Source) -> Iterator[dict[str, Any]]:
+def _own(kind: str, items: Sequence[Package], source: Source) -> Iterator[dict[str, Any]]:
     """Packages of a flow that has a table of its own, whose kind is that in `laid_packages`."""
     laid = _by_reception(source, kind)
     keyed = {(item.sender, item.name): item.key_sha256 for item in laid}
@@ -96,7 +96,7 @@ def _by_reception(source: Source, kind: str) -> list[LaidPackage]:
     return sorted(found, key=lambda item: (item.reception, item.insurer, item.name))
 
 
-def _common(kind: str, item: LaidPackage | Own | Answer) -> dict[str, Any]:
+def _common(kind: str, item: LaidPackage | Package | Answer) -> dict[str, Any]:
     return {
         "kind": kind,
         "package": item.name,
@@ -107,7 +107,7 @@ def _common(kind: str, item: LaidPackage | Own | Answer) -> dict[str, Any]:
     }
 
 
-def _lived(item: Own | Answer) -> dict[str, Any]:
+def _lived(item: Package | Answer) -> dict[str, Any]:
     return {
         "state": "erased" if item.erased and item.state == "delivered" else item.state,
         "built_at": local(item.built_at),

@@ -8,7 +8,7 @@ from typing import Any
 
 from koukan.errors import Exit
 from koukan.ledger import usage as known
-from koukan.ledger.usage import Package
+from koukan.ledger.own_packages import Package
 from koukan.reports.source import Source, age, local
 
 PROVIDES = "provide"  # the step of the job that lays packages out

@@ -13,20 +13,17 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from koukan.engine import entrusted
+from koukan.engine import own_packages
 from koukan.engine import usage as engine
 from koukan.engine.centre import Centre
-from koukan.engine.packages import PACKAGE, Content, lay
 from koukan.engine.parcels import Parcel, held_row, row_of, seal_one
 from koukan.engine.recipients import fitting
 from koukan.engine.usage import Offices
-from koukan.errors import IntegrityError
 from koukan.flows import usage
-from koukan.keys.package import key_hash
 from koukan.ledger import usage as known
 from koukan.ledger.laid_packages import USAGE, LaidPackage, laid, put_laid_package
-from koukan.ledger.usage import Held, Log, Package
-from koukan.rules.package import About, Counts
+from koukan.ledger.own_packages import Package
+from koukan.ledger.usage import Held, Log
 from koukan.rules.register import NONE
 from koukan.rules.usage import offices_of
 from koukan.sites import Job
@@ -151,39 +148,11 @@ def outdated(centre: Centre) -> list[Package]:
 
 def lay_lot(centre: Centre, lot: tuple[Package, ...]) -> list[tuple[Package, LaidPackage | None]]:
     """Task: packages into their offices' outboxes."""
-    return [(item, lay_one(centre, item)) for item in lot]
-
-
-def lay_one(centre: Centre, item: Package) -> LaidPackage | None:
-    """One package into its office's outbox; again under the same name, it replaces the first.
-
-    None when its owner has put a folder in its place: that stands in nobody else's way.
-    """
-    stem = item.name.removesuffix(f".tar{PACKAGE}").rsplit("_", 2)[0]
-    file = f"{stem}_{item.reception:06d}{item.ordinal:04d}.csv"
-    blocks = partial(entrusted.result_blocks, centre, item.reception, item.ordinal)
-    content = Content(file, item.file_length, item.file_sha256, blocks)
-    about = About(item.insurer, item.reception, usage.EXTRACT, Counts(item.rows, 0, 0, 0))
-    key = centre.site.insurer(item.insurer).package_key
-    target = centre.outbox(item.sender).folder / item.name
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        found = lay(target, [content], about, signer=centre.signer, recipients=[key])
-    except IsADirectoryError:
-        return None
-    centre.observe("usage package laid out", step="provide")
-    if item.archive_sha256 not in (None, found.archive_sha256):
-        raise IntegrityError("package.other_archive", file=item.name)
-    return LaidPackage(
-        item.sender,
-        item.name,
-        USAGE,
-        item.reception,
-        item.insurer,
-        found.sha256,
-        found.archive_sha256,
-        key_hash(key),
-    )
+    done = []
+    for item in lot:
+        done.append((item, own_packages.lay_one(centre, item, form=usage.EXTRACT, kind=USAGE)))
+        centre.observe("usage package laid out", step="provide")
+    return done
 
 
 def note(centre: Centre, lot: Sequence[tuple[Package, LaidPackage | None]]) -> None:

@@ -8,18 +8,13 @@ of it opens with a key of ours any more, so for another key its insurer asks aga
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
-from koukan.engine import entrusted, returning
+from koukan.engine import own_packages, returning
 from koukan.engine.centre import Centre
-from koukan.engine.packages import PACKAGE, Content, lay
-from koukan.errors import IntegrityError
 from koukan.flows.copies import EXTRACT
-from koukan.keys.package import key_hash
 from koukan.ledger import copies as known
-from koukan.ledger.copies import Package
 from koukan.ledger.laid_packages import COPIES, LaidPackage, put_laid_package
-from koukan.rules.package import About, Counts
+from koukan.ledger.own_packages import Package
 from koukan.sites import Job
 
 NOTED = 25  # packages that the ledger notes at a time
@@ -53,31 +48,11 @@ def lay_out(centre: Centre, job: Job) -> None:
 
 def lay_lot(centre: Centre, lot: tuple[Package, ...]) -> list[tuple[Package, LaidPackage | None]]:
     """Task: packages into their insurers' outboxes."""
-    return [(item, lay_one(centre, item)) for item in lot]
-
-
-def lay_one(centre: Centre, item: Package) -> LaidPackage | None:
-    """One package into its insurer's outbox; again under the same name, it replaces the first.
-
-    None when its owner has put a folder in its place: that stands in nobody else's way.
-    """
-    stem = item.name.removesuffix(f".tar{PACKAGE}").rsplit("_", 2)[0]
-    file = f"{stem}_{item.reception:06d}{item.ordinal:04d}.csv"
-    blocks = partial(entrusted.result_blocks, centre, item.reception, item.ordinal)
-    content = Content(file, item.file_length, item.file_sha256, blocks)
-    about = About(item.insurer, item.reception, EXTRACT, Counts(item.rows, 0, 0, 0))
-    key = centre.site.insurer(item.insurer).package_key
-    target = centre.outbox(item.sender).folder / item.name
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        found = lay(target, [content], about, signer=centre.signer, recipients=[key])
-    except IsADirectoryError:
-        return None
-    centre.observe("package of copies laid out", step="return_copies")
-    if item.archive_sha256 not in (None, found.archive_sha256):
-        raise IntegrityError("package.other_archive", file=item.name)
-    hashes = found.sha256, found.archive_sha256, key_hash(key)
-    return LaidPackage(item.sender, item.name, COPIES, item.reception, item.insurer, *hashes)
+    done = []
+    for item in lot:
+        done.append((item, own_packages.lay_one(centre, item, form=EXTRACT, kind=COPIES)))
+        centre.observe("package of copies laid out", step="return_copies")
+    return done
 
 
 def note(centre: Centre, lot: Sequence[tuple[Package, LaidPackage | None]]) -> None:
