@@ -74,10 +74,16 @@ def forgotten(ledger: Ledger, number: int) -> list[Row[Any]]:
     return ledger.read(query.order_by(table.what, table.reception, table.insurer))
 
 
-def forgetting(ledger: Ledger) -> list[int]:
-    """Groups that took rows away for good, and are at their end; ascending."""
-    table, rows = s.groups.c, s.forgotten.c.group_number
-    query = select(table.number).where(table.number.in_(select(rows)), table.state == "committed")
+def forgetting(ledger: Ledger, what: str | None = None) -> list[int]:
+    """Groups that took rows away for good, and are at their end; ascending.
+
+    Args:
+        what: only those that took rows of this kind.
+    """
+    table, rows = s.groups.c, select(s.forgotten.c.group_number)
+    if what is not None:
+        rows = rows.where(s.forgotten.c.what == what)
+    query = select(table.number).where(table.number.in_(rows), table.state == "committed")
     return [int(row[0]) for row in ledger.read(query.order_by(table.number))]
 
 

@@ -24,6 +24,9 @@ withdrawals = Table(
 )
 
 
+ROSTER = "roster"  # what an erasure takes of every withdrawn member
+
+
 class Open(NamedTuple):
     """What is still to be erased of one reception; when that came, in UTC."""
 
@@ -43,13 +46,17 @@ def put_withdrawals(connection: Connection, group: int, counts: Mapping[int, int
 
 
 def open_withdrawals(ledger: Ledger) -> list[Open]:
-    """What no erasure has taken yet, by reception, the oldest first."""
+    """What no erasure has taken yet, by reception, the oldest first.
+
+    An erasure of other rows (PMH-IDs after their years) takes no member: who goes leaves a roster.
+    """
     table, group, received = withdrawals.c, s.groups.c, s.receptions.c
+    last = max(forgetting(ledger, ROSTER), default=0)
     query = (
         select(table.reception, table.members, received.received_at)
         .join(s.groups, group.number == table.group_number)
         .join(s.receptions, received.number == table.reception)
-        .where(table.group_number > max(forgetting(ledger), default=0), group.state == "committed")
+        .where(table.group_number > last, group.state == "committed")
         .order_by(received.received_at, table.reception)
     )
     return [Open(**row._mapping) for row in ledger.read(query)]

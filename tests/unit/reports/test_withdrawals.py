@@ -13,6 +13,9 @@ from slow_registry import NEW, WITHDRAWAL, File, Statement, Told
 from koukan import reports
 from koukan.cli import render
 from koukan.cli.settings import Settings
+from koukan.engine import rewriting
+from koukan.flows.pmh import ISSUES
+from koukan.ledger import rewritings
 from koukan.samples.population import Population
 
 SENDER = "kenpo-a"
@@ -57,6 +60,12 @@ def test_withdrawn_members_stand_in_status_until_they_are_erased(tmp_path: Path)
     assert "forget_persons" in lines[1]
     never = list(render._withdrawals(JAPANESE, {**found, "next_run": None}))
     assert "koukan run" in str(never[1])
+    with place.opened() as centre:  # an erasure of something else, as of PMH-IDs after their years
+        other = {"what": ISSUES, "reception": 0, "insurer": "", "rows": 1}
+        rewriting.replace(
+            centre, rewritings.begin(centre.ledger, rewritings.FORGET, centre.now()), [], [other]
+        )
+    assert page() == found
     place.run("forget_persons")
     assert page() == NOBODY
     assert list(render._withdrawals(JAPANESE, NOBODY)) == []

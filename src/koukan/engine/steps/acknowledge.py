@@ -93,6 +93,10 @@ def has_result(centre: Centre, reception: Reception) -> bool:
 
 
 def result_of(centre: Centre, reception: Reception) -> Iterator[bytes]:
-    """The result in blocks: of a large file it is large, and never in memory as a whole."""
+    """The result in blocks: of a large file it is large, and never in memory as a whole.
+
+    The next one is opened while the last is hashed and written.
+    """
     with originals.read_result(centre, reception.original) as sealed:
-        yield from sealed.blocks(originals.BLOCK)
+        blocks = sealed.blocks(originals.BLOCK)
+        yield from originals.ahead(blocks) if sealed.length > originals.BLOCK else blocks
