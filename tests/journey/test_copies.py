@@ -30,6 +30,7 @@ from koukan.engine.erasing import plan
 from koukan.engine.verify import verify_ledger
 from koukan.errors import Exit
 from koukan.flows.copies import REPLICA
+from koukan.flows.registration import HISTORY
 from koukan.ledger import copies as known
 from koukan.ledger import schema
 
@@ -236,8 +237,11 @@ def test_a_whole_insurers_copies_may_go(held: Place, tmp_path: Path) -> None:
     tell(place, [Copy(line[0], kind=line[1]).deleted() for line in stand(place)], 2)
     place.run(DEPOSIT)
     assert stand(place) == []
+    with place.opened() as centre:
+        history = centre.snapshot(HISTORY).files()
     place.run(FORGET)
     with place.opened() as centre:
+        assert history == centre.snapshot(HISTORY).files()  # copies are no reason to write it anew
         assert centre.snapshot(REPLICA).files(insurer=code("kenpo-a")) == []
         assert centre.keyring.partition_versions(REPLICA, f"insurer={code('kenpo-a')}") == []
     tell(place, [Copy(member_ids(place, "kenpo-a")[0])], 3)

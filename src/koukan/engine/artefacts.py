@@ -17,7 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from koukan.codecs.gate import Gate, whole_lines
-from koukan.engine import originals
+from koukan.engine import entrusted, originals
 from koukan.engine.centre import Centre
 from koukan.engine.seen import Seen
 from koukan.errors import IntegrityError, KoukanError, SecretError
@@ -32,6 +32,8 @@ from koukan.tables.table import DataFile
 Ints = npt.NDArray[np.int64]
 
 BLOCK = 2 * 1024 * 1024
+GONE = -1  # lines of a sealed file that does not open, or is not what was sealed
+FRAME = 2  # control and end record
 CLASSES = 3  # 処理結果区分: accepted 1, rejected 2, duplicate 3
 COLUMNS = ("line_number", "processing_result_class")
 COMMITTING = (
@@ -111,6 +113,25 @@ def require_damage(error: KoukanError) -> None:
     """Goes on for what is wrong with the file or its own key; raises what is wrong with us."""
     if not isinstance(error, IntegrityError) and error.key != "keys.key_absent":
         raise error
+
+
+def sealed_lines(
+    centre: Centre, reception: int, ordinal: int, sha256: str, *, beside: int = 0
+) -> int:
+    """Lines of a sealed file that a package is made of; `GONE` when it is not what was sealed.
+
+    Args:
+        beside: lines that do not count, as control and end record.
+    """
+    digest, lines = hashlib.sha256(), 0
+    try:
+        for block in entrusted.result_blocks(centre, reception, ordinal):
+            digest.update(block)
+            lines += block.count(b"\n")
+    except (IntegrityError, SecretError) as error:
+        require_damage(error)
+        return GONE
+    return lines - beside if digest.hexdigest() == sha256 else GONE
 
 
 def definition_stands(centre: Centre, digest: str) -> bool:

@@ -5,7 +5,7 @@ See `ledger.own_packages`. What they are made of, and what goes with them, is th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from koukan.engine import entrusted
@@ -13,7 +13,7 @@ from koukan.engine.centre import Centre
 from koukan.engine.packages import PACKAGE, Content, lay
 from koukan.errors import IntegrityError
 from koukan.keys.package import key_hash
-from koukan.ledger.laid_packages import LaidPackage, laid
+from koukan.ledger.laid_packages import LaidPackage, laid, put_laid_package
 from koukan.ledger.own_packages import Package
 from koukan.rules.package import About, Counts
 
@@ -46,6 +46,24 @@ def lay_one(centre: Centre, item: Package, *, form: str, kind: str) -> LaidPacka
         raise IntegrityError("package.other_archive", file=item.name)
     hashes = found.sha256, found.archive_sha256, key_hash(key)
     return LaidPackage(item.sender, item.name, kind, item.reception, item.insurer, *hashes)
+
+
+def note(
+    centre: Centre,
+    lot: Sequence[tuple[Package, LaidPackage | None]],
+    set_package: Callable[..., None],
+) -> None:
+    """The ledger knows what lies in the outboxes, and for which keys.
+
+    Args:
+        set_package: of the flow's own table, see `ledger.own_packages`.
+    """
+    with centre.ledger.begin() as transaction:
+        for item, found in lot:
+            if found is not None:
+                hashes = {"archive_sha256": found.archive_sha256, "sha256": found.sha256}
+                set_package(transaction, item, state="laid_out", **hashes)
+                put_laid_package(transaction, found)
 
 
 def collected(centre: Centre, waiting: Sequence[Package], *, kind: str) -> list[Package]:

@@ -5,19 +5,15 @@ That the rows of each insurer's partition are the accepted lines is told by `eng
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 from koukan.engine import artefacts, entrusted, returning
 from koukan.engine.centre import Centre
 from koukan.engine.problems import Problem, differing, problem
 from koukan.engine.verify_identity import signed
-from koukan.errors import IntegrityError, SecretError
 from koukan.ledger import copies as known
 from koukan.ledger.own_packages import Package
 from koukan.ledger.rewritings import forgetting
-
-GONE = -1  # a sealed file that does not open, or is not what was sealed
 
 
 def problems(centre: Centre) -> Iterator[Problem]:
@@ -39,7 +35,9 @@ def of_package(centre: Centre, item: Package, record: str | None) -> Iterator[Pr
     key = centre.folder("keyring", "random", "package", f"{name}.key")
     paths = [centre.folder("packages", name), key]
     if item.state == "built" and not item.erased:
-        found = sealed_rows(centre, item)
+        found = artefacts.sealed_lines(
+            centre, item.reception, item.ordinal, item.file_sha256, beside=artefacts.FRAME
+        )
         if found != item.rows:
             yield problem("copies.verify_sealed", **where, known=differing(item.rows, found))
         return
@@ -54,16 +52,3 @@ def of_package(centre: Centre, item: Package, record: str | None) -> Iterator[Pr
             yield problem("copies.verify_other", **where)
     if any(path.exists() for path in paths):
         yield problem("copies.verify_left", **where)
-
-
-def sealed_rows(centre: Centre, item: Package) -> int:
-    """Copies that are sealed; `GONE` when it is not what was sealed."""
-    digest, lines = hashlib.sha256(), 0
-    try:
-        for block in entrusted.result_blocks(centre, item.reception, item.ordinal):
-            digest.update(block)
-            lines += block.count(b"\n")
-    except (IntegrityError, SecretError) as error:
-        artefacts.require_damage(error)
-        return GONE
-    return lines - 2 if digest.hexdigest() == item.file_sha256 else GONE  # control and end record

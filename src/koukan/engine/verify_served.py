@@ -6,7 +6,6 @@ what was recorded from those of `provision_records`.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
@@ -24,8 +23,6 @@ from koukan.flows.served import Flow
 from koukan.ledger.served import Answer
 from koukan.tables import encrypted
 from koukan.tables.definition import bucket_labels
-
-GONE = -1  # a sealed file that does not open, or is not what was sealed
 
 
 def problems(centre: Centre) -> Iterator[Problem]:
@@ -61,26 +58,13 @@ def of_answers(centre: Centre, flow: Flow) -> Iterator[Problem]:
 def of_waiting(centre: Centre, item: Answer) -> Iterator[Problem]:
     """What waits is what was sealed, here and in the outbox."""
     where = {"reception": item.reception, "file": item.name}
-    lines = sealed_lines(centre, item)
+    lines = artefacts.sealed_lines(centre, item.reception, served.ONLY, item.file_sha256)
     if lines != item.lines:
         yield problem("served.verify_sealed", **where, known=differing(item.lines, lines))
     if item.state == "laid_out":
         lying = centre.outbox(item.sender).holds(item.name)
         if lying not in (None, item.sha256):
             yield problem("served.verify_other", **where)
-
-
-def sealed_lines(centre: Centre, item: Answer) -> int:
-    """Lines of a sealed answer; `GONE` when it is not the one that was sealed."""
-    digest, lines = hashlib.sha256(), 0
-    try:
-        for block in entrusted.result_blocks(centre, item.reception, served.ONLY):
-            digest.update(block)
-            lines += block.count(b"\n")
-    except (IntegrityError, SecretError) as error:
-        artefacts.require_damage(error)
-        return GONE
-    return lines if digest.hexdigest() == item.file_sha256 else GONE
 
 
 def of_erased(

@@ -6,11 +6,11 @@ records of what was erased, never from the ledger's own sums.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 
 from koukan.engine import artefacts, entrusted
 from koukan.engine import usage as engine
+from koukan.engine.artefacts import GONE
 from koukan.engine.centre import Centre
 from koukan.engine.problems import Problem, differing, parsed, problem
 from koukan.errors import IntegrityError, SecretError
@@ -18,7 +18,6 @@ from koukan.ledger import usage as known
 from koukan.ledger.own_packages import Package
 from koukan.ledger.usage import Held, Log
 
-GONE = -1  # a sealed file that does not open, or is not what was sealed
 Records = Mapping[tuple[int, str], str]
 
 
@@ -66,17 +65,14 @@ def rows(centre: Centre, item: Package | Held, records: Records) -> int:
 
 def sealed_rows(centre: Centre, item: Package | Held) -> int:
     """Lines that are sealed; `GONE` when it is not what was sealed."""
+    if isinstance(item, Package):
+        which = item.reception, item.ordinal, item.file_sha256
+        return artefacts.sealed_lines(centre, *which, beside=artefacts.FRAME)
     try:
-        if isinstance(item, Held):
-            return sum(frame.height for frame in engine.open_held(centre, item))
-        digest, lines = hashlib.sha256(), 0
-        for block in entrusted.result_blocks(centre, item.reception, item.ordinal):
-            digest.update(block)
-            lines += block.count(b"\n")
+        return sum(frame.height for frame in engine.open_held(centre, item))
     except (IntegrityError, SecretError) as error:
         artefacts.require_damage(error)
         return GONE
-    return lines - 2 if digest.hexdigest() == item.file_sha256 else GONE  # control and end record
 
 
 def of_item(centre: Centre, item: Package | Held, records: Records) -> Iterator[Problem]:

@@ -179,7 +179,12 @@ def look_for_events(centre: Centre, item: Look) -> pl.DataFrame:
 
 
 def by_bucket(centre: Centre, links: Ints, **where: str) -> dict[str, list[DataFile]]:
-    """Files of the 資格履歴 in the buckets of these links, and those with rows of all buckets."""
+    """Files of the 資格履歴 in the buckets of these links, and those with rows of all buckets.
+
+    None for nobody: who deletes copies alone leaves the 資格履歴 as it is.
+    """
+    if not len(links):
+        return {}
     history, buckets = centre.snapshot(HISTORY), centre.site.buckets
     places = np.unique(bucket_of_link(links, buckets)).tolist()
     found = {}

@@ -7,7 +7,7 @@ an office has, by `taken/` or 受領確認, is erased here and in `deliver`, at 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -21,7 +21,7 @@ from koukan.engine.recipients import fitting
 from koukan.engine.usage import Offices
 from koukan.flows import usage
 from koukan.ledger import usage as known
-from koukan.ledger.laid_packages import USAGE, LaidPackage, laid, put_laid_package
+from koukan.ledger.laid_packages import USAGE, LaidPackage, laid
 from koukan.ledger.own_packages import Package
 from koukan.ledger.usage import Held, Log
 from koukan.rules.register import NONE
@@ -128,7 +128,7 @@ def lay_out(centre: Centre, job: Job) -> None:
     with centre.log.operation("lay_out", job=job.name) as operation:
         done = 0
         for lot in centre.workers.map(lay_lot, lots):
-            note(centre, lot)
+            own_packages.note(centre, lot, known.set_package)
             done += sum(found is not None for _, found in lot)
             centre.observe("usage laid out", step="provide", done=done, total=len(tasks))
         operation.note(packages=done, waiting=len(built) + len(again) - done)
@@ -153,13 +153,3 @@ def lay_lot(centre: Centre, lot: tuple[Package, ...]) -> list[tuple[Package, Lai
         done.append((item, own_packages.lay_one(centre, item, form=usage.EXTRACT, kind=USAGE)))
         centre.observe("usage package laid out", step="provide")
     return done
-
-
-def note(centre: Centre, lot: Sequence[tuple[Package, LaidPackage | None]]) -> None:
-    """The ledger knows what lies in the outboxes, and for which keys."""
-    with centre.ledger.begin() as transaction:
-        for item, found in lot:
-            if found is not None:
-                hashes = {"archive_sha256": found.archive_sha256, "sha256": found.sha256}
-                known.set_package(transaction, item, state="laid_out", **hashes)
-                put_laid_package(transaction, found)

@@ -7,13 +7,11 @@ of it opens with a key of ours any more, so for another key its insurer asks aga
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from koukan.engine import own_packages, returning
 from koukan.engine.centre import Centre
 from koukan.flows.copies import EXTRACT
 from koukan.ledger import copies as known
-from koukan.ledger.laid_packages import COPIES, LaidPackage, put_laid_package
+from koukan.ledger.laid_packages import COPIES, LaidPackage
 from koukan.ledger.own_packages import Package
 from koukan.sites import Job
 
@@ -39,7 +37,7 @@ def lay_out(centre: Centre, job: Job) -> None:
     with centre.log.operation("lay_out", job=job.name) as operation:
         done = 0
         for lot in centre.workers.map(lay_lot, lots):
-            note(centre, lot)
+            own_packages.note(centre, lot, known.set_package)
             done += sum(found is not None for _, found in lot)
             centre.observe("copies laid out", step="return_copies", done=done, total=len(ready))
         returning.finish(centre)
@@ -53,13 +51,3 @@ def lay_lot(centre: Centre, lot: tuple[Package, ...]) -> list[tuple[Package, Lai
         done.append((item, own_packages.lay_one(centre, item, form=EXTRACT, kind=COPIES)))
         centre.observe("package of copies laid out", step="return_copies")
     return done
-
-
-def note(centre: Centre, lot: Sequence[tuple[Package, LaidPackage | None]]) -> None:
-    """The ledger knows what lies in the outboxes, and for which keys."""
-    with centre.ledger.begin() as transaction:
-        for item, found in lot:
-            if found is not None:
-                hashes = {"archive_sha256": found.archive_sha256, "sha256": found.sha256}
-                known.set_package(transaction, item, state="laid_out", **hashes)
-                put_laid_package(transaction, found)
