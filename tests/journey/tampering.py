@@ -32,9 +32,12 @@ class Base:
     digest: str  # after the waiting file was taken in, nothing having been altered
 
 
+NAMED = (2, 390)  # one whom kenpo-a has registered, and a new one
+
+
 def next_file(root: Path) -> None:
     """News of a person whom kenpo-a has registered, and a new one: vault and roster are read."""
-    nights.lay_said(root, "kenpo-a", 4, [Said(2, LOSS), Said(390, NEW)])
+    nights.lay_said(root, "kenpo-a", 4, [Said(NAMED[0], LOSS), Said(NAMED[1], NEW)])
 
 
 def member_of(root: Path, person: int) -> str:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 from journey import nights
 from journey.tampering import (
     ALTERED,
     KENPO_A,
+    NAMED,
     READERS,
     Base,
     altered,
@@ -27,6 +31,7 @@ from journey.tampering import (
 from koukan.engine.centre import Centre
 from koukan.errors import IntegrityError
 from koukan.flows.registration import HISTORY, PARTITION, ROSTER, VAULT
+from koukan.tables.definition import bucket_label, bucket_of_token
 from koukan.tables.log import LOG, DataFile
 
 PARTS = {  # table, its partition values, and who reads it
@@ -43,11 +48,22 @@ def files_of(centre: Centre, part: str) -> list[DataFile]:
     found = centre.snapshot(table).files(**values)
     if part in ("vault", "history"):
         # one look-up reads one bucket; here every one of its files is the one that was altered
+        # and a run those of the persons who are named
+        asked = buckets_of(centre, NAMED) if part == "vault" else None
         by_bucket: dict[str, list[DataFile]] = {}
         for file in found:
-            by_bucket.setdefault(file.partition["bucket"], []).append(file)
+            if asked is None or file.partition["bucket"] in asked:
+                by_bucket.setdefault(file.partition["bucket"], []).append(file)
         return max(by_bucket.values(), key=len)
     return found
+
+
+def buckets_of(centre: Centre, persons: Sequence[int]) -> set[str]:
+    """The vault's buckets in which numbers of persons stand, or would."""
+    numbers = np.array([int(nights.number_of(person)) for person in persons], np.int64)
+    high, _ = centre.tokeniser.tokens(numbers)
+    places = bucket_of_token(pl.Series(high), centre.site.buckets)
+    return {bucket_label(place, centre.site.buckets) for place in places}
 
 
 def paths_of(base: Base, root: Path, part: str) -> tuple[list[Path], list[Path]]:
