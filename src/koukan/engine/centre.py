@@ -35,7 +35,7 @@ from koukan.engine.foreseen import Foreseen
 from koukan.engine.memory import keep_blocks, set_aside
 from koukan.engine.policies import Book
 from koukan.engine.stages import Kept
-from koukan.engine.workers import Workers
+from koukan.engine.workers import Workers, take_turns
 from koukan.errors import EnvironmentRefused
 from koukan.exchange import Inbox, Outbox
 from koukan.flows import identity, pmh, registration, tables
@@ -299,6 +299,7 @@ def open_centre(
         DefinitionError, SecretError, EnvironmentRefused: with what to mend.
     """
     keep_blocks()
+    take_turns()
     root, site, catalogue, jobs = require_definitions(root)
     identity = load_identity(key_file, outside=root)
     keyring = Keyring.open(root / "keyring", identity)

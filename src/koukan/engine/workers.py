@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -27,7 +28,19 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+TURN = 0.0005  # seconds
+
 _centre: Centre | None = None  # of this worker process
+
+
+def take_turns() -> None:
+    """Let a thread that runs Python give way sooner than after the usual five milliseconds.
+
+    A thread that comes back from polars, a disk, a hash or numpy needs the interpreter for some
+    microseconds, and then leaves it alone again; while it waits for it, its core has nothing to do.
+    Of a million lines that was one part in thirty of the time.
+    """
+    sys.setswitchinterval(TURN)
 
 
 def _end_with_parent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from typing import cast
@@ -9,7 +10,7 @@ from typing import cast
 import pytest
 
 from koukan.engine.centre import Centre
-from koukan.engine.workers import Workers
+from koukan.engine.workers import TURN, Workers, take_turns
 
 NO_CENTRE = cast(Centre, None)  # threads hand it to their tasks, and these need none
 
@@ -65,3 +66,8 @@ def test_closed_workers_start_again_when_they_are_asked(workers: Workers) -> Non
     assert list(workers.map(lambda _, item: item, [1])) == [1]
     workers.close()
     assert list(workers.map(lambda _, item: item, [2], more=1)) == [2]
+
+
+def test_threads_give_way_sooner_than_they_would() -> None:
+    take_turns()
+    assert sys.getswitchinterval() == pytest.approx(TURN)
