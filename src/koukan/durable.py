@@ -18,6 +18,7 @@ from pathlib import Path
 from koukan.errors import IntegrityError
 
 TEMPORARY = ".tmp-"  # prefix of every file that is not yet published; recovery deletes them
+STRETCH = 8 << 20  # bytes by which a large file grows until the system is told to write them
 
 
 @dataclass
@@ -49,7 +50,13 @@ class _Block:
         """Contents, then names, then folders."""
         waiting = [ours for ours, _ in self.unnamed.values()]
         for path in (*waiting, *self.written):
-            _begin_writing(path)  # so that the first wait is for all of them
+            # So that the first wait is for all of them: of many files that are waited for one after
+            # another, a disk would have to end a transaction for each.
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                _begin_writing(handle, 0, 0)
+            finally:
+                os.close(handle)
         for path in (*waiting, *self.written):
             sync_file(path)
         for final, (ours, replace) in self.unnamed.items():
@@ -149,6 +156,24 @@ def publish(
     sync_folder(final.parent)
 
 
+def write_behind(handle: int, told: int, length: int) -> int:
+    """Have the system write what a large file has grown by while it grows on.
+
+    Nothing is durable by this: the wait at its end is shorter, as little is left to wait for.
+
+    Args:
+        told: bytes that the system was told to write before.
+        length: of the file by now.
+
+    Returns:
+        bytes that it was told to write now.
+    """
+    if length - told < STRETCH:
+        return told
+    _begin_writing(handle, told, length)
+    return length
+
+
 def write(final: Path, content: bytes, *, replace: bool = False, mode: int = 0o600) -> None:
     """Write a small file whole and durably; its mode is exactly this one."""
     temporary = temporary_name(final)
@@ -214,13 +239,7 @@ def _name(temporary: Path, final: Path, *, replace: bool) -> None:
     os.unlink(temporary)
 
 
-def _begin_writing(path: Path) -> None:
-    """Have the system write a file's content while others are looked at: of many files that are
-    waited for one after another, a disk would have to end a transaction for each.
-    """
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        # Nothing is forgotten that is not written yet; it is written for that.
-        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-    finally:
-        os.close(handle)
+def _begin_writing(handle: int, start: int, stop: int) -> None:
+    """Have the system write a file's bytes and wait for nothing; up to its end where both are 0."""
+    # Nothing is forgotten that is not written yet; it is written for that.
+    os.posix_fadvise(handle, start, stop - start, os.POSIX_FADV_DONTNEED)

@@ -127,3 +127,17 @@ def test_what_a_killed_copy_has_left_on_a_medium_is_written_over(tmp_path: Path)
     with pytest.raises(OSError, match=growing.name):
         durable.write_outside(final, b"another")
     assert final.read_bytes() == b"list"
+
+
+def test_a_file_that_grows_is_written_behind_and_durable_by_its_sync_alone(
+    tmp_path: Path, synced: list[str]
+) -> None:
+    block, told, length = bytes(durable.STRETCH // 2 + 1), 0, 0
+    ends = []
+    with (tmp_path / "large").open("wb", buffering=0) as file:
+        for _ in range(5):
+            length += file.write(block)
+            told = durable.write_behind(file.fileno(), told, length)
+            ends.append(told)
+    assert ends == [0, 2 * len(block), 2 * len(block), 4 * len(block), 4 * len(block)]
+    assert synced == []

@@ -11,9 +11,11 @@ import os
 import re
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from pathlib import Path
+from typing import Protocol
 
 from koukan import durable
 from koukan.errors import IntegrityError, TransientError
@@ -27,6 +29,12 @@ LONGEST = 100  # bytes of a name
 MOST = 100_000  # names that one look takes in; the next look takes the others
 BLOCK = 2 * 1024 * 1024
 FOR_COLLECTING = 0o640  # an outbox's group is its owner's, where insurers have accounts
+
+
+class Digest(Protocol):
+    """What of a hash of `hashlib` is needed here."""
+
+    def update(self, data: bytes, /) -> None: ...
 
 
 def safe_name(name: str) -> str:
@@ -56,6 +64,25 @@ def within(sizes: Sequence[int], files: int, size: int) -> int:
     """
     together = accumulate(sizes[:files])
     return max(sum(1 for total in together if total <= size), min(1, len(sizes)))
+
+
+def hashed(blocks: Iterable[bytes], digest: Digest) -> Iterator[bytes]:
+    """The same blocks; a large one is hashed while the caller is busy with it, by a thread.
+
+    Args:
+        digest: has seen every block when there is no further one.
+    """
+    with ThreadPoolExecutor(1) as beside:  # none is started before there is something for it
+        hashing: Future[None] | None = None
+        for block in blocks:
+            if hashing is not None:
+                hashing.result()
+            if len(block) < BLOCK:
+                hashing = None
+                digest.update(block)
+            else:
+                hashing = beside.submit(digest.update, block)
+            yield block
 
 
 @dataclass(frozen=True, order=True)
@@ -238,10 +265,10 @@ class Outbox:
         try:
             with os.fdopen(handle, "wb") as file:
                 os.fchmod(handle, FOR_COLLECTING)
-                found, length = hashlib.sha256(), 0
-                for block in blocks:
-                    found.update(block)
+                found, length, told = hashlib.sha256(), 0, 0
+                for block in hashed(blocks, found):
                     length += file.write(block)
+                    told = durable.write_behind(handle, told, length)
             if found.hexdigest() != digest:
                 raise IntegrityError("exchange.other_content", file=safe_name(name))
             durable.publish(temporary, final, length=length, replace=True)

@@ -54,7 +54,7 @@ class SealedWriter(Secret):
 
     __slots__ = (
         "_aad", "_chunks", "_cipher", "_durable", "_file", "_out", "_path", "_pending",
-        "_pending_length", "_replace", "_temporary",
+        "_pending_length", "_replace", "_temporary", "_told",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +67,7 @@ class SealedWriter(Secret):
         self._durable = durable
         self._replace = replace
         self._chunks = 0
+        self._told = 0  # bytes that the system was told to write
         # A chunk waits here until it may be the last. No larger than what was written: first touch
         # of two MiB would be most of the work of a small file.
         self._pending = memoryview(bytearray())
@@ -142,6 +143,9 @@ class SealedWriter(Secret):
         while out:  # the system may take less than it was given; a full disk says so next time
             out = out[self._file.write(out) :]
         self._chunks += 1
+        if self._durable:
+            told, length = self._told, self._file.tell()
+            self._told = durable.write_behind(self._file.fileno(), told, length)
 
     def _discard(self) -> None:
         self._file.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from collections import Counter
@@ -11,7 +12,7 @@ import pytest
 
 from koukan.errors import TransientError
 from koukan.exchange import Inbox, Outbox
-from koukan.exchange.folder import fit, within
+from koukan.exchange.folder import BLOCK, fit, hashed, within
 
 
 def reasons(inbox: Inbox) -> Counter[str]:
@@ -157,3 +158,11 @@ def test_what_is_laid_out_may_be_read_by_the_outboxs_group(tmp_path: Path) -> No
     outbox.stream("b", [b"x"], digest)
     assert {path.stat().st_mode & 0o777 for path in outbox.folder.iterdir()} == {0o640}
     assert outbox.folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("sizes", [[], [5], [BLOCK], [BLOCK, BLOCK, 7], [BLOCK, 7, 7, BLOCK]])
+def test_blocks_are_hashed_in_their_order_while_they_pass(sizes: list[int]) -> None:
+    blocks = [os.urandom(size) for size in sizes]
+    digest = hashlib.sha256()
+    assert list(hashed(blocks, digest)) == blocks
+    assert digest.digest() == hashlib.sha256(b"".join(blocks)).digest()

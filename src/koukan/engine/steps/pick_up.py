@@ -25,7 +25,7 @@ from koukan.engine.lots import lots
 from koukan.engine.receipts import Laid, first_receipt, note_laid
 from koukan.errors import IntegrityError, TransientError
 from koukan.exchange import Arrival, Inbox, Outbox
-from koukan.exchange.folder import safe_name, within
+from koukan.exchange.folder import hashed, safe_name, within
 from koukan.exchange.marker import CODES, WRONG_MARKER
 from koukan.ledger import Ledger, Reception
 from koukan.sites import Job, Sender
@@ -108,7 +108,7 @@ def run(centre: Centre, job: Job) -> None:
         time.sleep(centre.site.limits.settle_seconds)
         still &= set(look(centre, job))
     ordered = sorted(still, key=lambda item: item.order)
-    with centre.log.operation("pick_up", job=job.name) as operation, Threads(2) as helpers:
+    with centre.log.operation("pick_up", job=job.name) as operation, Threads(1) as helpers:
         taken = 0
         for lot in lots(ordered, lambda candidate: candidate.arrival.size):
             taken += take(centre, job, lot, helpers)
@@ -157,23 +157,17 @@ def copy(centre: Centre, job: Job, candidate: Candidate, name: str, helpers: Exe
     length = records = 0
     arrival = candidate.arrival
 
-    def hashed(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    def counted(blocks: Iterator[bytes]) -> Iterator[bytes]:
         nonlocal length, records
         for block in blocks:
             length += len(block)
             records += block.count(b"\n") if arrival.marked else 0
-            if len(block) < originals.BLOCK:
-                digest.update(block)
-                yield block
-                continue
-            hashing = helpers.submit(digest.update, block)
-            yield block  # it is sealed while it is hashed
-            hashing.result()
+            yield block
 
     try:
         # What is longer than its format allows is copied until that shows, and refused for it.
         limit = centre.bundle(candidate.form or job.formats[0]).form.file.max_bytes
-        blocks = hashed(candidate.inbox.read(arrival, limit))
+        blocks = hashed(counted(candidate.inbox.read(arrival, limit)), digest)
         if candidate.form is None:
             originals.seal_original(centre, name, blocks)
         else:
