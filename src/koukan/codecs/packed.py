@@ -17,6 +17,7 @@ from koukan.codecs.digits import Ints, Mask, eight_digits
 
 LONGEST = 12  # bytes inside a view
 VIEW = 16
+NOWHERE = np.uint8(255)  # among fewer values
 Words = npt.NDArray[np.uint64]
 
 
@@ -104,9 +105,8 @@ def _every(octet: int) -> np.uint64:
 _HIGH = np.array([int.from_bytes(b"\x80" * count, "little") for count in range(9)], np.uint64)
 
 
-def among(column: Packed, values: list[str]) -> Mask:
-    """Which rows are one of some values of one or two bytes."""
-    known = np.zeros(2**16, np.bool_)
-    known[[int.from_bytes(value.encode(), "little") for value in values]] = True
-    right: Mask = known[column.first & np.uint64(0xFFFF)] & (column.length <= 2)
-    return right
+def places(column: Packed, values: list[str]) -> npt.NDArray[np.uint8]:
+    """By row, the place of its value among some of one or two bytes; `NOWHERE` where it is none."""
+    known = np.full(2**16, NOWHERE, np.uint8)
+    known[[int.from_bytes(value.encode(), "little") for value in values]] = np.arange(len(values))
+    return np.where(column.length <= 2, known[column.first & np.uint64(0xFFFF)], NOWHERE)

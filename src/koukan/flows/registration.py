@@ -130,7 +130,7 @@ def history_frame(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows of `gathered` for the 資格履歴: only of persons whose 個人番号 the insurer has."""
     if rows["link_number"].null_count():
         rows = rows.filter(pl.col("link_number").is_not_null())
-    return without_insurer(rows).hstack([insurer_texts(rows["insurer"])])
+    return without_insurer(rows).hstack([enumerated(insurer_texts(rows["insurer"]))])
 
 
 def without_insurer(rows: pl.DataFrame) -> pl.DataFrame:
@@ -192,8 +192,15 @@ def insurer_texts(codes: pl.Series) -> pl.Series:
     return texts[different.search_sorted(codes)].alias("insurer_code")
 
 
+def enumerated(texts: pl.Series) -> pl.Series:
+    """Texts of which there are few, as places in their list."""
+    return texts.cast(pl.Enum(texts.unique().sort()))
+
+
 def event_columns(columns: Mapping[str, pl.Series]) -> list[pl.Series]:
-    """EVENT's columns that are given, in their order and types."""
+    """EVENT's columns that are given, in their order and types; codes as they come."""
     return [
-        columns[name].cast(dtype).alias(name) for name, dtype in EVENT.items() if name in columns
+        (columns[name] if dtype == pl.String else columns[name].cast(dtype)).alias(name)
+        for name, dtype in EVENT.items()
+        if name in columns
     ]

@@ -16,7 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from koukan.codecs.packed import LONGEST, Packed, among, numbers, packed, present, printable
+from koukan.codecs.packed import (
+    LONGEST,
+    NOWHERE,
+    Packed,
+    numbers,
+    packed,
+    places,
+    present,
+    printable,
+)
 from koukan.formats.model import CodeList, Field
 from koukan.rules.checkdigits import valid_numbers
 from koukan.rules.checks import CHECK_KINDS, EARLIEST
@@ -31,16 +40,18 @@ DOUBTS = 8  # a field is left to the rules where it is in doubt in one of so man
 
 @dataclass(frozen=True)
 class Look:
-    """What was settled; `days` are columns of dates, where a row is not doubtful."""
+    """What was settled; days and codes are columns, right where a row is not doubtful."""
 
     names: frozenset[str]  # fields that are right in every row that is not doubtful
+    unsure: frozenset[str]  # those of them that are in doubt in any row
     doubtful: Mask  # by row
     days: Mapping[str, pl.Series]
+    codes: Mapping[str, pl.Series]
 
 
 def look(frame: pl.DataFrame, fields: Collection[Field], codes: Mapping[str, CodeList]) -> Look:
     """Look at those of some fields that are short; `frame` holds strings."""
-    names, days = [], {}
+    names, unsure, days, coded = [], [], {}, {}
     doubtful = np.zeros(frame.height, np.bool_)
     for item in fields:
         if not _is_short(item, codes):
@@ -51,28 +62,48 @@ def look(frame: pl.DataFrame, fields: Collection[Field], codes: Mapping[str, Cod
             column = column.filter(pl.Series(there))
         found, right = _right(item, packed(column), codes)
         wrong = _spread(~right, there, absent=item.required)
-        if np.count_nonzero(wrong) * DOUBTS > frame.height:
+        doubts = np.count_nonzero(wrong)
+        if doubts * DOUBTS > frame.height:
             continue
         names.append(item.name)
-        doubtful |= wrong
-        if item.type == "date":
+        if doubts:
+            unsure.append(item.name)
+            doubtful |= wrong
+        if item.type == "date" and not item.uncertain:
             days[item.name] = _days(_spread(found.astype(np.int32), there, absent=0), there)
-    return Look(frozenset(names), doubtful, days)
+        elif item.codes is not None:
+            place = pl.Series(_spread(found.astype(np.uint8), there, absent=int(NOWHERE)))
+            coded[item.name] = place.cat.to(code_type(codes[item.codes]), strict=False)
+    return Look(frozenset(names), frozenset(unsure), doubtful, days, coded)
+
+
+@cache
+def _enumerated(values: tuple[str, ...]) -> pl.Enum:
+    return pl.Enum(values)
+
+
+def code_type(listed: CodeList) -> pl.Enum:
+    """A column of codes as places in their list: a sixteenth of what it takes as strings."""
+    return _enumerated(tuple(listed.values))
 
 
 def _is_short(item: Field, codes: Mapping[str, CodeList]) -> bool:
     if item.codes is not None:
-        return (
-            not item.checks
-            and max(len(value.encode()) for value in codes[item.codes].values) <= CODE
-        )
+        return not item.checks and is_brief(codes[item.codes])
     return item.is_ascii and item.shortest <= LONGEST and CHECK_KINDS.keys() >= set(item.checks)
+
+
+def is_brief(listed: CodeList) -> bool:
+    """Whether its codes are read where they lie packed."""
+    longest = max(len(value.encode()) for value in listed.values)
+    return longest <= CODE and len(listed.values) < int(NOWHERE)
 
 
 def _right(item: Field, values: Packed, codes: Mapping[str, CodeList]) -> tuple[Ints, Mask]:
     """A field's values as far as they are numbers or days, and which are certainly right."""
     if item.codes is not None:
-        return NOTHING, among(values, list(codes[item.codes].values))
+        place = places(values, list(codes[item.codes].values))
+        return place.astype(np.int64), place != NOWHERE
     if item.type == "ascii":
         return NOTHING, printable(values, item.shortest, item.length)
     if item.type == "date":

@@ -20,7 +20,7 @@ from koukan.formats.bundle import Bundle
 from koukan.formats.model import CodeList, Format, Record
 from koukan.rules.checks import FINDINGS, Rule, as_date, breakable, fused, rules_of
 from koukan.rules.fitting import span_columns
-from koukan.rules.quick import look
+from koukan.rules.quick import Look, code_type, is_brief, look
 from koukan.rules.register import key_columns
 
 BAD = "__bad"
@@ -45,6 +45,7 @@ class Validator:
         *,
         suspicious: npt.NDArray[np.int64] | None,
         proven: Collection[str] = (),
+        coded: bool = False,
     ) -> pl.DataFrame:
         """Every row through the fused expression; the columns as they are stored.
 
@@ -52,6 +53,7 @@ class Validator:
             frame: strings, all fields of the record type.
             suspicious: rows known to hold a forbidden character; None: look at every row.
             proven: fields that need no look, see `PROVEN`.
+            coded: short codes as places in their list; what is none is absent.
 
         Returns:
             process type, access group and own columns that hold any value (dates as days,
@@ -65,35 +67,50 @@ class Validator:
         rare = self._rare(absent, frame.height) - certain
         others = [item for item in fields.values() if item.name not in certain | rare]
         seen = look(frame, others, self.codes)
-        own = [item for item in self.record.own if item.name not in empty]
-        days = {
-            item.name: seen.days.get(item.name, as_date(item.name))
-            for item in own
-            if item.type == "date" and not item.uncertain
-        }
-        columns = [days.get(item.name, pl.col(item.name)).alias(item.name) for item in own]
+        names = [name for name in KEPT if name in frame.columns]
+        names += [item.name for item in self.record.own if item.name not in empty]
         checks = breakable(self.form, self.record, empty | rare, full)
         bad = self._fused(certain | seen.names | rare, checks, clean=suspicious is not None)
-        kept = [name for name in KEPT if name in frame.columns]
+        asked = {**self._asked(names, seen, coded=coded), BAD: bad}
         # As new columns they have a row each, also where nothing is left to look at.
-        names = [item.name for item in own]
-        checked = frame.with_columns(*columns, bad).select(*kept, *names, BAD)
-        flags = checked[BAD].to_numpy().copy()
+        found = frame.with_columns(**asked)[list(asked)].to_dict()
+        quick = {**seen.days, **seen.codes} if coded else seen.days
+        columns = {**{name: frame[name] for name in names}, **quick, **found}
+        flags = columns[BAD].to_numpy().copy()
         if suspicious is not None:
             flags[suspicious] = True
         # What the quick look left in doubt, the rules themselves settle: these rows, these fields.
         # To the others what is rarely given is empty.
         there = [mask for name in sorted(rare) if (mask := present(frame[name])) is not None]
         rows = np.flatnonzero(np.logical_or.reduce([seen.doubtful, *there]))
-        settled = {BAD: pl.Series(BAD, flags)}
         if len(rows):
-            checks = breakable(self.form, self.record, empty, full)
-            fails = self._fused(fields.keys() - seen.names - rare, checks)
+            checks = breakable(self.form, self.record, empty, full) - checks
+            fails = self._fused(fields.keys() - seen.unsure - rare, checks)
+            days = sorted(seen.days.keys() & seen.unsure)
             again = frame[rows].select(*map(as_date, days), fails)
             flags[rows] |= again[BAD].to_numpy()
-            settled = {name: checked[name].scatter(rows, again[name]) for name in days}
-            settled[BAD] = pl.Series(BAD, flags)
-        return pl.DataFrame([settled.get(one.name, one) for one in checked.get_columns()])
+            columns |= {name: columns[name].scatter(rows, again[name]) for name in days}
+        columns[BAD] = pl.Series(flags)
+        return pl.DataFrame([columns[name].alias(name) for name in (*names, BAD)])
+
+    def _asked(self, names: Collection[str], seen: Look, *, coded: bool) -> dict[str, pl.Expr]:
+        """Those of some columns that are not stored as given, and that the quick look left out.
+
+        Args:
+            coded: see `check`.
+        """
+        asked = {}
+        for item in self.form.fields(self.record):
+            if item.name not in names:
+                continue
+            if item.type == "date" and not item.uncertain and item.name not in seen.days:
+                asked[item.name] = as_date(item.name)
+            elif coded and item.codes is not None and item.name not in seen.codes:
+                listed = self.codes[item.codes]
+                if is_brief(listed):
+                    place = pl.col(item.name).cast(code_type(listed), strict=False)
+                    asked[item.name] = place
+        return asked
 
     def _rare(self, absent: Mapping[str, int], height: int) -> set[str]:
         """Fields that need not be given and that few rows have."""
@@ -116,7 +133,8 @@ class Validator:
         if key not in self._numbers:
             keys = key_columns(self.form, self.record, BAD, days)
             self._numbers[key] = [*keys, *span_columns(self.record, checked.columns)]
-        columns = {column.name: column for column in (*frame, *checked)}
+        typed = [column for column in checked if not isinstance(column.dtype, pl.Enum)]
+        columns = {column.name: column for column in (*frame, *typed)}
         return pl.DataFrame([*columns.values()]).select(self._numbers[key])
 
     @cached_property

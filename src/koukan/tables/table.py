@@ -26,6 +26,8 @@ from koukan.tables.definition import LINK, TableDefinition, key_partition, parti
 from koukan.tables.log import DataFile, State, Version
 from koukan.tables.snapshot import Snapshot
 
+DataType = pl.DataType | type[pl.DataType]
+
 __all__ = ["DataFile", "PartitionKeys", "Table", "Version"]
 
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
@@ -120,14 +122,15 @@ class Table:
 
         Args:
             partition: partition column -> value.
-            frame: columns of the partition's section in any order; those left out are empty.
+            frame: columns of the partition's section in any order; those left out are empty. Texts
+                of which there are few may come as places in their list, and lie so.
             name: unique in the partition for the table's life, e.g. group and part: "g12-0".
         """
         self.definition.check_partition(partition)
         if not _NAME.fullmatch(name):
             raise ValueError("a data file's name has characters that are not allowed")
         columns = self.definition.columns(partition)
-        wrong = [name for name, dtype in frame.schema.items() if columns.get(name) != dtype]
+        wrong = [name for name, dtype in frame.schema.items() if columns.get(name) != _plain(dtype)]
         if wrong:
             raise ValueError(f"columns do not fit {self.definition.name}: {sorted(wrong)}")
         owner = key_partition(self.definition, partition)
@@ -255,14 +258,14 @@ class Table:
         lazy, found = encrypted.opened(path, key, aad, size=file.size, rows=file.rows)
         self._check_columns(file, found)
         rows = lazy.select(
-            pl.col(name) if name in found else pl.lit(None, dtype=dtype).alias(name)
+            _column(name, found.get(name), dtype)
             for name, dtype in self.definition.columns(file.partition).items()
         )
         return rows if file.links is None else rows.filter(pl.col(LINK).is_between(*file.links))
 
     def _check_columns(self, file: DataFile, found: pl.Schema) -> None:
         wanted = self.definition.columns(file.partition)
-        if any(wanted.get(name) != dtype for name, dtype in found.items()):
+        if any(wanted.get(name) != _plain(dtype) for name, dtype in found.items()):
             raise TableRefused("tables.wrong_columns", path=encrypted.shown(Path(file.path)))
 
     def _check_hash(self, file: DataFile, path: Path) -> None:
@@ -370,3 +373,15 @@ class Table:
         partitions = {Path(file.path).parent for file in files}
         for folder in {parent for partition in partitions for parent in partition.parents}:
             durable.sync_folder(self.folder / folder)
+
+
+def _plain(dtype: DataType) -> DataType:
+    """The type that a column has for readers: codes may lie as places in their list."""
+    return pl.String() if isinstance(dtype, pl.Enum) else dtype
+
+
+def _column(name: str, found: DataType | None, wanted: DataType) -> pl.Expr:
+    """A column of a file as readers have it; one that the file lacks has no values."""
+    if found is None:
+        return pl.lit(None, dtype=wanted).alias(name)
+    return pl.col(name) if found == wanted else pl.col(name).cast(wanted)

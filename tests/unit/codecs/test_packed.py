@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from koukan.codecs.digits import counted_before
-from koukan.codecs.packed import among, numbers, packed, present, printable
+from koukan.codecs.packed import NOWHERE, numbers, packed, places, present, printable
 
 # Digits, neighbours of digits and of the printable characters, and what is longer than a view.
 VALUES = st.one_of(
@@ -58,8 +58,8 @@ def test_one_byte_among_twelve_is_noticed(place: int, octet: int) -> None:
 @given(values=COLUMNS)
 def test_codes_are_found_among_others(values: list[str]) -> None:
     known = ["0", "9", "01", "10", "a"]
-    right = among(packed(pl.Series(values)), known)
-    assert right.tolist() == [value in known for value in values]
+    found = places(packed(pl.Series(values)), known)
+    assert found.tolist() == [known.index(value) if value in known else NOWHERE for value in values]
 
 
 def test_a_slice_and_pieces_of_a_column_are_its_values() -> None:

@@ -72,7 +72,7 @@ def test_who_waits_for_a_number_is_in_the_partition_and_not_in_the_history() -> 
     history = history_frame(found)
     linked = found.filter(~pl.col("line_number").is_in([1, 3, 51]))
     assert history.drop("insurer_code").equals(linked.drop("insurer"))
-    assert history["insurer_code"].cast(pl.Int32).equals(linked["insurer"])
+    assert history["insurer_code"].cast(pl.String).cast(pl.Int32).equals(linked["insurer"])
 
 
 @pytest.mark.parametrize("links", [1, 20, 10_000])

@@ -208,6 +208,34 @@ def test_fields_without_any_value_are_left_out_and_nothing_else_changes(
             assert check.check(one, suspicious=None)[BAD].all(), rule.field
 
 
+@pytest.mark.parametrize(("name", "section"), SECTIONS)
+@pytest.mark.parametrize("rows", [1, 20, 900])
+def test_codes_as_places_in_their_list_are_the_same_codes(
+    catalogue: Catalogue, name: str, section: str, rows: int
+) -> None:
+    form, check = catalogue.formats[name], validator(catalogue, section, name)
+    record = form.section(section)
+    good: Row = {name: value or None for name, value in samples(form, section).items()}
+    # Some columns are looked at quickly, some are rarely given, and some are wrong too often.
+    found = [*generated(form, record, catalogue, rows, random.Random(rows)), *[good] * rows]
+    frame = frame_of(form, record, found)
+    plain = check.check(frame, suspicious=None)
+    coded = check.check(frame, suspicious=None, coded=True)
+    assert coded.columns == plain.columns
+    lists = {item.name: catalogue.codes[item.codes] for item in form.fields(record) if item.codes}
+    for column in coded:
+        if not isinstance(column.dtype, pl.Enum):
+            assert column.equals(plain[column.name])
+            continue
+        values = lists.pop(column.name).values
+        listed = plain[column.name].is_in(list(values))
+        assert column.dtype == pl.Enum(list(values))
+        assert column.cast(pl.String).filter(listed).equals(plain[column.name].filter(listed))
+        assert not column.filter(~listed).is_not_null().any()
+    brief = {name for name, one in lists.items() if max(map(len, one.values)) <= 2}
+    assert not brief & set(coded.columns)
+
+
 def test_lines_of_which_nothing_is_left_to_look_at_are_judged_one_by_one(
     catalogue: Catalogue,
 ) -> None:

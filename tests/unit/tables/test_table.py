@@ -26,6 +26,7 @@ from koukan.keys.keyring import Keyring
 from koukan.tables import encrypted, log
 from koukan.tables.definition import TableDefinition
 from koukan.tables.table import Table, Version
+from koukan.tables.verify import verify
 
 
 @pytest.fixture
@@ -206,6 +207,23 @@ def test_columns_without_values_are_not_written_and_read_as_empty(table: Table) 
     for file in (lacking, empty):
         path, key, aad = table.access(file)
         assert "valid_from" not in encrypted.read(path, key, aad).columns
+
+
+def test_texts_may_lie_as_places_in_their_list_and_are_read_as_texts(table: Table) -> None:
+    version = table.create()
+    names = pl.Series("name", ["交換", "花子", None, "交換"])
+    frame = people(4).with_columns(names.cast(pl.Enum(["交換", "架空", "花子"])))
+    with pytest.raises(ValueError, match="columns do not fit"):
+        table.write(BASIC, frame.with_columns(valid_from="name"), "g1-0")
+    file = table.write(BASIC, frame, "g1-0")
+    plain = table.write(BASIC, people(4).with_columns(names), "g1-1")
+    version = table.commit([file, plain], [], transaction=1, expected=version)
+    snapshot = table.snapshot(version)
+    assert encrypted.read(*table.access(file)).schema["name"] == frame.schema["name"]
+    assert list(verify(table, version)) == []
+    for one in (file, plain):
+        assert snapshot.read([one]).equals(people(4).with_columns(names))
+    assert snapshot.read([file, plain], where=pl.col("name") == "交換").height == 4
 
 
 # Altered files

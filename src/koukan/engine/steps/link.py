@@ -260,7 +260,8 @@ def said(
         stage = stage_of(centre, chunks[0].group, chunks[0].attempt)
         for chunk in chunks:
             if stage.holds(name := f"{chunk.number:05d}.{BASIC}"):
-                basic = stage.get(name).select(ROW, pl.col(CLASS).cast(pl.Int8, strict=False))
+                number = pl.col(CLASS).cast(pl.String).cast(pl.Int8, strict=False)
+                basic = stage.get(name).select(ROW, number)
                 person = persons.of_line[basic[ROW].to_numpy()]
                 classes[person] = basic[CLASS].fill_null(0).to_numpy()
     records = centre.bundle_of(content.receptions[0]).form.records

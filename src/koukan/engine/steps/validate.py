@@ -19,6 +19,7 @@ from koukan.engine import originals
 from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, cut, is_large, receptions_of, stage_of
 from koukan.engine.stages import Stage
+from koukan.flows.registration import FORMATS
 from koukan.ledger import Group
 from koukan.rules.checks import FINDINGS
 from koukan.rules.fitting import SPAN
@@ -85,7 +86,12 @@ def _section(
     """Check the lines of one section; those that failed, as strings with `ROW`."""
     section = decoded.record.section
     rows = pl.Series(ROW, decoded.rows + chunk.row, dtype=pl.UInt32)  # as polars counts rows
-    flagged = validator.check(decoded.frame, suspicious=decoded.suspicious, proven=PROVEN)
+    flagged = validator.check(
+        decoded.frame,
+        suspicious=decoded.suspicious,
+        proven=PROVEN,
+        coded=validator.form.name in FORMATS,
+    )
     for column in validator.numbers(decoded.frame, flagged):
         keys[column.name][decoded.rows] = column.to_numpy()
     bad = np.flatnonzero(flagged.drop_in_place(BAD).to_numpy())
