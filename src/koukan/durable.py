@@ -7,17 +7,20 @@ raises, and the caller starts again from its source.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from koukan.errors import IntegrityError
 
 TEMPORARY = ".tmp-"  # prefix of every file that is not yet published; recovery deletes them
+_SYNC_FILE_RANGE_WRITE = 2  # fcntl.h
 STRETCH = 8 << 20  # bytes by which a large file grows until the system is told to write them
 
 
@@ -240,6 +243,22 @@ def _name(temporary: Path, final: Path, *, replace: bool) -> None:
 
 
 def _begin_writing(handle: int, start: int, stop: int) -> None:
-    """Have the system write a file's bytes and wait for nothing; up to its end where both are 0."""
-    # Nothing is forgotten that is not written yet; it is written for that.
-    os.posix_fadvise(handle, start, stop - start, os.POSIX_FADV_DONTNEED)
+    """Have the system write a file's bytes and wait for nothing; up to its end where both are 0.
+
+    Of what it writes it forgets nothing: much of it is read again soon. Where it cannot be told so,
+    the sync at the end has more to wait for.
+    """
+    if (tell := _sync_file_range()) is not None:
+        tell(handle, start, stop - start, _SYNC_FILE_RANGE_WRITE)
+
+
+@cache
+def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
+    """The system's call, which Python has not; None where there is none."""
+    try:
+        call = ctypes.CDLL(None).sync_file_range
+    except (AttributeError, OSError):
+        return None
+    call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    found: Callable[[int, int, int, int], int] = call
+    return found

@@ -149,7 +149,7 @@ def whole_lines(blocks: Iterable[bytes], line_limit: int) -> Iterator[bytes]:
                 yield rest  # a line far too long: let the checks name it
                 rest = b""
             continue
-        yield rest + block[: end + 1]
+        yield b"".join((rest, memoryview(block)[: end + 1]))  # copied once
         rest = block[end + 1 :]
     if rest:
         yield rest

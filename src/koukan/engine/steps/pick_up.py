@@ -25,7 +25,7 @@ from koukan.engine.lots import lots
 from koukan.engine.receipts import Laid, first_receipt, note_laid
 from koukan.errors import IntegrityError, TransientError
 from koukan.exchange import Arrival, Inbox, Outbox
-from koukan.exchange.folder import hashed, safe_name, within
+from koukan.exchange.folder import safe_name, within
 from koukan.exchange.marker import CODES, WRONG_MARKER
 from koukan.ledger import Ledger, Reception
 from koukan.sites import Job, Sender
@@ -157,9 +157,10 @@ def copy(centre: Centre, job: Job, candidate: Candidate, name: str, helpers: Exe
     length = records = 0
     arrival = candidate.arrival
 
-    def counted(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    def hashed(blocks: Iterator[bytes]) -> Iterator[bytes]:
         nonlocal length, records
         for block in blocks:
+            digest.update(block)  # here: the gate's thread has as much to do as this one with it
             length += len(block)
             records += block.count(b"\n") if arrival.marked else 0
             yield block
@@ -167,7 +168,7 @@ def copy(centre: Centre, job: Job, candidate: Candidate, name: str, helpers: Exe
     try:
         # What is longer than its format allows is copied until that shows, and refused for it.
         limit = centre.bundle(candidate.form or job.formats[0]).form.file.max_bytes
-        blocks = hashed(counted(candidate.inbox.read(arrival, limit)), digest)
+        blocks = hashed(candidate.inbox.read(arrival, limit))
         if candidate.form is None:
             originals.seal_original(centre, name, blocks)
         else:
