@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TypeVar
 
@@ -23,6 +24,8 @@ from koukan.rules.tokens import TOKEN, linked
 from koukan.tables import encrypted
 from koukan.tables.definition import bucket_label, bucket_of_token
 from koukan.tables.table import DataFile
+
+MANY = 100_000  # rows with which a query or two takes ten times as long as a thread to start
 
 Ints = npt.NDArray[np.int64]
 Item = TypeVar("Item")
@@ -79,6 +82,19 @@ def side_by_side(
         return
     with ThreadPoolExecutor(centre.site.workers.count) as pool:
         yield from pool.map(look, items)
+
+
+@contextmanager
+def beside(work: Callable[[], Result], rows: int) -> Iterator[Callable[[], Result]]:
+    """Have a thread do something while the block goes on; of few rows when the block asks for it.
+
+    Gives what waits for it, and says what it came to. It has ended when the block has.
+    """
+    if rows < MANY:
+        yield work
+        return
+    with ThreadPoolExecutor(1) as thread:
+        yield thread.submit(work).result
 
 
 def spread(values: Ints, keys: pl.Series, answers: pl.Series) -> Ints:

@@ -7,6 +7,7 @@ tables as the ledger knows them; so a rerun issues the same numbers.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from koukan.engine.groups import (
 )
 from koukan.engine.leases import lease
 from koukan.engine.linking import link_group
+from koukan.engine.lookup import beside
 from koukan.engine.mending import NO_ORIGINAL, called, mended
 from koukan.engine.registry import Registry
 from koukan.engine.repetitions import repeated_lines
@@ -146,13 +148,13 @@ def run(
         persons = judgement.persons
         refused, remarked, out = refusals(centre, content, judgement, mending.lost)
         spoken = said(centre, chunks, content, judgement, out)
-        told = misfits(form, content.lines, persons.of_line, content.days, kinds)
+        told, issuable = remarks_and_numbers(centre, group, content, persons, kinds)
         # From here on persons count. What only rules over lines ask for is the most that there is.
         content = content._replace(lines=content.lines.judged(), days=NO_DAYS)
         relieve(chunks)
         numbers = np.array([reception.number for reception in receptions], np.int64)
         registry = Registry.of(centre, group.number, numbers)
-        linked = link_group(registry, persons, out, issue(centre, group, persons), spoken)
+        linked = link_group(registry, persons, out, issuable, spoken)
         outcome = conclude(content, judgement, linked, refused, told)
         outcome = outcome._replace(statements=registry.told(persons, linked.statements))
         outcome = outcome._replace(pending=found, remarked=remarked)
@@ -267,6 +269,17 @@ def said(
     records = centre.bundle_of(content.receptions[0]).form.records
     (code,) = (int(record.code) for record in records if record.section == QUALIFICATION)
     return spoken_of(content.lines, persons, code, classes)
+
+
+def remarks_and_numbers(
+    centre: Centre, group: Group, content: Content, persons: Persons, kinds: Mapping[int, str]
+) -> tuple[pl.DataFrame, Issuable]:
+    """What `misfits` and `issue` give, neither of which asks for the other."""
+    form = centre.bundle_of(content.receptions[0]).form
+    remarks = partial(misfits, form, content.lines, persons.of_line, content.days, kinds)
+    with beside(remarks, len(content.lines)) as told:
+        issuable = issue(centre, group, persons)
+        return told(), issuable
 
 
 def issue(centre: Centre, group: Group, persons: Persons) -> Issuable:
