@@ -298,20 +298,21 @@ def run_group(centre: Centre, group: Group) -> None:
         if group.attempt > 1:
             remove_files(centre, group)
         centre.observe("entered", step="validate")
-        chunks, findings = validate.run(centre, group)
+        chunks, failed = validate.run(centre, group)
         if group.format in CONCLUDED:
+            findings = validate.explained(centre, failed)
             CONCLUDED[group.format](centre, group, chunks, findings)
             stage_of(centre, group.number, group.attempt).drop()
             centre.observe("stages dropped", step="validate")
             return
         centre.observe("entered", step="link")
         relieve(chunks)
-        outcome = link.run(centre, group, chunks, findings)
+        outcome = link.run(centre, group, chunks)
         centre.observe("entered", step="commit")
         relieve(chunks)
         written = [outcome]
         del outcome  # `commit` frees what it has written
-        commit.run(centre, group, chunks, written.pop())
+        commit.run(centre, group, chunks, failed, written.pop())
     else:
         centre.observe("entered", step="commit")
         remove_staged(centre)

@@ -68,9 +68,8 @@ def outcome(
     judgement: Judgement,
     refused: dict[int, str],
     chunks: Sequence[Chunk],
-    pending: Iterator[pl.DataFrame],
 ) -> Outcome:
-    """Every line's class, and all findings."""
+    """Every line's class, and findings of rules over lines."""
     kinds = np.where(
         judgement.rejected, REJECTED, np.where(judgement.duplicate, DUPLICATE, ACCEPTED)
     )
@@ -88,9 +87,7 @@ def outcome(
         },
         schema=LINES,
     )
-    return EMPTY._replace(
-        refused=refused, findings=judgement.findings, pending=pending, lines=lines
-    )
+    return EMPTY._replace(refused=refused, findings=judgement.findings, lines=lines)
 
 
 def concluded(
@@ -109,13 +106,13 @@ def concluded(
         return EMPTY
     content, judgement = judged(centre, group, receptions_of(centre, group), chunks)
     refused, remarked = beyond_shares(centre, content, judgement.rejected)
-    found = outcome(content, judgement, refused, chunks, pending)._replace(remarked=remarked)
+    found = outcome(content, judgement, refused, chunks)._replace(remarked=remarked)
     found = decide(found)
     stage = stage_of(centre, group.number, group.attempt)
     for chunk in chunks:
         share = found.lines[chunk.row : chunk.row + chunk.rows]
         stage.put(f"{chunk.number:05d}.outcome", share)
-    return settled(centre, group, chunks, found)
+    return settled(centre, group, chunks, found, pending)
 
 
 def taken_lines(

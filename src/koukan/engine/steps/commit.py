@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from functools import partial
+from itertools import chain, pairwise
 
 import numpy as np
 import polars as pl
@@ -19,10 +20,11 @@ from koukan import durable
 from koukan.codecs.gate import NOBODY
 from koukan.engine.centre import Centre, held_version, version_of
 from koukan.engine.groups import Chunk, is_large, receptions_of, relieve, stage_of
-from koukan.engine.lookup import tokens_of
+from koukan.engine.lookup import beside, tokens_of
 from koukan.engine.rendering import Rendered, Rendering, render, renderings
 from koukan.engine.steps.gate import close, turn_away
 from koukan.engine.steps.link import EMPTY, Outcome
+from koukan.engine.steps.validate import Failed, explained
 from koukan.engine.writing import Share, Written, write
 from koukan.flows import registration
 from koukan.flows.codes import CODES
@@ -56,29 +58,40 @@ def file_name(group: int, attempt: int, number: int) -> str:
     return f"g{group:08d}-{attempt:03d}-{number:05d}"
 
 
-def run(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> None:
-    """Write files and results of a group; from here on nothing has to be worked out again."""
+def run(
+    centre: Centre, group: Group, chunks: list[Chunk], failed: Sequence[Failed], outcome: Outcome
+) -> None:
+    """Write files and results of a group; from here on nothing has to be worked out again.
+
+    Why single lines failed is worked out here, beside data files, which do not ask for it.
+    """
     receptions = receptions_of(centre, group)
     with centre.log.operation("write", group=group.number) as operation:
+        findings = explained(centre, failed)
         make_keys(centre, outcome)
         made: list[Written | Rendered] = []
-        large = is_large(chunks)
-        if large:  # before anything else needs its memory
+        told = [item for item in receptions if item.number not in outcome.refused]
+        first, rest = in_order(
+            plan(centre, receptions, chunks), renderings(told, chunks), centre.site.workers.count
+        )
+        if is_large(chunks):  # one after another, before anything else needs its memory
             made += write_people(centre, group, outcome)
             outcome = outcome._replace(tokens=EMPTY.tokens, roster=EMPTY.roster)
             relieve(chunks)
-        outcome = settled(centre, group, chunks, outcome)
-        told = [item for item in receptions if item.number not in outcome.refused]
-        items = in_order(
-            plan(centre, receptions, chunks), renderings(told, chunks), centre.site.workers.count
-        )
-        writing = centre.workers.map(work, items, ahead=AHEAD)
-        if not large:  # meanwhile
-            made += write_people(centre, group, outcome)
+            outcome = settled(centre, group, chunks, outcome, findings)
+            writing = centre.workers.map(work, [*first, *rest], ahead=AHEAD)
+        else:
+            begun = centre.workers.map(work, first)
+            with beside(
+                partial(write_people, centre, group, outcome), outcome.lines.height
+            ) as people:
+                outcome = settled(centre, group, chunks, outcome, findings)
+                writing = chain(begun, centre.workers.map(work, rest, ahead=AHEAD))
+                made += people()
             outcome = outcome._replace(tokens=EMPTY.tokens, roster=EMPTY.roster)
         for done, found in enumerate(writing, 1):
             made += found
-            centre.observe("wrote", step="commit", done=done, total=len(items))
+            centre.observe("wrote", step="commit", done=done, total=len(first) + len(rest))
         note(centre, group, outcome, made)
         operation.note(files=len(made), rows=outcome.lines.height)
     centre.observe("written", step="commit")
@@ -86,9 +99,14 @@ def run(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> 
 
 def in_order(
     shares: Sequence[Share], results: Sequence[Rendering], workers: int
-) -> list[Share | Rendering]:
-    """Long tasks first, as what is begun last is waited for: the result of one file is one task."""
-    return [*shares[:workers], *results, *shares[workers:]]
+) -> tuple[list[Share | Rendering], list[Share | Rendering]]:
+    """Long tasks first, as what is begun last is waited for: the result of one file is one task.
+
+    Returns:
+        what asks for no findings of single lines, and all that follows.
+    """
+    early = max(workers - 1, 1)  # one explains lines meanwhile
+    return [*shares[:early]], [*results, *shares[early:]]
 
 
 def make_keys(centre: Centre, outcome: Outcome) -> None:
@@ -98,14 +116,24 @@ def make_keys(centre: Centre, outcome: Outcome) -> None:
     centre.tables[HISTORY].make_keys([{BUCKET: MIXED}])
 
 
-def settled(centre: Centre, group: Group, chunks: list[Chunk], outcome: Outcome) -> Outcome:
-    """The outcome with all findings, which are left as stages for the result files, too."""
-    findings = pl.concat([outcome.findings, *outcome.pending]).sort("row", "field", "code")
+def settled(
+    centre: Centre,
+    group: Group,
+    chunks: list[Chunk],
+    outcome: Outcome,
+    pending: Iterator[pl.DataFrame],
+) -> Outcome:
+    """The outcome with all findings, which are left as stages for the result files, too.
+
+    Args:
+        pending: findings of single lines.
+    """
+    findings = pl.concat([outcome.findings, *pending]).sort("row", "field", "code")
     stage = stage_of(centre, group.number, group.attempt)
     bounds = np.searchsorted(findings["row"].to_numpy(), [chunk.row for chunk in chunks]).tolist()
     for chunk, (start, stop) in zip(chunks, pairwise([*bounds, findings.height]), strict=True):
         stage.put(f"{chunk.number:05d}.findings", findings[start:stop])
-    return outcome._replace(findings=findings, pending=iter(()))
+    return outcome._replace(findings=findings)
 
 
 def plan(centre: Centre, receptions: list[Reception], chunks: list[Chunk]) -> list[Share]:

@@ -6,7 +6,7 @@ tables as the ledger knows them; so a rerun issues the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -72,8 +72,7 @@ class Outcome(NamedTuple):
     """What became of a group's lines, for the step that commits it."""
 
     refused: dict[int, str]  # reception -> code of what refuses or holds it
-    findings: pl.DataFrame  # row, field, code: of rules over lines and against the history
-    pending: Iterator[pl.DataFrame]  # of rules of single lines, still being worked out
+    findings: pl.DataFrame  # row, field, code: not of single lines' rules until it is settled
     remarked: tuple[int, ...]  # receptions with more bad lines than their policy wants to see
     lines: pl.DataFrame  # at least `COUNTED`
     tokens: pl.DataFrame  # my_number, link_number, origin, reception: numbers the vault must learn
@@ -102,7 +101,6 @@ HOME = (
 EMPTY = Outcome(  # of files that hold no data line
     refused={},
     findings=FINDINGS.to_frame(),
-    pending=iter(()),
     remarked=(),
     lines=pl.DataFrame(schema=LINES),
     # Declared, not derived: a query at import starts threads, and who imports could not fork.
@@ -126,9 +124,7 @@ EMPTY = Outcome(  # of files that hold no data line
 )
 
 
-def run(
-    centre: Centre, group: Group, chunks: list[Chunk], found: Iterator[pl.DataFrame]
-) -> Outcome:
+def run(centre: Centre, group: Group, chunks: list[Chunk]) -> Outcome:
     """Decide what becomes of every line of the group and leave it as stages for `commit`."""
     with (
         lease(centre.folder("locks"), centre.ledger, "vault", centre.clock()),
@@ -156,8 +152,8 @@ def run(
         registry = Registry.of(centre, group.number, numbers)
         linked = link_group(registry, persons, out, issuable, spoken)
         outcome = conclude(content, judgement, linked, refused, told)
-        outcome = outcome._replace(statements=registry.told(persons, linked.statements))
-        outcome = outcome._replace(pending=found, remarked=remarked)
+        statements = registry.told(persons, linked.statements)
+        outcome = outcome._replace(statements=statements, remarked=remarked)
         if mending.people:
             accepted = accepted_of(content.lines, outcome.lines)
             outcome = outcome._replace(mended=mended(mending, accepted))
@@ -311,7 +307,6 @@ def conclude(
     return Outcome(
         refused=refused,
         findings=findings_of(content.lines, judgement, linked, told),
-        pending=iter(()),
         remarked=(),
         lines=pl.DataFrame(counted(content, judgement, linked), schema=COUNTED),
         tokens=_of_receptions(linked.numbers, persons, numbers),

@@ -7,7 +7,7 @@ alone: by the pandera schema where they are few, by the same rules as expression
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -141,12 +141,19 @@ def _why(validator: Validator, failed: pl.DataFrame, *, declared: bool) -> pl.Da
     return found.with_columns(row=rows.gather(found["row"]).cast(pl.Int64))
 
 
-def run(centre: Centre, group: Group) -> tuple[list[Chunk], Iterator[pl.DataFrame]]:
+def explained(centre: Centre, failed: Sequence[Failed]) -> Iterator[pl.DataFrame]:
+    """Findings of single lines (row of the group, field, code), in parts.
+
+    They are being worked out from now on: ask for them when they are needed.
+    """
+    return centre.workers.map(explain, failed)
+
+
+def run(centre: Centre, group: Group) -> tuple[list[Chunk], list[Failed]]:
     """Check a group.
 
     Returns:
-        its chunks, and the findings of single lines (row of the group, field, code) in parts. They
-        are still being worked out: ask for them when they are needed.
+        its chunks, and which of their lines are still to be explained.
     """
     receptions = receptions_of(centre, group)
     chunks = cut(group, receptions)
@@ -159,7 +166,7 @@ def run(centre: Centre, group: Group) -> tuple[list[Chunk], Iterator[pl.DataFram
             centre.observe("validated", step="validate", done=done, total=len(chunks))
         declared = bad <= centre.site.limits.pandera_rows
         numbers = tuple(chunk.number for chunk in chunks)
-        # One task for few, which ends while the driver links; it waits for other tasks meanwhile.
+        # One task for few: what it takes is the same for some rows as for all of them.
         sections = tuple(record.section for record in centre.bundle_of(receptions[0]).form.records)
         shares = [(sections, numbers)]
         if not declared and bad > FEW:
@@ -169,4 +176,4 @@ def run(centre: Centre, group: Group) -> tuple[list[Chunk], Iterator[pl.DataFram
             for share in shares
         ]
         operation.note(rows=sum(chunk.rows for chunk in chunks), files=len(receptions))
-    return chunks, centre.workers.map(explain, items if bad else [])
+    return chunks, items if bad else []
