@@ -32,7 +32,7 @@ from koukan.rules.checks import CHECK_KINDS, EARLIEST
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-Value = TypeVar("Value", np.bool_, np.int32)
+Value = TypeVar("Value", np.bool_, np.uint8, np.int32)
 NOTHING = np.zeros(0, np.int64)
 CODE = 2  # bytes of a code
 DOUBTS = 8  # a field is left to the rules where it is in doubt in one of so many rows
@@ -40,7 +40,10 @@ DOUBTS = 8  # a field is left to the rules where it is in doubt in one of so man
 
 @dataclass(frozen=True)
 class Look:
-    """What was settled; days and codes are columns, right where a row is not doubtful."""
+    """What was settled; days and codes are columns, right where a row is not doubtful.
+
+    Codes are places in their list, `NOWHERE` where there is none.
+    """
 
     names: frozenset[str]  # fields that are right in every row that is not doubtful
     unsure: frozenset[str]  # those of them that are in doubt in any row
@@ -72,8 +75,9 @@ def look(frame: pl.DataFrame, fields: Collection[Field], codes: Mapping[str, Cod
         if item.type == "date" and not item.uncertain:
             days[item.name] = _days(_spread(found.astype(np.int32), there, absent=0), there)
         elif item.codes is not None:
-            place = pl.Series(_spread(found.astype(np.uint8), there, absent=int(NOWHERE)))
-            coded[item.name] = place.cat.to(code_type(codes[item.codes]), strict=False)
+            coded[item.name] = pl.Series(
+                _spread(found.astype(np.uint8), there, absent=int(NOWHERE))
+            )
     return Look(frozenset(names), frozenset(unsure), doubtful, days, coded)
 
 

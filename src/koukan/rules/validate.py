@@ -74,8 +74,7 @@ class Validator:
         asked = {**self._asked(names, seen, coded=coded), BAD: bad}
         # As new columns they have a row each, also where nothing is left to look at.
         found = frame.with_columns(**asked)[list(asked)].to_dict()
-        quick = {**seen.days, **seen.codes} if coded else seen.days
-        columns = {**{name: frame[name] for name in names}, **quick, **found}
+        columns = {**{name: frame[name] for name in names}, **seen.days, **found}
         flags = columns[BAD].to_numpy().copy()
         if suspicious is not None:
             flags[suspicious] = True
@@ -94,7 +93,7 @@ class Validator:
         return pl.DataFrame([columns[name].alias(name) for name in (*names, BAD)])
 
     def _asked(self, names: Collection[str], seen: Look, *, coded: bool) -> dict[str, pl.Expr]:
-        """Those of some columns that are not stored as given, and that the quick look left out.
+        """Those of some columns that are not stored as given, but for days that were seen.
 
         Args:
             coded: see `check`.
@@ -105,11 +104,13 @@ class Validator:
                 continue
             if item.type == "date" and not item.uncertain and item.name not in seen.days:
                 asked[item.name] = as_date(item.name)
-            elif coded and item.codes is not None and item.name not in seen.codes:
-                listed = self.codes[item.codes]
-                if is_brief(listed):
-                    place = pl.col(item.name).cast(code_type(listed), strict=False)
-                    asked[item.name] = place
+            elif coded and item.codes is not None and is_brief(listed := self.codes[item.codes]):
+                kind = code_type(listed)
+                if item.name in seen.codes:
+                    place = pl.lit(seen.codes[item.name]).cat.to(kind, strict=False)
+                else:
+                    place = pl.col(item.name).cast(kind, strict=False)
+                asked[item.name] = place
         return asked
 
     def _rare(self, absent: Mapping[str, int], height: int) -> set[str]:
@@ -135,7 +136,7 @@ class Validator:
             self._numbers[key] = [*keys, *span_columns(self.record, checked.columns)]
         typed = [column for column in checked if not isinstance(column.dtype, pl.Enum)]
         columns = {column.name: column for column in (*frame, *typed)}
-        return pl.DataFrame([*columns.values()]).select(self._numbers[key])
+        return pl.DataFrame(columns).select(self._numbers[key])
 
     @cached_property
     def _numbers(self) -> dict[tuple[tuple[str, ...], frozenset[str]], list[pl.Expr]]:
