@@ -66,7 +66,8 @@ def render(centre: Centre, item: Rendering) -> list[Rendered]:
     """Task: render and seal the result files of a lot, chunk by chunk."""
     receptions = centre.ledger.receptions_of(item.receptions)
     form = centre.catalogue.formats[line_result(receptions[0].format) or ""]
-    told = explanations(centre.bundle_of(receptions[0]).form, centre.catalogue.reasons)
+    own = centre.bundle_of(receptions[0]).form
+    told = explanations(own, centre.catalogue.reasons, found_in(centre, item.chunks))
     opened = {}
     if len(receptions) > 1:  # their lines lie in few chunks, each of them opened once
         opened = {chunk.number: shares_of(centre, chunk) for chunk in item.chunks}
@@ -79,6 +80,18 @@ def render(centre: Centre, item: Rendering) -> list[Rendered]:
 
     with durable.together():
         return [seal(centre, form, item, shares(item), told) for item in receptions]
+
+
+def found_in(centre: Centre, chunks: Sequence[Chunk]) -> set[tuple[str, str]]:
+    """Fields and codes of all that was found in some chunks: far fewer than there may be."""
+    parts = [
+        stage_of(centre, chunk.group, chunk.attempt)
+        .get(f"{chunk.number:05d}.findings")
+        .select("field", "code")
+        .unique()
+        for chunk in chunks
+    ]
+    return {pair for part in parts for pair in part.iter_rows()}
 
 
 def seal(

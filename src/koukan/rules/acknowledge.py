@@ -6,7 +6,7 @@ Nothing here repeats a value of a received record but レコード識別番号 a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,22 +123,28 @@ def _original(receipt: Receipt) -> list[dict[str, str | None]]:
     return [{"original_reception_number": f"{number:010d}", **said}]
 
 
-def explanations(form: Format, reasons: Mapping[str, Reason]) -> pl.DataFrame:
-    """Sentences by (field, code): columns field, code, field_label, …_text, action_text."""
+def explanations(
+    form: Format, reasons: Mapping[str, Reason], found: Collection[tuple[str, str]] | None = None
+) -> pl.DataFrame:
+    """Sentences by (field, code): columns field, code, field_label, …_text, action_text.
+
+    Args:
+        found: fields and codes that are to be explained; None: all that there may be, thousands.
+    """
     labels = {item.name: item for item in form.all_fields}
+    all_of_them = ((name, code) for name in labels for code in reasons if code[0] in "RDW")
     rows = [
         {
             "field": name,
             "code": code,
-            "field_label": item.label,
-            "processing_result_text": sentence(reason, length=item.length),
-            "action_text": reason.action,
+            "field_label": labels[name].label,
+            "processing_result_text": sentence(reasons[code], length=labels[name].length),
+            "action_text": reasons[code].action,
         }
-        for name, item in labels.items()
-        for code, reason in reasons.items()
-        if code[0] in "RDW"
+        for name, code in all_of_them
+        if found is None or (name, code) in found
     ]
-    return pl.DataFrame(rows)
+    return pl.DataFrame(rows, schema=dict.fromkeys(("field", "code", *WORDS), pl.String))
 
 
 def result_lines(lines: pl.DataFrame, findings: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:

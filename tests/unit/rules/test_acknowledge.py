@@ -173,6 +173,13 @@ def test_every_line_code_is_explained_for_every_field(catalogue: Catalogue, resu
         assert told[name].str.len_chars().max() <= limits[name]  # type: ignore[operator]
         assert not told[name].str.contains(r'[,"\r\n{}]').any()
         told[name].str.join("").item().encode("cp932")
+    found = {("my_number", "R201"), ("name", "R102"), ("no_field", "R201"), ("name", "R999")}
+    some = told.filter(
+        pl.struct("field", "code").is_in([{"field": f, "code": c} for f, c in found])
+    )
+    assert some.height == 2
+    assert explanations(form, catalogue.reasons, found).equals(some)
+    assert explanations(form, catalogue.reasons, set()).equals(told.clear())
 
 
 def lines_frame(*rows: tuple[int, int, int, int | None]) -> pl.DataFrame:
