@@ -331,6 +331,7 @@ def judge(
     *,
     barred: Mapping[int, int] = MappingProxyType({}),
     uncalled: Ints = NOBODY,
+    grouped: tuple[Persons, Grouping] | None = None,
 ) -> Judgement:
     """Apply the rules over lines.
 
@@ -338,8 +339,9 @@ def judge(
         repeated, originals, contradicting: as `duplicates` gives them.
         barred: as `barred_types` gives it; insurers that are not in it may register everything.
         uncalled: lines of corrections, of persons who are not to be corrected.
+        grouped: what `persons_of` gives, where it is known.
     """
-    persons, grouping = persons_of(lines)
+    persons, grouping = grouped or persons_of(lines)
     foreign = _barred_lines(lines, barred)
     parts = [
         _findings(contradicting, "my_number", "R301"),

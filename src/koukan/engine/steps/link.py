@@ -7,7 +7,6 @@ tables as the ledger knows them; so a rerun issues the same numbers.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ from koukan.engine.centre import Centre
 from koukan.engine.filling import Filling
 from koukan.engine.groups import (
     Chunk,
+    is_large,
     line_numbers_of,
     positions_of,
     receptions_of,
@@ -50,6 +50,7 @@ from koukan.rules.register import (
     barred_types,
     companions,
     judge,
+    persons_of,
 )
 from koukan.rules.remarks import SHARE_PASSED
 from koukan.rules.settling import Linked
@@ -134,17 +135,11 @@ def run(centre: Centre, group: Group, chunks: list[Chunk]) -> Outcome:
         if not chunks:
             return EMPTY
         content = gather(centre, group, receptions, chunks)
-        form = centre.bundle_of(receptions[0]).form
-        skip = 11 if form.file.syntax == "csv" else 10
-        twice = repeated_lines(centre, chunks, content.lines, skip)
-        kinds = {int(insurer.code): insurer.kind for insurer in centre.site.insurers}
         mending = called(centre, receptions, content.lines)
-        barred = barred_types(form, kinds)
-        judgement = judge(form, content.lines, *twice, barred=barred, uncalled=mending.uncalled)
+        judgement, told, issuable = looked_at(centre, group, chunks, content, mending.uncalled)
         persons = judgement.persons
         refused, remarked, out = refusals(centre, content, judgement, mending.lost)
         spoken = said(centre, chunks, content, judgement, out)
-        told, issuable = remarks_and_numbers(centre, group, content, persons, kinds)
         # From here on persons count. What only rules over lines ask for is the most that there is.
         content = content._replace(lines=content.lines.judged(), days=NO_DAYS)
         relieve(chunks)
@@ -267,15 +262,29 @@ def said(
     return spoken_of(content.lines, persons, code, classes)
 
 
-def remarks_and_numbers(
-    centre: Centre, group: Group, content: Content, persons: Persons, kinds: Mapping[int, str]
-) -> tuple[pl.DataFrame, Issuable]:
-    """What `misfits` and `issue` give, neither of which asks for the other."""
-    form = centre.bundle_of(content.receptions[0]).form
-    remarks = partial(misfits, form, content.lines, persons.of_line, content.days, kinds)
-    with beside(remarks, len(content.lines)) as told:
-        issuable = issue(centre, group, persons)
-        return told(), issuable
+def looked_at(
+    centre: Centre, group: Group, chunks: list[Chunk], content: Content, uncalled: Ints
+) -> tuple[Judgement, pl.DataFrame, Issuable]:
+    """What `judge`, `misfits` and `issue` give, none of which asks for the others.
+
+    Args:
+        uncalled: as `judge` takes it.
+    """
+    form, lines = centre.bundle_of(content.receptions[0]).form, content.lines
+    kinds = {int(insurer.code): insurer.kind for insurer in centre.site.insurers}
+    grouped = persons, _ = persons_of(lines)
+
+    def remarks_and_numbers() -> tuple[pl.DataFrame, Issuable]:
+        remarks = misfits(form, lines, persons.of_line, content.days, kinds)
+        return remarks, issue(centre, group, persons)
+
+    # Of a large group one after another: the memory of both would be the most that there is.
+    with beside(remarks_and_numbers, 0 if is_large(chunks) else len(lines)) as told:
+        skip = 11 if form.file.syntax == "csv" else 10
+        twice = repeated_lines(centre, chunks, lines, skip)
+        barred = barred_types(form, kinds)
+        judgement = judge(form, lines, *twice, barred=barred, uncalled=uncalled, grouped=grouped)
+        return judgement, *told()
 
 
 def issue(centre: Centre, group: Group, persons: Persons) -> Issuable:
