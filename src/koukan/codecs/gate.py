@@ -34,7 +34,7 @@ from koukan.codecs.text import decode
 from koukan.formats.model import Field, Format
 
 BLOCK = 2 * 1024 * 1024  # temporaries of a block this size stay in cache
-CUT = 16 * 1024 * 1024  # a place to cut the file into tasks at least every so many bytes
+CUT = 24 * 1024 * 1024  # a place to cut the file into tasks at least every so many bytes
 END_CODE, CONTROL_CODE = b"99", b"00"
 TOTAL_MODULUS = 10**18
 NOBODY = "00000000"  # 保険者コード of lines that name no insurer

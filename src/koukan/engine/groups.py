@@ -22,7 +22,7 @@ from koukan.ledger import Group, Reception
 from koukan.ledger.corrections import corrections_among
 
 ALONE = (identity.ANSWER, usage.LOG, online.RESPONSE)  # of which each file is a group of its own
-CHUNK = 16 * 1024 * 1024  # of original bytes: below, the fixed cost of a query shows
+CHUNK = 24 * 1024 * 1024  # of original bytes: below, the fixed cost of a query shows
 LARGE = 2_000_000  # lines of a group: beyond, it is treated as one that memory may not hold
 
 
@@ -131,7 +131,7 @@ def stage_of(centre: Centre, group: int, attempt: int) -> Stage:
 
 
 def cut(group: Group, receptions: list[Reception]) -> list[Chunk]:
-    """Cut a group's originals at the gate's line boundaries into chunks of some 16 MiB."""
+    """Cut a group's originals at the gate's line boundaries into chunks of some 24 MiB."""
     chunks: list[Chunk] = []
     pieces: list[Piece] = []
     size = row = 0

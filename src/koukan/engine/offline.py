@@ -145,7 +145,7 @@ def check_file(
 ) -> Report:
     """Check one file as the centre would, without its history.
 
-    Memory holds some 16 MiB of the file, and of every line its numbers.
+    Memory holds some 24 MiB of the file, and of every line its numbers.
 
     Args:
         format_name: which format it is; when absent, the file's name tells.
