@@ -23,7 +23,7 @@ class Filling:
         self._filled: dict[str, Column] = {}
 
     def put(self, start: int, frame: pl.DataFrame) -> None:
-        """Rows from `start` on, one at least; all frames have the same columns."""
+        """Rows from `start` on, one at least, behind those of the last frame; of the same columns."""
         for name in frame.columns:
             values = frame[name].to_numpy()
             if name not in self._filled:
@@ -34,7 +34,9 @@ class Filling:
             if not whole.flags.writeable:  # the same value so far
                 if bool((values == whole[0]).all()):
                     continue
-                whole = self._filled[name] = np.full(self._rows, whole[0], whole.dtype)
+                same, whole = whole[0], np.empty(self._rows, whole.dtype)
+                whole[:start] = same  # the rest is written once, by those that follow
+                self._filled[name] = whole
             whole[start : start + len(values)] = values
 
     def columns(self) -> dict[str, Column]:

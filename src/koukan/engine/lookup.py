@@ -6,10 +6,11 @@ only into the vault.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -76,12 +77,24 @@ def links_of(centre: Centre, numbers: Ints) -> Ints:
 def side_by_side(
     centre: Centre, look: Callable[[Item], Result], items: Sequence[Item]
 ) -> Iterator[Result]:
-    """What a function of this process comes to for each item, some at once, in their order."""
+    """What a function of this process comes to for each item, some at once, in their order.
+
+    No more of it is in memory than is looked up at once, and one.
+    """
     if len(items) <= 1:
         yield from map(look, items)
         return
-    with ThreadPoolExecutor(centre.site.workers.count) as pool:
-        yield from pool.map(look, items)
+    waiting, count = iter(items), centre.site.workers.count
+    with ThreadPoolExecutor(count) as pool:
+        running = deque(pool.submit(look, item) for item in islice(waiting, count))
+        try:
+            while running:
+                found = running.popleft().result()
+                running.extend(pool.submit(look, item) for item in islice(waiting, 1))
+                yield found
+        finally:
+            for left in running:
+                left.cancel()
 
 
 @contextmanager

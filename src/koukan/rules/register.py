@@ -177,7 +177,8 @@ def duplicate_candidates(lines: Lines) -> Ints:
         ordered = pl.Series(mixed).sort().to_numpy()  # numpy takes three times as long
         twice = ordered[1:][ordered[1:] == ordered[:-1]]
         if twice.size:
-            found.append(rows[np.isin(mixed, twice)])
+            alike = pl.Series(mixed).is_in(pl.Series(twice).implode())
+            found.append(rows[alike.to_numpy()])
     return np.sort(np.concatenate(found)) if found else np.zeros(0, np.int64)
 
 

@@ -27,7 +27,7 @@ from koukan.engine.groups import (
 )
 from koukan.engine.leases import lease
 from koukan.engine.linking import link_group
-from koukan.engine.lookup import beside
+from koukan.engine.lookup import beside, side_by_side
 from koukan.engine.mending import NO_ORIGINAL, called, mended
 from koukan.engine.registry import Registry
 from koukan.engine.repetitions import repeated_lines
@@ -173,9 +173,11 @@ def gather(
     """The numbers of all lines of the group."""
     stage = stage_of(centre, group.number, group.attempt)
     whole = Filling(sum(chunk.rows for chunk in chunks))
-    for chunk in chunks:  # one after another: what they hold is never in memory twice
-        whole.put(chunk.row, stage.get(f"{chunk.number:05d}.keys"))
-        stage.done_with(f"{chunk.number:05d}.keys")
+    names = [f"{chunk.number:05d}.keys" for chunk in chunks]
+    frames = side_by_side(centre, stage.get, names) if is_large(chunks) else map(stage.get, names)
+    for chunk, name, frame in zip(chunks, names, frames, strict=True):
+        whole.put(chunk.row, frame)  # chunk by chunk: what they hold is never in memory twice
+        stage.done_with(name)
     keys = whole.columns()
     lines = Lines(reception=positions_of(chunks), **{name: keys[name] for name in KEYS})
     days = Days(keys["begin"], keys["end"])
