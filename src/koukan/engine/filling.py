@@ -23,7 +23,10 @@ class Filling:
         self._filled: dict[str, Column] = {}
 
     def put(self, start: int, frame: pl.DataFrame) -> None:
-        """Rows from `start` on, one at least, behind those of the last frame; of the same columns."""
+        """Rows from `start` on, one at least, and behind those of the last frame.
+
+        All frames have the same columns.
+        """
         for name in frame.columns:
             values = frame[name].to_numpy()
             if name not in self._filled:
