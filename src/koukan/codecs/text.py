@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 REPLACEMENT = "\ufffd"
+_BEGINNING = 4096  # bytes
 Content = bytes | memoryview
 # What Python's cp932 makes of bytes that CP932 does not define.
 _UNDEFINED = re.compile("[\x80\xa0\uf8f0-\uf8f3]")
@@ -109,10 +110,17 @@ def find(content: bytes, mark: bytes, start: int = 0) -> int:
     return -1 if found is None else found - origin
 
 
+def _is_ascii(content: Content) -> bool:
+    """What is not shows it at its beginning, nearly always."""
+    return bytes(content[:_BEGINNING]).isascii() and bytes(content).isascii()
+
+
 def decode_cp932(
     content: Content, *, head: bytes = b"", use_iconv: bool = True
 ) -> tuple[bytes, bool]:
     """`head` and the content as UTF-8, and whether every byte was defined, else it is U+FFFD."""
+    if _is_ascii(content):  # as half of the record types are
+        return b"".join((head, content)), True
     if use_iconv and _iconv():
         converted = _iconv().convert(content, b"UTF-8", b"CP932", head)
         if converted is not None:

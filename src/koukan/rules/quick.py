@@ -59,7 +59,7 @@ def look(frame: pl.DataFrame, fields: Collection[Field], codes: Mapping[str, Cod
     for item in fields:
         if not _is_short(item, codes):
             continue
-        column = frame[item.name]
+        column = frame[item.name].rechunk()  # once: a reader leaves it in pieces
         there = present(column)
         if there is not None:
             column = column.filter(pl.Series(there))

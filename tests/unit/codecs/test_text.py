@@ -138,6 +138,16 @@ def test_what_is_to_stand_before_it_does(words: str, use_iconv: bool) -> None:
     assert decode_utf8(memoryview(b"\xff"), head=b"a,")[0] == b"a," + REPLACEMENT.encode()
 
 
+@pytest.mark.parametrize("before", [0, 1, 4_095, 4_096, 9_000])
+def test_what_is_not_ascii_is_seen_wherever_it_begins(before: int) -> None:
+    plain = b"7," * before
+    assert decode_cp932(plain, head=b"no,") == (b"no," + plain, True)
+    for tail in ("架空", "ｱ"):
+        decoded = decode_cp932(memoryview(plain + tail.encode("cp932")), head=b"no,")
+        assert decoded == (b"no," + plain + tail.encode(), True)
+    assert decode_cp932(plain + b"\xff")[1] is False
+
+
 def test_half_width_kana_and_awkward_trail_bytes_survive() -> None:
     words = "ソ表能十｜ポゑァｱｲｳﾞﾟ・"  # trail bytes 5C and 7C among them
     assert b"\\" in words.encode("cp932") and b"|" in words.encode("cp932")
