@@ -109,4 +109,6 @@ def places(column: Packed, values: list[str]) -> npt.NDArray[np.uint8]:
     """By row, the place of its value among some of one or two bytes; `NOWHERE` where it is none."""
     known = np.full(2**16, NOWHERE, np.uint8)
     known[[int.from_bytes(value.encode(), "little") for value in values]] = np.arange(len(values))
-    return np.where(column.length <= 2, known[column.first & np.uint64(0xFFFF)], NOWHERE)
+    two = column.first & np.uint64(0xFFFF)
+    length = 1 + (two > 0xFF)  # or the second byte is a zero of the value's own
+    return np.where(column.length == length, known[two], NOWHERE)

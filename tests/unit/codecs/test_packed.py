@@ -7,7 +7,7 @@ import re
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from koukan.codecs.digits import counted_before
@@ -56,6 +56,7 @@ def test_one_byte_among_twelve_is_noticed(place: int, octet: int) -> None:
 
 
 @given(values=COLUMNS)
+@example(values=["0\0", "0", "01", "0\x001", "\x000", ""])
 def test_codes_are_found_among_others(values: list[str]) -> None:
     known = ["0", "9", "01", "10", "a"]
     found = places(packed(pl.Series(values)), known)
