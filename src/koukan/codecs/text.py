@@ -125,9 +125,7 @@ def decode_cp932(
         converted = _iconv().convert(content, b"UTF-8", b"CP932", head)
         if converted is not None:
             return converted, True
-    text = str(content, "cp932", "replace")
-    if not text.isascii():
-        text = _UNDEFINED.sub(REPLACEMENT, text)
+    text = _UNDEFINED.sub(REPLACEMENT, str(content, "cp932", "replace"))
     return head + text.encode("utf-8"), REPLACEMENT not in text
 
 
