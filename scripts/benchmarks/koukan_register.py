@@ -15,6 +15,9 @@ import shutil
 from datetime import date
 from pathlib import Path
 
+import koukan  # noqa: F401 - first, as everywhere: it sets what others ask for when loaded
+
+# isort: split
 import measuring
 from history_site import bare, insurer_codes
 from koukan_run import JOB, STEPS, Boundaries

@@ -16,10 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import koukan  # first, as everywhere: what it sets, other libraries ask for when they are loaded
+
+# isort: split
 import measuring
 import pyarrow.compute  # noqa: F401 - with the next but one: what a run loads when it needs it
 
-import koukan
 import koukan.rules.schema  # beside pandas and hypothesis, which tests install
 from koukan import shipped
 from koukan.engine.centre import Centre, open_centre
