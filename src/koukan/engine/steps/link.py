@@ -153,7 +153,9 @@ def run(centre: Centre, group: Group, chunks: list[Chunk]) -> Outcome:
         if mending.people:
             accepted = accepted_of(content.lines, outcome.lines)
             outcome = outcome._replace(mended=mended(mending, accepted))
-        leave(centre, chunks, partial(outcomes, content, judgement, linked, outcome.lines))
+        moves = bool(np.any(linked.home != persons.insurer))
+        came_to = partial(outcomes, content, judgement, linked, outcome.lines, moves=moves)
+        leave(centre, chunks, came_to)
         operation.note(linked=int(np.count_nonzero(~linked.rejected)))
     centre.observe("linked", step="link", done=1, total=1)
     return outcome
@@ -357,16 +359,22 @@ def counted(
 
 
 def outcomes(
-    content: Content, judgement: Judgement, linked: Linked, counts: pl.DataFrame, chunk: Chunk
+    content: Content,
+    judgement: Judgement,
+    linked: Linked,
+    counts: pl.DataFrame,
+    chunk: Chunk,
+    *,
+    moves: bool,
 ) -> pl.DataFrame:
     """What became of a chunk's lines: the columns of `LINES`, and `HOME` if any line moves.
 
     Args:
         counts: of `COUNTED`.
+        moves: whether any line of the group becomes another insurer's event.
     """
     rows = slice(chunk.row, chunk.row + chunk.rows)
-    persons = judgement.persons
-    of_line = persons.of_line[rows]
+    of_line = judgement.persons.of_line[rows]
     columns = {
         **counts[rows].to_dict(),
         "line_number": line_numbers_of([chunk]),
@@ -375,7 +383,7 @@ def outcomes(
         "member_id": linked.member[of_line],
     }
     share = pl.DataFrame(columns, schema=LINES)
-    if bool(np.any(linked.home != persons.insurer)):
+    if moves:
         home = pl.Series(HOME, linked.home[of_line], dtype=pl.Int32)
         share = share.with_columns(home)
     return share
