@@ -7,7 +7,7 @@ only into the vault.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice, pairwise
@@ -75,18 +75,19 @@ def links_of(centre: Centre, numbers: Ints) -> Ints:
 
 
 def side_by_side(
-    centre: Centre, look: Callable[[Item], Result], items: Sequence[Item]
+    centre: Centre, look: Callable[[Item], Result], items: Iterable[Item]
 ) -> Iterator[Result]:
     """What a function of this process comes to for each item, some at once, in their order.
 
     No more of it is in memory than is looked up at once, and one.
     """
-    if len(items) <= 1:
-        yield from map(look, items)
-        return
     waiting, count = iter(items), centre.site.workers.count
+    first = list(islice(waiting, max(count, 2)))
+    if len(first) <= 1:
+        yield from map(look, first)
+        return
     with ThreadPoolExecutor(count) as pool:
-        running = deque(pool.submit(look, item) for item in islice(waiting, count))
+        running = deque(pool.submit(look, item) for item in first)
         try:
             while running:
                 found = running.popleft().result()

@@ -14,12 +14,15 @@ from koukan import durable
 from koukan.engine import originals
 from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, stage_of
+from koukan.engine.lookup import side_by_side
 from koukan.engine.lots import lots
 from koukan.engine.receipts import control_of
 from koukan.flows.results import line_result
 from koukan.formats.model import Format
 from koukan.ledger import Reception
 from koukan.rules.acknowledge import explanations, result_file, result_records
+
+PART = 1 << 16  # lines
 
 
 class Rendering(NamedTuple):
@@ -104,7 +107,9 @@ def seal(
     """Render and seal one reception's result file."""
     digest = hashlib.sha256()
     lines = 0
-    records = (result_records(form, *share, told) for share in shares)
+    parts = (part for share in shares for part in parts_of(share))
+    # Where all lines of a file have words, its result is most of the work of its commit.
+    records = side_by_side(centre, lambda part: result_records(form, *part, told), parts)
 
     def pieces() -> Iterator[bytes]:
         nonlocal lines
@@ -115,6 +120,16 @@ def seal(
 
     originals.seal_result(centre, reception.original, pieces())
     return Rendered(reception.number, digest.hexdigest(), lines)
+
+
+def parts_of(share: Share) -> Iterator[Share]:
+    """A share in parts of no more than `PART` lines: what is rendered at once is all in memory."""
+    starts = range(0, share.lines.height, PART)
+    rows = share.lines["row"].to_numpy()[::PART]
+    places = np.searchsorted(share.findings["row"].to_numpy(), rows).tolist()
+    bounds = pairwise([*places, share.findings.height])
+    for start, (begin, end) in zip(starts, bounds, strict=True):
+        yield Share(share.lines[start : start + PART], share.findings[begin:end])
 
 
 def shares_of(centre: Centre, chunk: Chunk) -> dict[int, Share]:
