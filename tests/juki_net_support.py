@@ -164,7 +164,7 @@ def read_answer(content: bytes) -> tuple[dict[str, str], pl.DataFrame]:
     assert verdict.code is None, (verdict.code, verdict.line)
     (decoded,) = decode_piece(form, content[verdict.cuts[0].offset : verdict.cuts[-1].offset])
     (validator,) = validators(bundle(catalogue, form.name)).values()
-    checked = validator.check(decoded.frame, suspicious=decoded.suspicious)
+    checked = validator.check(decoded.frame, suspicious=decoded.suspicious).columns
     details = validator.details(decoded.frame.filter(checked[BAD]))
     place = checked[BAD].arg_true()
     codes = dict(details.select(place.gather(details["row"]).alias("row"), "code").iter_rows())

@@ -141,7 +141,7 @@ def test_a_file_of_samples_passes_gate_decoder_and_rules(catalogue: Catalogue, n
     for decoded in decode_piece(form, data):
         check = rules[decoded.record.section]
         assert check.details(decoded.frame).is_empty()
-        assert not check.check(decoded.frame, suspicious=decoded.suspicious)["__bad"].any()
+        assert not check.check(decoded.frame, suspicious=decoded.suspicious).columns["__bad"].any()
 
 
 def parts(form: Format, fields: tuple[Field, ...], line: bytes) -> list[str]:

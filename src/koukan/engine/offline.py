@@ -319,7 +319,7 @@ def read_lines(
 
 def check_section(validator: Validator, decoded: Decoded) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The numbers of the lines of one record type, and their findings (row in the frame)."""
-    checked = validator.check(decoded.frame, suspicious=decoded.suspicious)
+    checked, places = validator.check(decoded.frame, suspicious=decoded.suspicious)
     bad = checked[BAD]
     numbers = decoded.frame.with_columns(bad).select(
         *key_columns(validator.form, decoded.record, BAD)
@@ -330,7 +330,9 @@ def check_section(validator: Validator, decoded: Decoded) -> tuple[pl.DataFrame,
         return numbers, FINDINGS.to_frame()
     failed = decoded.frame.filter(bad)
     few = failed.height <= Limits().pandera_rows
-    found = validator.details_with_pandera(failed) if few else validator.details(failed)
+    found = (
+        validator.details_with_pandera(failed) if few else validator.details(failed, places=places)
+    )
     place = bad.arg_true().cast(pl.Int64)
     return numbers, found.with_columns(row=place.gather(found["row"]))
 

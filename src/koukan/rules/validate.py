@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,13 @@ RARE = 64  # a column is rarely given where one in so many rows has a value
 KEPT = ("process_type_code", "access_group_code")
 
 
+class Checked(NamedTuple):
+    """What all rows of a frame came to."""
+
+    columns: pl.DataFrame  # see `Validator.check`
+    breakable: frozenset[int]  # places of the rules that some row may break: of no others it may
+
+
 @dataclass(frozen=True)
 class Validator:
     """Compiled rules of one record type."""
@@ -46,7 +54,7 @@ class Validator:
         suspicious: npt.NDArray[np.int64] | None,
         proven: Collection[str] = (),
         coded: bool = False,
-    ) -> pl.DataFrame:
+    ) -> Checked:
         """Every row through the fused expression; the columns as they are stored.
 
         Args:
@@ -56,8 +64,8 @@ class Validator:
             coded: short codes as places in their list; what is none is absent.
 
         Returns:
-            process type, access group and own columns that hold any value (dates as days,
-            everything else as given), and `BAD`: whether the row breaks a rule.
+            columns: process type, access group and own columns that hold any value (dates as
+            days, everything else as given), and `BAD`: whether the row breaks a rule.
         """
         fields = {item.name: item for item in self.form.fields(self.record)}
         absent = {name: frame[name].null_count() for name in fields}
@@ -69,12 +77,13 @@ class Validator:
         seen = look(frame, others, self.codes)
         names = [name for name in KEPT if name in frame.columns]
         names += [item.name for item in self.record.own if item.name not in empty]
+        every = breakable(self.form, self.record, empty, full)
         checks = breakable(self.form, self.record, empty | rare, full)
         bad = self._fused(certain | seen.names | rare, checks, clean=suspicious is not None)
         asked = {**self._asked(names, seen, coded=coded), BAD: bad}
         # As new columns they have a row each, also where nothing is left to look at.
-        found = frame.with_columns(**asked)[list(asked)].to_dict()
-        columns = {**{name: frame[name] for name in names}, **seen.days, **found}
+        new = frame.with_columns(**asked)[list(asked)].to_dict()
+        columns = {**{name: frame[name] for name in names}, **seen.days, **new}
         flags = columns[BAD].to_numpy().copy()
         if suspicious is not None:
             flags[suspicious] = True
@@ -83,14 +92,37 @@ class Validator:
         there = [mask for name in sorted(rare) if (mask := present(frame[name])) is not None]
         rows = np.flatnonzero(np.logical_or.reduce([seen.doubtful, *there]))
         if len(rows):
-            checks = breakable(self.form, self.record, empty, full) - checks
-            fails = self._fused(fields.keys() - seen.unsure - rare, checks)
+            fails = self._fused(fields.keys() - seen.unsure - rare, every - checks)
             days = sorted(seen.days.keys() & seen.unsure)
             again = frame[rows].select(*map(as_date, days), fails)
             flags[rows] |= again[BAD].to_numpy()
             columns |= {name: columns[name].scatter(rows, again[name]) for name in days}
         columns[BAD] = pl.Series(flags)
-        return pl.DataFrame([columns[name].alias(name) for name in (*names, BAD)])
+        found = pl.DataFrame([columns[name].alias(name) for name in (*names, BAD)])
+        right = certain | (seen.names - seen.unsure)
+        clean = suspicious is not None and not len(suspicious)
+        return Checked(found, self._breakable(right, every, clean=clean))
+
+    def _breakable(
+        self, right: Collection[str], checks: Collection[int], *, clean: bool
+    ) -> frozenset[int]:
+        """Places of the rules that some row may break.
+
+        Args:
+            right: fields that keep their rules in every row.
+            checks: places of the checks over several fields that some row may break.
+            clean: no row holds a forbidden character.
+        """
+        first = len(self._rules) - len(self.form.checks_of(self.record))  # of those over several
+        return frozenset(
+            place
+            for place, rule in enumerate(self._rules)
+            if (
+                place - first in checks
+                if place >= first
+                else rule.field not in right and not (clean and rule.suspicious_only)
+            )
+        )
 
     def _asked(self, names: Collection[str], seen: Look, *, coded: bool) -> dict[str, pl.Expr]:
         """Those of some columns that are not stored as given, but for days that were seen.
@@ -167,9 +199,17 @@ class Validator:
         fails = [rule.fails for rule in self._rules if rule.code == UNDECODABLE]
         return frame.select(pl.any_horizontal(pl.repeat(False, pl.len()), *fails)).to_series()
 
-    def details(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Findings (row, field, code) of all-string rows, by expressions: any number of rows."""
-        rules = self._rules
+    def details(
+        self, frame: pl.DataFrame, *, places: Collection[int] | None = None
+    ) -> pl.DataFrame:
+        """Findings (row, field, code) of all-string rows, by expressions: any number of rows.
+
+        Args:
+            places: of the rules that any of them may break, as `check` tells; None: all.
+        """
+        rules = [
+            rule for place, rule in enumerate(self._rules) if places is None or place in places
+        ]
         flags = frame.select(rule.fails.alias(f"{number:03d}") for number, rule in enumerate(rules))
         rows = [np.flatnonzero(column.to_numpy()) for column in flags.get_columns()]
         broken = np.repeat(np.arange(len(rules)), [len(found) for found in rows])

@@ -115,9 +115,9 @@ def test_rows_are_judged_the_same_with_it(
         rows.append(row)
     frame = pl.DataFrame(rows, {item.name: pl.String for item in fields})
     monkeypatch.setattr(quick, "DOUBTS", doubts)
-    found = validator.check(frame, suspicious=None)
+    found = validator.check(frame, suspicious=None).columns
     monkeypatch.setattr(quick, "_is_short", lambda *_: False)
-    wanted = validator.check(frame, suspicious=None)
+    wanted = validator.check(frame, suspicious=None).columns
     assert 0 < found[BAD].sum() < len(rows)
     right = ~wanted[BAD]
     assert_frame_equal(found.filter(right), wanted.filter(right))
@@ -130,7 +130,7 @@ def test_good_rows_leave_no_doubt(catalogue: Catalogue, name: str, section: str)
     validator = validators(bundle(catalogue, form.name))[section]
     good = {name: value or None for name, value in samples(form, section).items()}
     frame = pl.DataFrame([good] * 3, dict.fromkeys(good, pl.String))
-    found = validator.check(frame, suspicious=np.zeros(0, np.int64))
+    found = validator.check(frame, suspicious=np.zeros(0, np.int64)).columns
     assert not found[BAD].any()
     dates = [name for name, dtype in found.schema.items() if dtype == pl.Date]
     assert [f"{found[name][0]:%Y%m%d}" for name in dates] == [good[name] for name in dates]

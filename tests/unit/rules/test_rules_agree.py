@@ -136,7 +136,7 @@ def test_expression_details_schema_and_plain_python_agree(
         assert_frame_equal(check.details_with_pandera(frame), expected)
         few = expected.filter(pl.col("row") < 3)  # of most rules nobody breaks any then
         assert_frame_equal(check.details_with_pandera(frame[:3]), few)
-        bad = check.check(frame, suspicious=None)[BAD]
+        bad = check.check(frame, suspicious=None).columns[BAD]
         assert bad.dtype == pl.Boolean and bad.null_count() == 0
         assert bad.arg_true().to_list() == expected["row"].unique(maintain_order=True).to_list()
         seen.update(expected["code"])
@@ -178,11 +178,33 @@ def test_what_the_decoder_knows_to_be_suspicious_gives_the_same_verdict(
         )
     ]
     assert marks
-    known = check.check(frame, suspicious=np.array(marks, np.int64))
-    assert_frame_equal(known, check.check(frame, suspicious=None))
+    known = check.check(frame, suspicious=np.array(marks, np.int64)).columns
+    assert_frame_equal(known, check.check(frame, suspicious=None).columns)
     clean = frame.filter(~pl.int_range(pl.len()).is_in(marks))
     nothing = np.zeros(0, np.int64)
-    assert_frame_equal(check.check(clean, suspicious=nothing), check.check(clean, suspicious=None))
+    unmarked = check.check(clean, suspicious=nothing)
+    assert_frame_equal(unmarked.columns, check.check(clean, suspicious=None).columns)
+    assert_frame_equal(check.details(clean, places=unmarked.breakable), check.details(clean))
+
+
+@pytest.mark.parametrize(("name", "section"), SECTIONS)
+def test_why_lines_failed_asks_for_no_rule_that_none_of_them_can_break(
+    catalogue: Catalogue, name: str, section: str, long: bool
+) -> None:
+    form, check = catalogue.formats[name], validator(catalogue, section, name)
+    record = form.section(section)
+    rules = rules_of(form, record, catalogue.codes)
+    good: Row = {name: value or None for name, value in samples(form, section).items()}
+    draws = random.Random(section * 3)
+    asked = []
+    for few in (0, *[draws.choice((1, 3, 40)) for _ in range(60 if long else 8)]):
+        rows = [good] * 400 + generated(form, record, catalogue, few, draws)
+        frame = frame_of(form, record, rows)
+        places = check.check(frame, suspicious=None).breakable
+        assert_frame_equal(check.details(frame, places=places), check.details(frame))
+        asked.append(len(places))
+    assert asked[0] < len(rules)  # of good lines alone
+    assert max(asked) > asked[0]
 
 
 @pytest.mark.parametrize(("name", "section"), SECTIONS)
@@ -193,19 +215,19 @@ def test_fields_without_any_value_are_left_out_and_nothing_else_changes(
     record = form.section(section)
     good: Row = {name: value or None for name, value in samples(form, section).items()}
     frame = frame_of(form, record, [good] * 3)
-    checked = check.check(frame, suspicious=None)
+    checked = check.check(frame, suspicious=None).columns
     assert not checked[BAD].any()
     held = {name for name, value in good.items() if value is not None}
     own = [item.name for item in record.own if item.name in held]
     kept = [item for item in KEPT if item in held]
     assert checked.columns == [*kept, *own, BAD]
     empty: Row = dict.fromkeys(good)
-    bad = check.check(frame_of(form, record, [empty] * 2), suspicious=None)
+    bad = check.check(frame_of(form, record, [empty] * 2), suspicious=None).columns
     assert bad[BAD].all()  # what is required fails, whether the column is empty or not
     for rule in rules_of(form, record, catalogue.codes):
         if rule.code == "R101":
             one = frame_of(form, record, [{**good, rule.field: None}])
-            assert check.check(one, suspicious=None)[BAD].all(), rule.field
+            assert check.check(one, suspicious=None).columns[BAD].all(), rule.field
 
 
 @pytest.mark.parametrize(("name", "section"), SECTIONS)
@@ -219,8 +241,8 @@ def test_codes_as_places_in_their_list_are_the_same_codes(
     # Some columns are looked at quickly, some are rarely given, and some are wrong too often.
     found = [*generated(form, record, catalogue, rows, random.Random(rows)), *[good] * rows]
     frame = frame_of(form, record, found)
-    plain = check.check(frame, suspicious=None)
-    coded = check.check(frame, suspicious=None, coded=True)
+    plain = check.check(frame, suspicious=None).columns
+    coded = check.check(frame, suspicious=None, coded=True).columns
     assert coded.columns == plain.columns
     lists = {item.name: catalogue.codes[item.codes] for item in form.fields(record) if item.codes}
     for column in coded:
@@ -244,7 +266,7 @@ def test_lines_of_which_nothing_is_left_to_look_at_are_judged_one_by_one(
     good: Row = {name: value or None for name, value in samples(form, "wanted_copy").items()}
     rows = [{**good, "member_id": None} for _ in range(3)]
     frame = frame_of(form, form.section("wanted_copy"), rows)
-    checked = check.check(frame, suspicious=np.zeros(0, np.int64), proven=PROVEN)
+    checked = check.check(frame, suspicious=np.zeros(0, np.int64), proven=PROVEN).columns
     assert checked[BAD].to_list() == [False] * 3
 
 
@@ -260,8 +282,8 @@ def test_what_the_gate_has_proven_needs_no_second_look(
         for row in generated(form, record, catalogue, 800, random.Random(section * 3))
     ]
     frame = frame_of(form, record, rows)
-    whole = check.check(frame, suspicious=None)
-    assert_frame_equal(check.check(frame, suspicious=None, proven=PROVEN), whole)
+    whole = check.check(frame, suspicious=None).columns
+    assert_frame_equal(check.check(frame, suspicious=None, proven=PROVEN).columns, whole)
     assert 0 < whole[BAD].sum() < len(rows)
     leading = {item.name for item in form.leading}
     # The gate does not look at the value of 処理種別コード.
@@ -278,7 +300,7 @@ def test_columns_are_stored_as_days_where_they_are_days(catalogue: Catalogue, fo
         for day in ("20260401", "20260231", None)
     ]
     frame = frame_of(form, form.section("qualification"), rows)
-    checked = qualification.check(frame, suspicious=None)
+    checked = qualification.check(frame, suspicious=None).columns
     assert checked["qualification_date"].to_list() == [date(2026, 4, 1), None, None]
     assert checked[BAD].to_list() == [False, True, True]
     basic = validator(catalogue, "basic")
@@ -286,7 +308,7 @@ def test_columns_are_stored_as_days_where_they_are_days(catalogue: Catalogue, fo
         **{n: v or None for n, v in samples(form, "basic").items()},
         "birth_date": "19800000",
     }
-    checked = basic.check(frame_of(form, form.section("basic"), [unknown]), suspicious=None)
+    checked = basic.check(frame_of(form, form.section("basic"), [unknown]), suspicious=None).columns
     assert checked["birth_date"].to_list() == ["19800000"]  # kept as given
     assert not checked[BAD].any()
 
@@ -483,7 +505,7 @@ def test_small_frames_whose_columns_are_empty_or_full_are_judged_the_same(
     broken = 0
     drawn = generated(form, record, catalogue, 60, draws)
     for rows in zip(drawn[::2], drawn[1::2], strict=True):
-        found = check.check(frame_of(form, record, list(rows)), suspicious=None)[BAD]
+        found = check.check(frame_of(form, record, list(rows)), suspicious=None).columns[BAD]
         said = [bool(slow_rules.findings(form, record, row, catalogue)) for row in rows]
         assert found.to_list() == said
         broken += sum(said)
@@ -509,7 +531,7 @@ def test_numbers_of_checked_rows_are_those_of_their_strings(
     frame = frame_of(form, record, rows)
     own = validator(catalogue, section)
     for _ in range(2):  # the second time with expressions that are there
-        checked = own.check(frame, suspicious=None)
+        checked = own.check(frame, suspicious=None).columns
         found = own.numbers(frame, checked)
         keys = frame.with_columns(checked[BAD]).select(key_columns(form, record, BAD))
         spans = checked.select(span_columns(record, checked.columns))
@@ -529,7 +551,7 @@ def test_what_few_rows_have_is_judged_like_what_all_have(
     few = generated(form, record, catalogue, 6, draws)
     frame = frame_of(form, record, [clean | optional] * 4 * RARE + few)[:: draws.choice((1, -1))]
     check = validator(catalogue, section, name)
-    checked = check.check(frame, suspicious=None)
+    checked = check.check(frame, suspicious=None).columns
     assert checked[BAD].arg_true().to_list() == sorted(set(check.details(frame)["row"]))
     dates = [name for name, dtype in checked.schema.items() if dtype == pl.Date]
     assert_frame_equal(checked.select(dates), frame.select(map(as_date, dates)))

@@ -87,7 +87,7 @@ def test_fused_check_details_schema_and_plain_python_agree(asking: Catalogue) ->
     assert {code for _, _, code in wanted} == {"R201"} and 0 < len(wanted) < len(rows)
     assert check.details(frame).rows() == wanted
     assert check.details_with_pandera(frame).rows() == wanted
-    bad = check.check(frame, suspicious=None)[BAD]
+    bad = check.check(frame, suspicious=None).columns[BAD]
     assert bad.arg_true().to_list() == [place for place, _, _ in wanted]
 
 

@@ -7,7 +7,7 @@ alone: by the pandera schema where they are few, by the same rules as expression
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,9 +65,9 @@ def check(centre: Centre, chunk: Chunk) -> Checked:
     stage.put(f"{chunk.number:05d}.{STRETCHES}", pl.DataFrame({"offset": stretches}))
     for decoded in decode_piece(bundle.form, content, offsets):
         section = decoded.record.section
-        failed = _section(stage, chunk, compiled[section], decoded, keys)
+        failed, places = _section(stage, chunk, compiled[section], decoded, keys)
         if failed.height > few:  # why, at once: kept until then they are as large again
-            found = _why(compiled[section], failed, declared=False)
+            found = _why(compiled[section], failed, places=places)
             stage.put(f"{chunk.number:05d}.{section}.why", found)
         elif failed.height:
             stage.put(f"{chunk.number:05d}.{section}.failed", failed)
@@ -82,11 +82,15 @@ def _section(
     validator: Validator,
     decoded: Decoded,
     keys: Columns,
-) -> pl.DataFrame:
-    """Check the lines of one section; those that failed, as strings with `ROW`."""
+) -> tuple[pl.DataFrame, frozenset[int]]:
+    """Check the lines of one section.
+
+    Returns:
+        those that failed, as strings with `ROW`, and places of the rules that they may break.
+    """
     section = decoded.record.section
     rows = pl.Series(ROW, decoded.rows + chunk.row, dtype=pl.UInt32)  # as polars counts rows
-    flagged = validator.check(
+    flagged, places = validator.check(
         decoded.frame,
         suspicious=decoded.suspicious,
         proven=PROVEN,
@@ -100,7 +104,7 @@ def _section(
     if len(bad) and (decoded.suspicious is None or len(decoded.suspicious)):
         unread = validator.undecodable(failed).to_numpy()
         keys["undecodable"][decoded.rows[bad[unread]]] = True
-    return failed.hstack([rows[bad]])
+    return failed.hstack([rows[bad]]), places
 
 
 class Failed(NamedTuple):
@@ -134,10 +138,19 @@ def explain(centre: Centre, item: Failed) -> pl.DataFrame:
     return pl.concat(found)
 
 
-def _why(validator: Validator, failed: pl.DataFrame, *, declared: bool) -> pl.DataFrame:
+def _why(
+    validator: Validator,
+    failed: pl.DataFrame,
+    *,
+    declared: bool = False,
+    places: Collection[int] | None = None,
+) -> pl.DataFrame:
     rows = failed[ROW]
     strings = failed.drop(ROW)
-    found = validator.details_with_pandera(strings) if declared else validator.details(strings)
+    if declared:
+        found = validator.details_with_pandera(strings)
+    else:
+        found = validator.details(strings, places=places)
     return found.with_columns(row=rows.gather(found["row"]).cast(pl.Int64))
 
 
