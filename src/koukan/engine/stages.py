@@ -9,16 +9,19 @@ from __future__ import annotations
 import io
 import shutil
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
 from koukan.keys.keyring import Keyring
 from koukan.keys.sealed import SealedWriter, unseal
+
+Numbers = dict[str, npt.NDArray[Any]]  # by name, of one length
 
 
 def packed(frame: pl.DataFrame) -> memoryview:
@@ -46,19 +49,30 @@ class Kept:
         self._size = 0
         self._sealed: set[str] = set()
         self._frames: dict[tuple[str, str], pl.DataFrame] = {}
+        self._promised: dict[tuple[str, str], Callable[[], pl.DataFrame]] = {}
+        self._numbers: dict[str, Numbers] = {}
         self._lock = threading.Lock()
 
-    def put(self, stage: str, name: str, frame: pl.DataFrame) -> bool:
+    def put(self, stage: str, name: str, frame: pl.DataFrame, *, fleeting: bool) -> bool:
         """Whether there was room."""
         size = int(frame.estimated_size())
         with self._lock:
             self._forget((stage, name))
             # An empty frame has no size; where nothing is shared it goes to the disk all the same.
             full = not self._limit or self._size + size > self._limit
-            if full or stage in self._sealed:
+            if full or (stage in self._sealed and not fleeting):
                 return False
             self._frames[stage, name] = frame
             self._size += size
+        return True
+
+    def promise(self, stage: str, name: str, make: Callable[[], pl.DataFrame]) -> bool:
+        """Whether those who want the frame share the memory of which it is made."""
+        if not self._limit:
+            return False
+        with self._lock:
+            self._forget((stage, name))
+            self._promised[stage, name] = make
         return True
 
     def keep_none(self, stage: str) -> None:
@@ -66,18 +80,31 @@ class Kept:
         with self._lock:
             self._sealed.add(stage)
 
+    def leave_numbers(self, stage: str, numbers: Numbers) -> None:
+        self._numbers[stage] = numbers
+
+    def take_numbers(self, stage: str) -> Numbers:
+        return self._numbers.pop(stage)
+
+    def holds(self, stage: str, name: str) -> bool:
+        return (stage, name) in self._frames or (stage, name) in self._promised
+
     def get(self, stage: str, name: str) -> pl.DataFrame | None:
-        return self._frames.get((stage, name))
+        made = self._promised.get((stage, name))
+        return made() if made is not None else self._frames.get((stage, name))
 
     def drop(self, stage: str, name: str | None = None) -> None:
         """Forget one frame, or all of a stage."""
         with self._lock:
-            for key in [key for key in self._frames if key[0] == stage and name in (None, key[1])]:
+            held = [*self._frames, *self._promised]
+            for key in [key for key in held if key[0] == stage and name in (None, key[1])]:
                 self._forget(key)
             if name is None:
                 self._sealed.discard(stage)
+                self._numbers.pop(stage, None)
 
     def _forget(self, key: tuple[str, str]) -> None:
+        self._promised.pop(key, None)
         frame = self._frames.pop(key, None)
         if frame is not None:
             self._size -= int(frame.estimated_size())
@@ -120,13 +147,26 @@ class Stage:
         if sealed:
             self.kept.keep_none(self.name)
 
-    def put(self, name: str, frame: pl.DataFrame) -> None:
-        """Keep a frame in memory or seal it, under a name; the same name again replaces it."""
-        if self.kept.put(self.name, name, frame):
+    def put(self, name: str, frame: pl.DataFrame, *, fleeting: bool = False) -> None:
+        """Keep a frame in memory or seal it, under a name; the same name again replaces it.
+
+        Args:
+            fleeting: it is taken from here at once, so that it may stay in memory in any case.
+        """
+        if self.kept.put(self.name, name, frame, fleeting=fleeting):
             return
         key = self.keyring.existing_key("stage", self.name)
         with SealedWriter(self.folder / name, key, self._context(name), durable=False) as file:
             file.write(packed(frame))
+
+    def promise(self, name: str, make: Callable[[], pl.DataFrame]) -> None:
+        """A frame that is made anew whenever it is asked for; sealed where memory is not shared.
+
+        Args:
+            make: what it holds on to stays in memory as long as the stage does.
+        """
+        if not self.kept.promise(self.name, name, make):
+            self.put(name, make())
 
     def get(self, name: str) -> pl.DataFrame:
         """The frame under a name."""
@@ -137,7 +177,15 @@ class Stage:
         return unpacked(unseal(self.folder / name, key, self._context(name)))
 
     def holds(self, name: str) -> bool:
-        return self.kept.get(self.name, name) is not None or (self.folder / name).exists()
+        return self.kept.holds(self.name, name) or (self.folder / name).exists()
+
+    def leave_numbers(self, numbers: Numbers) -> None:
+        """Columns of all lines of the group, from one step of the driver to the next."""
+        self.kept.leave_numbers(self.name, numbers)
+
+    def take_numbers(self) -> Numbers:
+        """What was left, once: it is as large as all that is kept, and the taker lets go of it."""
+        return self.kept.take_numbers(self.name)
 
     def done_with(self, name: str) -> None:
         """Give back the memory of a frame that nobody asks for again."""

@@ -64,3 +64,53 @@ def test_of_a_large_group_nothing_stays_in_memory(empty: Place) -> None:
             assert (kept is None, on_disk) == (sealed, sealed)
             assert stage.get("00000.keys").equals(frame)
             stage.drop()
+
+
+def test_what_is_taken_at_once_stays_in_memory_also_of_a_large_group(empty: Place) -> None:
+    with empty.opened() as centre:
+        stage = stage_of(centre, 1, 1)
+        stage.create(sealed=True)
+        stage.put("00000.keys", pl.DataFrame({"a": [1, 2]}), fleeting=True)
+        assert centre.kept.get(stage.name, "00000.keys") is not None
+        assert not list(stage.folder.iterdir())
+        stage.drop()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_promised_frame_is_made_when_it_is_asked_for(empty: Place, *, shared: bool) -> None:
+    if not shared:
+        text = (empty.root / "site.toml").read_text()
+        empty.write_site(text.replace("[limits]", "[limits]\nstage_bytes = 0"))
+    made = []
+
+    def make() -> pl.DataFrame:
+        made.append(1)
+        return pl.DataFrame({"a": [len(made)]})
+
+    with empty.opened() as centre:
+        stage = stage_of(centre, 1, 1)
+        stage.create(sealed=True)
+        stage.promise("00000.outcome", make)
+        assert stage.holds("00000.outcome")
+        assert [stage.get("00000.outcome").item() for _ in range(2)] == [1, 2 if shared else 1]
+        assert bool(list(stage.folder.iterdir())) is not shared
+        stage.put("00000.outcome", pl.DataFrame({"a": [7]}))  # in its place
+        assert stage.get("00000.outcome").item() == 7
+        stage.promise("00001.outcome", make)
+        stage.drop()
+        assert not stage.holds("00001.outcome")
+
+
+def test_numbers_of_a_group_are_taken_once(empty: Place) -> None:
+    with empty.opened() as centre:
+        stage, numbers = stage_of(centre, 1, 1), {"a": positions_of(chunks(*PIECES))}
+        for _ in range(2):
+            stage.create()
+            stage.leave_numbers(numbers)
+            assert stage.take_numbers() is numbers
+            with pytest.raises(KeyError):
+                stage.take_numbers()
+        stage.leave_numbers(numbers)
+        stage.drop()
+        with pytest.raises(KeyError):
+            stage.take_numbers()

@@ -6,7 +6,7 @@ tables as the ledger knows them; so a rerun issues the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -16,7 +16,6 @@ import numpy.typing as npt
 import polars as pl
 
 from koukan.engine.centre import Centre
-from koukan.engine.filling import Filling
 from koukan.engine.groups import (
     Chunk,
     is_large,
@@ -28,7 +27,7 @@ from koukan.engine.groups import (
 )
 from koukan.engine.leases import lease
 from koukan.engine.linking import link_group
-from koukan.engine.lookup import beside, side_by_side
+from koukan.engine.lookup import beside
 from koukan.engine.mending import NO_ORIGINAL, called, mended
 from koukan.engine.registry import Registry
 from koukan.engine.repetitions import repeated_lines
@@ -37,7 +36,7 @@ from koukan.flows.registration import BASIC, CLASS, LINKS, QUALIFICATION
 from koukan.ledger import Group, Reception
 from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
 from koukan.rules.checks import FINDINGS
-from koukan.rules.fitting import Days, misfits
+from koukan.rules.fitting import SPAN, Days, misfits
 from koukan.rules.hindsight import Spoken, nothing, spoken_of, supposing
 from koukan.rules.link import Issuable
 from koukan.rules.register import (
@@ -48,6 +47,7 @@ from koukan.rules.register import (
     Lines,
     Mask,
     Persons,
+    Small,
     barred_types,
     companions,
     judge,
@@ -153,41 +153,67 @@ def run(centre: Centre, group: Group, chunks: list[Chunk]) -> Outcome:
         if mending.people:
             accepted = accepted_of(content.lines, outcome.lines)
             outcome = outcome._replace(mended=mended(mending, accepted))
-        moves = bool(np.any(linked.home != persons.insurer))
-        came_to = partial(outcomes, content, judgement, linked, outcome.lines, moves=moves)
-        leave(centre, chunks, came_to)
+        leave(centre, chunks, fates(content, judgement, linked, outcome.lines))
         operation.note(linked=int(np.count_nonzero(~linked.rejected)))
     centre.observe("linked", step="link", done=1, total=1)
     return outcome
 
 
-def leave(centre: Centre, chunks: list[Chunk], came_to: Callable[[Chunk], pl.DataFrame]) -> None:
+class Fates(NamedTuple):
+    """What became of a group's lines, no wider than it must be."""
+
+    counts: pl.DataFrame  # by line: `COUNTED`
+    record_number: Ints  # by line
+    of_line: Small  # person of every line
+    link: Ints  # by person
+    member: Ints  # by person
+    home: Small | None  # by person; None: no line becomes another insurer's event
+
+    def of_chunk(self, chunk: Chunk) -> pl.DataFrame:
+        """The columns of `LINES`, and `HOME` if any line of the group moves."""
+        rows = slice(chunk.row, chunk.row + chunk.rows)
+        person = self.of_line[rows]
+        columns = {
+            **self.counts[rows].to_dict(),
+            "line_number": line_numbers_of([chunk]),
+            "record_number": self.record_number[rows],
+            "link_number": self.link[person],
+            "member_id": self.member[person],
+        }
+        share = pl.DataFrame(columns, schema=LINES)
+        if self.home is None:
+            return share
+        return share.with_columns(pl.Series(HOME, self.home[person], dtype=pl.Int32))
+
+
+def fates(content: Content, judgement: Judgement, linked: Linked, counts: pl.DataFrame) -> Fates:
+    """Put together what `Fates` are made of; `counts` as they have them."""
+    persons = judgement.persons
+    moves = bool(np.any(linked.home != persons.insurer))
+    home = linked.home if moves else None
+    numbers = content.lines.record_number
+    return Fates(counts, numbers, persons.of_line, linked.link, linked.member, home)
+
+
+def leave(centre: Centre, chunks: list[Chunk], came_to: Fates) -> None:
     """What became of the lines, as a stage for each chunk."""
     stage = stage_of(centre, chunks[0].group, chunks[0].attempt)
-
-    def put(chunk: Chunk) -> None:
-        stage.put(f"{chunk.number:05d}.outcome", came_to(chunk))
-
-    # Of a large group they are sealed, which takes a second for ten million lines.
-    for _ in side_by_side(centre, put, chunks) if is_large(chunks) else map(put, chunks):
-        pass
+    for chunk in chunks:
+        name = f"{chunk.number:05d}.outcome"
+        if is_large(chunks):  # a third of what they would be, and asked for twice
+            stage.promise(name, partial(came_to.of_chunk, chunk))
+        else:
+            stage.put(name, came_to.of_chunk(chunk))
 
 
 def gather(
     centre: Centre, group: Group, receptions: list[Reception], chunks: list[Chunk]
 ) -> Content:
-    """The numbers of all lines of the group."""
-    stage = stage_of(centre, group.number, group.attempt)
-    whole = Filling(sum(chunk.rows for chunk in chunks))
-    names = [f"{chunk.number:05d}.keys" for chunk in chunks]
-    frames = side_by_side(centre, stage.get, names) if is_large(chunks) else map(stage.get, names)
-    for chunk, name, frame in zip(chunks, names, frames, strict=True):
-        whole.put(chunk.row, frame)  # chunk by chunk: what they hold is never in memory twice
-        stage.done_with(name)
-    keys = whole.columns()
-    lines = Lines(reception=positions_of(chunks), **{name: keys[name] for name in KEYS})
-    days = Days(keys["begin"], keys["end"])
-    return Content(receptions, lines, keys["undecodable"], days)
+    """The lines of the group, of the numbers that `validate` left."""
+    numbers = stage_of(centre, group.number, group.attempt).take_numbers()
+    lines = Lines(reception=positions_of(chunks), **{name: numbers[name] for name in KEYS})
+    days = Days(*(numbers[name] for name in SPAN))
+    return Content(receptions, lines, numbers["undecodable"], days)
 
 
 def accepted_of(lines: Lines, counts: pl.DataFrame) -> pl.DataFrame:
@@ -282,17 +308,18 @@ def looked_at(
     kinds = {int(insurer.code): insurer.kind for insurer in centre.site.insurers}
     grouped = persons, _ = persons_of(lines)
 
-    def remarks_and_numbers() -> tuple[pl.DataFrame, Issuable]:
-        remarks = misfits(form, lines, persons.of_line, content.days, kinds)
-        return remarks, issue(centre, group, persons)
-
-    # Of a large group one after another: the memory of both would be the most that there is.
-    with beside(remarks_and_numbers, 0 if is_large(chunks) else len(lines)) as told:
+    remarks = partial(misfits, form, lines, persons.of_line, content.days, kinds)
+    # Of a large group alone: with the rest beside it, its memory would be the most that there is.
+    alone = is_large(chunks)
+    with (
+        beside(partial(issue, centre, group, persons), len(lines)) as issuable,
+        beside(remarks, 0 if alone else len(lines)) as told,
+    ):
         skip = 11 if form.file.syntax == "csv" else 10
         twice = repeated_lines(centre, chunks, lines, skip)
         barred = barred_types(form, kinds)
         judgement = judge(form, lines, *twice, barred=barred, uncalled=uncalled, grouped=grouped)
-        return judgement, *told()
+        return judgement, told(), issuable()
 
 
 def issue(centre: Centre, group: Group, persons: Persons) -> Issuable:
@@ -356,37 +383,6 @@ def counted(
         "insurer": content.lines.insurer,
         "class": classes(judgement, linked),
     }
-
-
-def outcomes(
-    content: Content,
-    judgement: Judgement,
-    linked: Linked,
-    counts: pl.DataFrame,
-    chunk: Chunk,
-    *,
-    moves: bool,
-) -> pl.DataFrame:
-    """What became of a chunk's lines: the columns of `LINES`, and `HOME` if any line moves.
-
-    Args:
-        counts: of `COUNTED`.
-        moves: whether any line of the group becomes another insurer's event.
-    """
-    rows = slice(chunk.row, chunk.row + chunk.rows)
-    of_line = judgement.persons.of_line[rows]
-    columns = {
-        **counts[rows].to_dict(),
-        "line_number": line_numbers_of([chunk]),
-        "record_number": content.lines.record_number[rows],
-        "link_number": linked.link[of_line],
-        "member_id": linked.member[of_line],
-    }
-    share = pl.DataFrame(columns, schema=LINES)
-    if moves:
-        home = pl.Series(HOME, linked.home[of_line], dtype=pl.Int32)
-        share = share.with_columns(home)
-    return share
 
 
 def findings_of(

@@ -17,6 +17,7 @@ import polars as pl
 from koukan.codecs.records import Decoded, decode_piece, line_offsets
 from koukan.engine import originals
 from koukan.engine.centre import Centre
+from koukan.engine.filling import Filling
 from koukan.engine.groups import Chunk, cut, is_large, receptions_of, stage_of
 from koukan.engine.stages import Stage
 from koukan.flows.registration import FORMATS
@@ -72,7 +73,7 @@ def check(centre: Centre, chunk: Chunk) -> Checked:
         elif failed.height:
             stage.put(f"{chunk.number:05d}.{section}.failed", failed)
         bad += failed.height
-    stage.put(f"{chunk.number:05d}.keys", pl.DataFrame(keys, schema=STAGED_KEYS))
+    stage.put(f"{chunk.number:05d}.keys", pl.DataFrame(keys, schema=STAGED_KEYS), fleeting=True)
     return Checked(chunk.number, bad)
 
 
@@ -163,30 +164,37 @@ def explained(centre: Centre, failed: Sequence[Failed]) -> Iterator[pl.DataFrame
 
 
 def run(centre: Centre, group: Group) -> tuple[list[Chunk], list[Failed]]:
-    """Check a group.
+    """Check a group, and leave the numbers of all its lines: `STAGED_KEYS`.
 
     Returns:
         its chunks, and which of their lines are still to be explained.
     """
     receptions = receptions_of(centre, group)
     chunks = cut(group, receptions)
-    stage_of(centre, group.number, group.attempt).create(sealed=is_large(chunks))
+    stage = stage_of(centre, group.number, group.attempt)
+    stage.create(sealed=is_large(chunks))
+    numbers = Filling(sum(chunk.rows for chunk in chunks))
     with centre.log.operation("validate", group=group.number) as operation:
         bad = 0
         # A query of few columns leaves a core idle now and then: one task more has work for it.
-        for done, checked in enumerate(centre.workers.map(check, chunks, more=1), 1):
+        checks = zip(chunks, centre.workers.map(check, chunks, more=1), strict=True)
+        for done, (chunk, checked) in enumerate(checks, 1):
             bad += checked.bad
+            name = f"{chunk.number:05d}.keys"
+            numbers.put(chunk.row, stage.get(name))
+            stage.done_with(name)  # what they hold is never in memory twice
             centre.observe("validated", step="validate", done=done, total=len(chunks))
         declared = bad <= centre.site.limits.pandera_rows
-        numbers = tuple(chunk.number for chunk in chunks)
+        every = tuple(chunk.number for chunk in chunks)
         # One task for few: what it takes is the same for some rows as for all of them.
         sections = tuple(record.section for record in centre.bundle_of(receptions[0]).form.records)
-        shares = [(sections, numbers)]
+        shares = [(sections, every)]
         if not declared and bad > FEW:
-            shares = [((section,), (number,)) for section in sections for number in numbers]
+            shares = [((section,), (number,)) for section in sections for number in every]
         items = [
             Failed(receptions[0].number, group.number, group.attempt, *share, declared)
             for share in shares
         ]
         operation.note(rows=sum(chunk.rows for chunk in chunks), files=len(receptions))
+    stage.leave_numbers(numbers.columns())
     return chunks, items if bad else []
