@@ -319,7 +319,7 @@ def read_lines(
 
 def check_section(validator: Validator, decoded: Decoded) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The numbers of the lines of one record type, and their findings (row in the frame)."""
-    checked, places = validator.check(decoded.frame, suspicious=decoded.suspicious)
+    checked, settled = validator.check(decoded.frame, suspicious=decoded.suspicious)
     bad = checked[BAD]
     numbers = decoded.frame.with_columns(bad).select(
         *key_columns(validator.form, decoded.record, BAD)
@@ -331,7 +331,9 @@ def check_section(validator: Validator, decoded: Decoded) -> tuple[pl.DataFrame,
     failed = decoded.frame.filter(bad)
     few = failed.height <= Limits().pandera_rows
     found = (
-        validator.details_with_pandera(failed) if few else validator.details(failed, places=places)
+        validator.details_with_pandera(failed)
+        if few
+        else validator.details(failed, settled=settled)
     )
     place = bad.arg_true().cast(pl.Int64)
     return numbers, found.with_columns(row=place.gather(found["row"]))

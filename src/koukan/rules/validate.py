@@ -7,7 +7,7 @@ expressions.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -32,11 +32,36 @@ RARE = 64  # a column is rarely given where one in so many rows has a value
 KEPT = ("process_type_code", "access_group_code")
 
 
+class Settled(NamedTuple):
+    """Of which rules it is known that no row of a frame breaks them."""
+
+    right: frozenset[str]  # fields
+    checks: frozenset[int]  # places of the checks over several fields that some row may break
+    clean: bool  # no row holds a forbidden character
+
+    def leaves(self, rules: Sequence[Rule], checks: int) -> list[Rule]:
+        """Those of a record type's rules that some row may break.
+
+        Args:
+            checks: how many of them, the last ones, are over several fields.
+        """
+        first = len(rules) - checks
+        return [
+            rule
+            for place, rule in enumerate(rules)
+            if (
+                place - first in self.checks
+                if place >= first
+                else rule.field not in self.right and not (self.clean and rule.suspicious_only)
+            )
+        ]
+
+
 class Checked(NamedTuple):
     """What all rows of a frame came to."""
 
     columns: pl.DataFrame  # see `Validator.check`
-    breakable: frozenset[int]  # places of the rules that some row may break: of no others it may
+    settled: Settled
 
 
 @dataclass(frozen=True)
@@ -99,30 +124,9 @@ class Validator:
             columns |= {name: columns[name].scatter(rows, again[name]) for name in days}
         columns[BAD] = pl.Series(flags)
         found = pl.DataFrame([columns[name].alias(name) for name in (*names, BAD)])
-        right = certain | (seen.names - seen.unsure)
         clean = suspicious is not None and not len(suspicious)
-        return Checked(found, self._breakable(right, every, clean=clean))
-
-    def _breakable(
-        self, right: Collection[str], checks: Collection[int], *, clean: bool
-    ) -> frozenset[int]:
-        """Places of the rules that some row may break.
-
-        Args:
-            right: fields that keep their rules in every row.
-            checks: places of the checks over several fields that some row may break.
-            clean: no row holds a forbidden character.
-        """
-        first = len(self._rules) - len(self.form.checks_of(self.record))  # of those over several
-        return frozenset(
-            place
-            for place, rule in enumerate(self._rules)
-            if (
-                place - first in checks
-                if place >= first
-                else rule.field not in right and not (clean and rule.suspicious_only)
-            )
-        )
+        right = frozenset(certain | (seen.names - seen.unsure))
+        return Checked(found, Settled(right, every, clean))
 
     def _asked(self, names: Collection[str], seen: Look, *, coded: bool) -> dict[str, pl.Expr]:
         """Those of some columns that are not stored as given, but for days that were seen.
@@ -199,17 +203,15 @@ class Validator:
         fails = [rule.fails for rule in self._rules if rule.code == UNDECODABLE]
         return frame.select(pl.any_horizontal(pl.repeat(False, pl.len()), *fails)).to_series()
 
-    def details(
-        self, frame: pl.DataFrame, *, places: Collection[int] | None = None
-    ) -> pl.DataFrame:
+    def details(self, frame: pl.DataFrame, *, settled: Settled | None = None) -> pl.DataFrame:
         """Findings (row, field, code) of all-string rows, by expressions: any number of rows.
 
         Args:
-            places: of the rules that any of them may break, as `check` tells; None: all.
+            settled: what `check` told of a frame that they are from; None: nothing is known.
         """
-        rules = [
-            rule for place, rule in enumerate(self._rules) if places is None or place in places
-        ]
+        rules = self._rules
+        if settled is not None:
+            rules = settled.leaves(rules, len(self.form.checks_of(self.record)))
         flags = frame.select(rule.fails.alias(f"{number:03d}") for number, rule in enumerate(rules))
         rows = [np.flatnonzero(column.to_numpy()) for column in flags.get_columns()]
         broken = np.repeat(np.arange(len(rules)), [len(found) for found in rows])

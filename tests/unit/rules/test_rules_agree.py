@@ -184,7 +184,7 @@ def test_what_the_decoder_knows_to_be_suspicious_gives_the_same_verdict(
     nothing = np.zeros(0, np.int64)
     unmarked = check.check(clean, suspicious=nothing)
     assert_frame_equal(unmarked.columns, check.check(clean, suspicious=None).columns)
-    assert_frame_equal(check.details(clean, places=unmarked.breakable), check.details(clean))
+    assert_frame_equal(check.details(clean, settled=unmarked.settled), check.details(clean))
 
 
 @pytest.mark.parametrize(("name", "section"), SECTIONS)
@@ -200,9 +200,9 @@ def test_why_lines_failed_asks_for_no_rule_that_none_of_them_can_break(
     for few in (0, *[draws.choice((1, 3, 40)) for _ in range(60 if long else 8)]):
         rows = [good] * 400 + generated(form, record, catalogue, few, draws)
         frame = frame_of(form, record, rows)
-        places = check.check(frame, suspicious=None).breakable
-        assert_frame_equal(check.details(frame, places=places), check.details(frame))
-        asked.append(len(places))
+        settled = check.check(frame, suspicious=None).settled
+        assert_frame_equal(check.details(frame, settled=settled), check.details(frame))
+        asked.append(len(settled.leaves(rules, len(form.checks_of(record)))))
     assert asked[0] < len(rules)  # of good lines alone
     assert max(asked) > asked[0]
 

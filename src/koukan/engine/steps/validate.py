@@ -7,7 +7,7 @@ alone: by the pandera schema where they are few, by the same rules as expression
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from koukan.ledger import Group
 from koukan.rules.checks import FINDINGS
 from koukan.rules.fitting import SPAN
 from koukan.rules.register import KEYS, room_for
-from koukan.rules.validate import BAD, PROVEN, Validator, validators
+from koukan.rules.validate import BAD, PROVEN, Settled, Validator, validators
 
 ROW = "__row"  # line of the group, from 0
 FEW = 20_000  # bad rows of a group that one task explains
@@ -66,9 +66,9 @@ def check(centre: Centre, chunk: Chunk) -> Checked:
     stage.put(f"{chunk.number:05d}.{STRETCHES}", pl.DataFrame({"offset": stretches}))
     for decoded in decode_piece(bundle.form, content, offsets):
         section = decoded.record.section
-        failed, places = _section(stage, chunk, compiled[section], decoded, keys)
+        failed, settled = _section(stage, chunk, compiled[section], decoded, keys)
         if failed.height > few:  # why, at once: kept until then they are as large again
-            found = _why(compiled[section], failed, places=places)
+            found = _why(compiled[section], failed, settled=settled)
             stage.put(f"{chunk.number:05d}.{section}.why", found)
         elif failed.height:
             stage.put(f"{chunk.number:05d}.{section}.failed", failed)
@@ -83,15 +83,15 @@ def _section(
     validator: Validator,
     decoded: Decoded,
     keys: Columns,
-) -> tuple[pl.DataFrame, frozenset[int]]:
+) -> tuple[pl.DataFrame, Settled]:
     """Check the lines of one section.
 
     Returns:
-        those that failed, as strings with `ROW`, and places of the rules that they may break.
+        those that failed, as strings with `ROW`, and which rules none of them can have broken.
     """
     section = decoded.record.section
     rows = pl.Series(ROW, decoded.rows + chunk.row, dtype=pl.UInt32)  # as polars counts rows
-    flagged, places = validator.check(
+    flagged, settled = validator.check(
         decoded.frame,
         suspicious=decoded.suspicious,
         proven=PROVEN,
@@ -105,7 +105,7 @@ def _section(
     if len(bad) and (decoded.suspicious is None or len(decoded.suspicious)):
         unread = validator.undecodable(failed).to_numpy()
         keys["undecodable"][decoded.rows[bad[unread]]] = True
-    return failed.hstack([rows[bad]]), places
+    return failed.hstack([rows[bad]]), settled
 
 
 class Failed(NamedTuple):
@@ -144,14 +144,14 @@ def _why(
     failed: pl.DataFrame,
     *,
     declared: bool = False,
-    places: Collection[int] | None = None,
+    settled: Settled | None = None,
 ) -> pl.DataFrame:
     rows = failed[ROW]
     strings = failed.drop(ROW)
     if declared:
         found = validator.details_with_pandera(strings)
     else:
-        found = validator.details(strings, places=places)
+        found = validator.details(strings, settled=settled)
     return found.with_columns(row=rows.gather(found["row"]).cast(pl.Int64))
 
 
