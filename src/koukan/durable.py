@@ -177,6 +177,27 @@ def write_behind(handle: int, told: int, length: int) -> int:
     return length
 
 
+def forget_behind(handle: int, told: int, length: int) -> int:
+    """Have the system forget what was read of a large file that nobody reads again soon.
+
+    Its pages are the first to be used anew, for what is written meanwhile. Those that the system
+    has to find elsewhere cost several times as much where it is a guest that gives unused memory
+    back to its host: a copy of a gigabyte took two thirds longer.
+
+    Args:
+        told: bytes from which on they may be forgotten.
+        length: bytes that were read by now.
+
+    Returns:
+        bytes from which on there is something to forget yet.
+    """
+    if length - told < STRETCH:
+        return told
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(handle, told, length - told, os.POSIX_FADV_DONTNEED)
+    return length
+
+
 def write(final: Path, content: bytes, *, replace: bool = False, mode: int = 0o600) -> None:
     """Write a small file whole and durably; its mode is exactly this one."""
     temporary = temporary_name(final)

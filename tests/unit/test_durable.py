@@ -129,6 +129,21 @@ def test_what_a_killed_copy_has_left_on_a_medium_is_written_over(tmp_path: Path)
     assert final.read_bytes() == b"list"
 
 
+def test_what_was_read_of_a_large_file_is_forgotten_stretch_by_stretch(tmp_path: Path) -> None:
+    path, block = tmp_path / "large", bytes(durable.STRETCH // 2 + 1)
+    path.write_bytes(block * 5)
+    durable.sync_file(path)  # what is not on the disk yet cannot be forgotten
+    read = told = 0
+    ends = []
+    with path.open("rb", buffering=0) as file:
+        while content := file.read(len(block)):
+            read += len(content)
+            told = durable.forget_behind(file.fileno(), told, read)
+            ends.append(told)
+    assert ends == [0, 2 * len(block), 2 * len(block), 4 * len(block), 4 * len(block)]
+    assert path.read_bytes() == block * 5  # forgotten by the memory alone
+
+
 def test_a_file_that_grows_is_written_behind_and_durable_by_its_sync_alone(
     tmp_path: Path, synced: list[str]
 ) -> None:

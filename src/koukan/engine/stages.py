@@ -93,21 +93,25 @@ class Kept:
         made = self._promised.get((stage, name))
         return made() if made is not None else self._frames.get((stage, name))
 
-    def drop(self, stage: str, name: str | None = None) -> None:
-        """Forget one frame, or all of a stage."""
+    def drop(self, stage: str, name: str) -> bool:
+        """Forget one frame; whether it was here."""
         with self._lock:
-            held = [*self._frames, *self._promised]
-            for key in [key for key in held if key[0] == stage and name in (None, key[1])]:
-                self._forget(key)
-            if name is None:
-                self._sealed.discard(stage)
-                self._numbers.pop(stage, None)
+            return self._forget((stage, name))
 
-    def _forget(self, key: tuple[str, str]) -> None:
-        self._promised.pop(key, None)
+    def drop_all(self, stage: str) -> None:
+        """Forget all of a stage."""
+        with self._lock:
+            for key in [key for key in (*self._frames, *self._promised) if key[0] == stage]:
+                self._forget(key)
+            self._sealed.discard(stage)
+            self._numbers.pop(stage, None)
+
+    def _forget(self, key: tuple[str, str]) -> bool:
+        promised = self._promised.pop(key, None)
         frame = self._frames.pop(key, None)
         if frame is not None:
             self._size -= int(frame.estimated_size())
+        return promised is not None or frame is not None
 
 
 @dataclass(frozen=True)
@@ -188,15 +192,16 @@ class Stage:
         return self.kept.take_numbers(self.name)
 
     def done_with(self, name: str) -> None:
-        """Give back the memory of a frame that nobody asks for again."""
-        self.kept.drop(self.name, name)
+        """Give back what a frame takes that nobody asks for again: memory, or space on the disk."""
+        if not self.kept.drop(self.name, name):
+            (self.folder / name).unlink(missing_ok=True)
 
     def drop(self) -> None:
         """Destroy key and files."""
         self._drop(self.folder)
 
     def _drop(self, folder: Path) -> None:
-        self.kept.drop(folder.name)
+        self.kept.drop_all(folder.name)
         self.keyring.destroy("stage", folder.name)
         shutil.rmtree(folder, ignore_errors=True)
 

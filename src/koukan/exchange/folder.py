@@ -190,11 +190,14 @@ class Inbox:
         except OSError:
             raise TransientError("exchange.changed", file=safe_name(arrival.name)) from None
         left = arrival.size if limit is None else min(arrival.size, limit + 1)
+        done = told = 0
         with os.fdopen(handle, "rb", buffering=0) as file:
             self._same(os.fstat(file.fileno()), arrival)
             while left and (block := file.read(min(left, BLOCK))):
                 left -= len(block)
+                done += len(block)
                 yield block
+                told = durable.forget_behind(handle, told, done)
             self._same(os.fstat(file.fileno()), arrival)
 
     def marker(self, arrival: Arrival) -> Marker | None:

@@ -114,3 +114,19 @@ def test_numbers_of_a_group_are_taken_once(empty: Place) -> None:
         stage.drop()
         with pytest.raises(KeyError):
             stage.take_numbers()
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_frame_that_is_done_with_takes_neither_memory_nor_space(
+    empty: Place, *, sealed: bool
+) -> None:
+    with empty.opened() as centre:
+        stage = stage_of(centre, 1, 1)
+        stage.create(sealed=sealed)
+        for name in ("00000.basic", "00001.basic"):
+            stage.put(name, pl.DataFrame({"a": [1, 2]}))
+        for _ in range(2):  # a task may run twice
+            stage.done_with("00000.basic")
+            assert not stage.holds("00000.basic")
+        assert [path.name for path in stage.folder.iterdir()] == ["00001.basic"] * sealed
+        assert stage.get("00001.basic").height == 2
