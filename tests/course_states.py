@@ -21,8 +21,8 @@ from koukan.engine.people import people_of
 from koukan.errors import UsageError
 from koukan.flows.registration import HISTORY, PARTITION, QUALIFICATION, ROSTER
 from koukan.rules import spells as rule
+from koukan.rules.line_keys import NONE
 from koukan.rules.persons import People
-from koukan.rules.register import NONE
 
 LOOKED_UP = 15  # persons that are asked for one by one
 QUESTIONS = 300  # of a person and a day

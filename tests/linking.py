@@ -14,6 +14,7 @@ import polars as pl
 from koukan.engine.linking import joined
 from koukan.flows.registration import LINKS as STATED
 from koukan.rules.joining import bind
+from koukan.rules.line_keys import AS_INSURER, AS_MEMBER, NONE
 from koukan.rules.link import (
     Batch,
     Issuable,
@@ -26,18 +27,7 @@ from koukan.rules.link import (
     tied,
 )
 from koukan.rules.persons import JOINED, PARTED, People
-from koukan.rules.register import (
-    AS_INSURER,
-    AS_MEMBER,
-    CHANGE,
-    LOSS,
-    NEW,
-    NONE,
-    PARTING,
-    REENTRY,
-    WITHDRAWAL,
-    Persons,
-)
+from koukan.rules.register import CHANGE, LOSS, NEW, PARTING, REENTRY, WITHDRAWAL, Persons
 from koukan.rules.roster import ROWS, Roster
 from koukan.rules.settling import HELD, Linked, parted, settle, settled_plainly
 

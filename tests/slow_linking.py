@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from linking import LINKS, MEMBERS, Person, State, active, files_of, ints, living, place
 
+from koukan.rules.line_keys import AS_INSURER, AS_MEMBER, NONE
 from koukan.rules.persons import JOINED, MOVED, PARTED, RENUMBERED, WITHDRAWN, People
-from koukan.rules.register import AS_INSURER, AS_MEMBER, CHANGE, NEW, NONE, PARTING, WITHDRAWAL
+from koukan.rules.register import CHANGE, NEW, PARTING, WITHDRAWAL
 from koukan.rules.roster import Roster
 from koukan.rules.settling import Linked
 

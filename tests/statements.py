@@ -11,8 +11,8 @@ from centres import vouch
 from koukan.engine.centre import Centre, held_version, version_of
 from koukan.flows.registration import LINKS, PARTITION, PERSON_LINKS, ROSTER, ROSTER_COLUMNS
 from koukan.ledger import Ledger
+from koukan.rules.line_keys import NONE
 from koukan.rules.persons import JOINED, PARTED, RENUMBERED, WITHDRAWN
-from koukan.rules.register import NONE
 
 X, Y = 6_139_999, 1_010_016
 Row = dict[str, Any]

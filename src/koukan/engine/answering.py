@@ -27,8 +27,9 @@ from koukan.flows import served
 from koukan.flows.registration import QUALIFICATION
 from koukan.flows.served import Flow
 from koukan.ledger import Reception
+from koukan.rules.line_keys import NONE
 from koukan.rules.persons import MEMBERS, People
-from koukan.rules.register import NONE, Ints
+from koukan.rules.register import Ints
 
 NOBODY: Ints = np.zeros(0, np.int64)
 

@@ -22,7 +22,7 @@ from koukan.flows import usage
 from koukan.ledger import usage as known
 from koukan.ledger.usage import Held
 from koukan.oplog import OperationLog
-from koukan.rules.register import NONE
+from koukan.rules.line_keys import NONE
 
 
 class Wished(NamedTuple):

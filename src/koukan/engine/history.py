@@ -30,8 +30,8 @@ from koukan.flows.registration import (
 )
 from koukan.oplog import Operation
 from koukan.rules import spells as rule
+from koukan.rules.line_keys import NONE
 from koukan.rules.persons import People
-from koukan.rules.register import NONE
 from koukan.tables.definition import SECTION, bucket_label, bucket_of_link
 
 _INSURER = re.compile(r"[0-9]{8}")

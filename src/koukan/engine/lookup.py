@@ -19,7 +19,7 @@ import polars as pl
 
 from koukan.engine.centre import Centre
 from koukan.flows.registration import PARTITION, ROSTER, VAULT
-from koukan.rules.register import NONE
+from koukan.rules.line_keys import NONE
 from koukan.rules.roster import ROWS
 from koukan.rules.tokens import TOKEN, linked
 from koukan.tables import encrypted

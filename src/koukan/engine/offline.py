@@ -30,10 +30,9 @@ from koukan.rules import single
 from koukan.rules.acknowledge import sentence
 from koukan.rules.checks import FINDINGS
 from koukan.rules.fitting import SPAN, Days, misfits, span_columns
+from koukan.rules.line_keys import KEYS, NONE, key_columns, room_for
 from koukan.rules.register import (
-    KEYS,
     NEW,
-    NONE,
     Ints,
     Judgement,
     Lines,
@@ -42,8 +41,6 @@ from koukan.rules.register import (
     duplicate_candidates,
     duplicates,
     judge,
-    key_columns,
-    room_for,
 )
 from koukan.rules.shares import beyond
 from koukan.rules.validate import BAD, Validator, validators

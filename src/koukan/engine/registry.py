@@ -22,6 +22,7 @@ from koukan.flows.registration import (
 )
 from koukan.rules.hindsight import SAID, Spoken, place_of, words_of
 from koukan.rules.joining import Plan
+from koukan.rules.line_keys import AS_INSURER, AS_MEMBER, NONE
 from koukan.rules.link import (
     Batch,
     Issuable,
@@ -31,7 +32,7 @@ from koukan.rules.link import (
     number_target,
 )
 from koukan.rules.persons import JOINED, PARTED, People
-from koukan.rules.register import AS_INSURER, AS_MEMBER, NONE, PARTING, Ints, Mask, Persons, Small
+from koukan.rules.register import PARTING, Ints, Mask, Persons, Small
 from koukan.rules.roster import ROWS, Roster
 from koukan.rules.settling import HELD, Linked
 

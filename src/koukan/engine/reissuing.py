@@ -25,7 +25,7 @@ from koukan.errors import UsageError
 from koukan.ledger import code_lists
 from koukan.ledger.code_lists import CodeList
 from koukan.rules.acquiring import ENDS, listed
-from koukan.rules.register import NONE
+from koukan.rules.line_keys import NONE
 from koukan.rules.roster import Roster
 from koukan.sites import Person
 

@@ -26,9 +26,10 @@ from koukan.rules.hindsight import (
     unfounded,
     unnumbered,
 )
+from koukan.rules.line_keys import NONE
 from koukan.rules.link import rejections
 from koukan.rules.persons import MEMBERS, MOVED, People
-from koukan.rules.register import NONE, Ints, Mask, Persons
+from koukan.rules.register import Ints, Mask, Persons
 from koukan.rules.settling import Linked
 from koukan.rules.spells import ORDER, PROCESS, WORD, with_moves
 from koukan.tables import encrypted

@@ -23,8 +23,8 @@ from koukan.engine.registry import HOLDER
 from koukan.errors import UsageError
 from koukan.flows.registration import BASIC, CLASS, FORMER, PARTITION, PERSON_LINKS, ROSTER
 from koukan.rules.hindsight import place_of
+from koukan.rules.line_keys import NONE
 from koukan.rules.persons import MOVED, People
-from koukan.rules.register import NONE
 from koukan.sites.schedule import JST
 from koukan.tables import encrypted
 from koukan.tables.definition import SECTION

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import polars as pl
 
 from koukan.formats.model import Field, Format
-from koukan.rules.register import NONE, Ints
+from koukan.rules.line_keys import NONE
+from koukan.rules.register import Ints
 from koukan.tables.definition import TableDefinition, bucket_label, bucket_of_link, bucket_of_token
 
 VAULT, PARTITION, HISTORY = "vault", "entrusted_partition", "qualification_history"

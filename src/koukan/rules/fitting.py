@@ -15,7 +15,8 @@ import polars as pl
 
 from koukan.formats.model import Format, Record
 from koukan.rules.ages import LATE, ages
-from koukan.rules.register import NONE, Ints, Lines, Mask, Small
+from koukan.rules.line_keys import NONE
+from koukan.rules.register import Ints, Lines, Mask, Small
 
 SPAN = pl.Schema({"begin": pl.Int32, "end": pl.Int32})
 BORN = "birth_date"

@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from koukan.rules.line_keys import NONE
 from koukan.rules.persons import JOINED, MEMBERS, PARTED, People
-from koukan.rules.register import NONE, Ints
+from koukan.rules.register import Ints
 
 
 def members_of(people: People) -> Ints:

@@ -13,13 +13,12 @@ from typing import TypeVar
 import numpy as np
 import polars as pl
 
+from koukan.rules.line_keys import DAYS, NONE
 from koukan.rules.persons import MEMBERS
 from koukan.rules.register import (
     CANCELLATION,
     CORRECTION,
-    DAYS,
     LOSS,
-    NONE,
     WITHDRAWAL,
     Ints,
     Lines,

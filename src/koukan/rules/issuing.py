@@ -14,8 +14,9 @@ import numpy as np
 import polars as pl
 
 from koukan.rules.checkdigits import valid_numbers
+from koukan.rules.line_keys import NONE
 from koukan.rules.persons import People
-from koukan.rules.register import NONE, Ints, Mask
+from koukan.rules.register import Ints, Mask
 from koukan.rules.spells import END
 
 GIVEN = ""

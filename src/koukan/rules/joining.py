@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from koukan.rules.line_keys import NONE
 from koukan.rules.link import (
     Batch,
     Identity,
@@ -29,7 +30,7 @@ from koukan.rules.link import (
     rejections,
 )
 from koukan.rules.persons import MEMBERS
-from koukan.rules.register import CHANGE, NEW, NONE, PARTING, WITHDRAWAL, Ints, Mask
+from koukan.rules.register import CHANGE, NEW, PARTING, WITHDRAWAL, Ints, Mask
 
 _UNKNOWN = 10**17  # above every 紐付番号: a number that nobody has
 _WAITING = 10**18  # above those: an insurer's 被保険者枝番 without a number

@@ -15,20 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from koukan.rules.line_keys import AS_INSURER, AS_MEMBER, NONE
 from koukan.rules.persons import MEMBERS, People
-from koukan.rules.register import (
-    AS_INSURER,
-    AS_MEMBER,
-    CHANGE,
-    NEW,
-    NONE,
-    PARTING,
-    WITHDRAWAL,
-    Ints,
-    Mask,
-    Persons,
-    Small,
-)
+from koukan.rules.register import CHANGE, NEW, PARTING, WITHDRAWAL, Ints, Mask, Persons, Small
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from koukan.rules.register import NONE, Ints, Mask, Small
+from koukan.rules.line_keys import NONE
+from koukan.rules.register import Ints, Mask, Small
 
 JOINED, PARTED, RENUMBERED, WITHDRAWN = "joined", "parted", "renumbered", "withdrawn"
 MOVED = "moved"

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from koukan.rules.line_keys import NONE
 from koukan.rules.persons import People
-from koukan.rules.register import NONE, Ints, Mask
+from koukan.rules.register import Ints, Mask
 from koukan.rules.spells import (
     CANCELLATION,
     CORRECTION,

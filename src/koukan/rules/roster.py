@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from koukan.rules.line_keys import NONE
 from koukan.rules.persons import MEMBERS, People
-from koukan.rules.register import NONE, Ints, Mask, Small
+from koukan.rules.register import Ints, Mask, Small
 
 ROWS = pl.Schema({"insurer": pl.Int32, "link_number": pl.Int64, "member_id": pl.Int64})
 

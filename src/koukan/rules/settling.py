@@ -11,9 +11,10 @@ import numpy as np
 import polars as pl
 
 from koukan.rules.joining import Plan
+from koukan.rules.line_keys import AS_INSURER, NONE
 from koukan.rules.link import Batch, Identity, first_of, rejections
 from koukan.rules.persons import JOINED, MOVED, PARTED, RENUMBERED, WITHDRAWN, People
-from koukan.rules.register import AS_INSURER, NEW, NONE, Ints, Mask, Small
+from koukan.rules.register import NEW, Ints, Mask, Small
 from koukan.rules.roster import ROWS, Roster
 
 STATEMENTS = pl.Schema(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from koukan.rules.register import NONE, Ints
+from koukan.rules.line_keys import NONE
+from koukan.rules.register import Ints
 
 LOG, VERSION, PART = "log_number", "log_version", "part_number"
 PERSON = ("public_payer_number", "recipient_number")

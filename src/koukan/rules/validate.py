@@ -21,8 +21,8 @@ from koukan.formats.bundle import Bundle
 from koukan.formats.model import CodeList, Format, Record
 from koukan.rules.checks import FINDINGS, Rule, as_date, breakable, fused, rules_of
 from koukan.rules.fitting import span_columns
+from koukan.rules.line_keys import key_columns
 from koukan.rules.quick import Look, code_type, is_brief, look
-from koukan.rules.register import key_columns
 
 BAD = "__bad"
 UNDECODABLE = "R106"

@@ -34,7 +34,7 @@ from koukan.flows.pmh import ISSUES
 from koukan.flows.registration import HISTORY, PARTITION, PERSON_LINKS, VAULT
 from koukan.keys.keyring import derive
 from koukan.ledger import schema
-from koukan.rules.register import NONE
+from koukan.rules.line_keys import NONE
 from koukan.tables import encrypted
 from koukan.tables.definition import MIXED, bucket_label, bucket_of_link, partition_name
 from koukan.tables.table import DataFile

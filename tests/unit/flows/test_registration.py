@@ -20,7 +20,7 @@ from koukan.flows.registration import (
     roster_frames,
     vault_frames,
 )
-from koukan.rules.register import NONE
+from koukan.rules.line_keys import NONE
 from koukan.tables.definition import bucket_label, bucket_of_link, bucket_of_token
 
 INSURERS = [6990014, 1130012, 99]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from koukan.rules.ages import ages
-from koukan.rules.register import NONE
+from koukan.rules.line_keys import NONE
 
 EPOCH = date(1970, 1, 1)
 ONE = timedelta(days=1)

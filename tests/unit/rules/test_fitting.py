@@ -14,7 +14,8 @@ from plain_files import shipped_format
 from unit.rules.test_ages import EPOCH, birthday, elderly_from
 
 from koukan.rules.fitting import SPAN, Days, misfits, span_columns
-from koukan.rules.register import NONE, Lines, persons_of
+from koukan.rules.line_keys import NONE
+from koukan.rules.register import Lines, persons_of
 
 FORM = shipped_format("csv")
 TYPES = {record.section: int(record.code) for record in FORM.records}

@@ -24,14 +24,13 @@ from koukan.rules.hindsight import (
     unnumbered,
     words_of,
 )
+from koukan.rules.line_keys import DAYS, NONE
 from koukan.rules.register import (
     CANCELLATION,
     CHANGE,
     CORRECTION,
-    DAYS,
     LOSS,
     NEW,
-    NONE,
     WITHDRAWAL,
     Lines,
     Persons,

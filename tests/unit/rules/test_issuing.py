@@ -21,8 +21,9 @@ from koukan.rules.issuing import (
     reasons_of,
     retired,
 )
+from koukan.rules.line_keys import NONE
 from koukan.rules.persons import People
-from koukan.rules.register import NONE, Ints
+from koukan.rules.register import Ints
 
 ISSUES = pl.DataFrame({"link_number": [3, 5, 7, 9], "pmh_id": [300, 500, 700, 900]})
 

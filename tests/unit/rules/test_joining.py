@@ -10,8 +10,9 @@ import pytest
 from linking import EVERY, PLAIN, Person, State, link_group, random_people, random_state
 from slow_linking import became, one_after_another, tables
 
+from koukan.rules.line_keys import AS_INSURER, AS_MEMBER
 from koukan.rules.persons import JOINED, PARTED
-from koukan.rules.register import AS_INSURER, AS_MEMBER, CHANGE, NEW, PARTING
+from koukan.rules.register import CHANGE, NEW, PARTING
 
 
 def compared(draws: random.Random, processes: tuple[int, ...], groups: int) -> Counter[str]:

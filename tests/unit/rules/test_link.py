@@ -21,18 +21,9 @@ from linking import (
 )
 from slow_linking import Became, became, tables
 
+from koukan.rules.line_keys import AS_INSURER, AS_MEMBER, NONE
 from koukan.rules.link import first_of, tied
-from koukan.rules.register import (
-    AS_INSURER,
-    AS_MEMBER,
-    CHANGE,
-    LOSS,
-    NEW,
-    NONE,
-    PARTING,
-    REENTRY,
-    WITHDRAWAL,
-)
+from koukan.rules.register import CHANGE, LOSS, NEW, PARTING, REENTRY, WITHDRAWAL
 
 
 def linked(people: list[Person], state: State | None = None) -> list[Became]:

@@ -23,8 +23,8 @@ from statements import (
     withdrawn,
 )
 
+from koukan.rules.line_keys import NONE
 from koukan.rules.persons import JOINED, MEMBERS, PARTED, RENUMBERED, WITHDRAWN, People
-from koukan.rules.register import NONE
 
 
 def ints(*numbers: int) -> np.ndarray[Any, np.dtype[np.int64]]:

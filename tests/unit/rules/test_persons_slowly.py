@@ -16,8 +16,8 @@ from life_courses import Courses
 from slow_cases import take
 from slow_registry import Link, Member, Registry
 
+from koukan.rules.line_keys import NONE
 from koukan.rules.persons import JOINED, PARTED, RENUMBERED, WITHDRAWN, People
-from koukan.rules.register import NONE
 from koukan.samples.population import Population
 
 PERSONS, NIGHTS = 200, 5

@@ -13,11 +13,8 @@ import pytest
 from plain_files import samples, shipped_format
 
 from koukan.rules.checks import FINDINGS, as_date
+from koukan.rules.line_keys import AS_INSURER, AS_MEMBER, KEYS, NONE, key_columns, room_for
 from koukan.rules.register import (
-    AS_INSURER,
-    AS_MEMBER,
-    KEYS,
-    NONE,
     Judgement,
     Lines,
     barred_types,
@@ -25,9 +22,7 @@ from koukan.rules.register import (
     duplicate_candidates,
     duplicates,
     judge,
-    key_columns,
     persons_of,
-    room_for,
 )
 
 FORM = shipped_format("csv")

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from statements import X, Y, frame, joined, parted, renumbered, withdrawn
 
+from koukan.rules.line_keys import NONE
 from koukan.rules.persons import People
-from koukan.rules.register import NONE
 from koukan.rules.roster import ROWS, Roster
 
 NOBODY = People.of(frame([]))

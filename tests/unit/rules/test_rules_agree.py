@@ -32,7 +32,7 @@ from koukan.rules.checks import (
     unknown_checks,
 )
 from koukan.rules.fitting import SPAN, span_columns
-from koukan.rules.register import KEYS, key_columns
+from koukan.rules.line_keys import KEYS, key_columns
 from koukan.rules.schema import schema_of, validate_with_pandera
 from koukan.rules.validate import BAD, KEPT, PROVEN, RARE, Validator, validators
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from koukan.rules.checks import CHECKS
-from koukan.rules.register import NONE
+from koukan.rules.line_keys import NONE
 from koukan.rules.usage import joined, newest, offices_of, visits
 
 

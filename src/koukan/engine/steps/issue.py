@@ -36,7 +36,8 @@ from koukan.flows.pmh import ANSWER_SECTION, ISSUES, NOT_ASCII, REQUEST_SECTION
 from koukan.flows.registration import ascending
 from koukan.ledger import Counts, Group, Ledger, Reception
 from koukan.rules.issuing import GIVEN, numbers_of, once_each, reasons_of
-from koukan.rules.register import NONE, Ints
+from koukan.rules.line_keys import NONE
+from koukan.rules.register import Ints
 from koukan.tables.definition import bucket_label, bucket_of_link
 from koukan.tables.table import DataFile
 

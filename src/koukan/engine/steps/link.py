@@ -38,9 +38,9 @@ from koukan.rules.acknowledge import ACCEPTED, DUPLICATE, REJECTED
 from koukan.rules.checks import FINDINGS
 from koukan.rules.fitting import SPAN, Days, misfits
 from koukan.rules.hindsight import Spoken, nothing, spoken_of, supposing
+from koukan.rules.line_keys import KEYS
 from koukan.rules.link import Issuable
 from koukan.rules.register import (
-    KEYS,
     WITHDRAWAL,
     Ints,
     Judgement,

@@ -24,7 +24,7 @@ from koukan.ledger import usage as known
 from koukan.ledger.laid_packages import USAGE, LaidPackage, laid
 from koukan.ledger.own_packages import Package
 from koukan.ledger.usage import Held, Log
-from koukan.rules.register import NONE
+from koukan.rules.line_keys import NONE
 from koukan.rules.usage import offices_of
 from koukan.sites import Job
 

@@ -24,7 +24,7 @@ from koukan.flows.registration import FORMATS
 from koukan.ledger import Group
 from koukan.rules.checks import FINDINGS
 from koukan.rules.fitting import SPAN
-from koukan.rules.register import KEYS, room_for
+from koukan.rules.line_keys import KEYS, room_for
 from koukan.rules.validate import BAD, PROVEN, Settled, Validator, validators
 
 ROW = "__row"  # line of the group, from 0

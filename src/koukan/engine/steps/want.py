@@ -26,8 +26,8 @@ from koukan.flows.codes import CODES, QUERY_SECTION
 from koukan.ledger import Group, Ledger
 from koukan.ledger import codes as asked
 from koukan.rules.acquiring import wishes
+from koukan.rules.line_keys import NONE
 from koukan.rules.linkage import WANTED
-from koukan.rules.register import NONE
 from koukan.rules.roster import Roster
 
 ITEMS = {"member_id": pl.String()}
