@@ -14,11 +14,12 @@ from sqlalchemy import Connection
 
 from koukan.codecs.gate import NOBODY
 from koukan.engine.centre import Centre
+from koukan.engine.fates import LINES
 from koukan.engine.groups import Chunk, line_numbers_of, receptions_of, stage_of
 from koukan.engine.rendering import Rendered
 from koukan.engine.steps.commit import counts_of, findings_of, remarks_of, settled
 from koukan.engine.steps.gate import close, turn_away
-from koukan.engine.steps.link import EMPTY, LINES, Content, Outcome, beyond_shares, gather
+from koukan.engine.steps.link import EMPTY, Content, Outcome, beyond_shares, gather
 from koukan.engine.steps.validate import ROW
 from koukan.formats.model import Record
 from koukan.ledger import Group, Ledger, Reception

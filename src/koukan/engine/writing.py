@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from koukan.engine.centre import Centre
+from koukan.engine.fates import HOME
 from koukan.engine.groups import Chunk, stage_of
-from koukan.engine.steps.link import HOME
 from koukan.engine.steps.validate import ROW
 from koukan.flows import registration
 from koukan.flows.registration import FORMER, HISTORY, PARTITION

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import polars as pl
 
 from koukan.engine.centre import Centre
+from koukan.engine.fates import COUNTED, LINES, fates_of, leave
 from koukan.engine.groups import (
     Chunk,
     is_large,
-    line_numbers_of,
     positions_of,
     receptions_of,
     relieve,
@@ -47,7 +47,6 @@ from koukan.rules.register import (
     Lines,
     Mask,
     Persons,
-    Small,
     barred_types,
     companions,
     judge,
@@ -83,23 +82,6 @@ class Outcome(NamedTuple):
     mended: Mapping[int, int] = MappingProxyType({})  # correction -> rejected lines of its root
 
 
-COUNTED = {  # by line: the rest of `LINES` lies in stages, chunk by chunk
-    "reception": pl.Int32,
-    "insurer": pl.Int32,
-    "class": pl.Int8,
-}
-LINES = {  # by line; no wider than it must be: a million lines take 37 MB
-    "reception": pl.Int32,
-    "line_number": pl.Int32,
-    "record_number": pl.Int64,
-    "insurer": pl.Int32,
-    "class": pl.Int8,
-    "link_number": pl.Int64,
-    "member_id": pl.Int64,
-}
-HOME = (
-    "home"  # a further column where lines become another insurer's events: 保険者コード（変更後）
-)
 EMPTY = Outcome(  # of files that hold no data line
     refused={},
     findings=FINDINGS.to_frame(),
@@ -153,57 +135,11 @@ def run(centre: Centre, group: Group, chunks: list[Chunk]) -> Outcome:
         if mending.people:
             accepted = accepted_of(content.lines, outcome.lines)
             outcome = outcome._replace(mended=mended(mending, accepted))
-        leave(centre, chunks, fates(content, judgement, linked, outcome.lines))
+        fates = fates_of(outcome.lines, content.lines.record_number, persons, linked)
+        leave(centre, chunks, fates)
         operation.note(linked=int(np.count_nonzero(~linked.rejected)))
     centre.observe("linked", step="link", done=1, total=1)
     return outcome
-
-
-class Fates(NamedTuple):
-    """What became of a group's lines, no wider than it must be."""
-
-    counts: pl.DataFrame  # by line: `COUNTED`
-    record_number: Ints  # by line
-    of_line: Small  # person of every line
-    link: Ints  # by person
-    member: Ints  # by person
-    home: Small | None  # by person; None: no line becomes another insurer's event
-
-    def of_chunk(self, chunk: Chunk) -> pl.DataFrame:
-        """The columns of `LINES`, and `HOME` if any line of the group moves."""
-        rows = slice(chunk.row, chunk.row + chunk.rows)
-        person = self.of_line[rows]
-        columns = {
-            **self.counts[rows].to_dict(),
-            "line_number": line_numbers_of([chunk]),
-            "record_number": self.record_number[rows],
-            "link_number": self.link[person],
-            "member_id": self.member[person],
-        }
-        share = pl.DataFrame(columns, schema=LINES)
-        if self.home is None:
-            return share
-        return share.with_columns(pl.Series(HOME, self.home[person], dtype=pl.Int32))
-
-
-def fates(content: Content, judgement: Judgement, linked: Linked, counts: pl.DataFrame) -> Fates:
-    """Put together what `Fates` are made of; `counts` as they have them."""
-    persons = judgement.persons
-    moves = bool(np.any(linked.home != persons.insurer))
-    home = linked.home if moves else None
-    numbers = content.lines.record_number
-    return Fates(counts, numbers, persons.of_line, linked.link, linked.member, home)
-
-
-def leave(centre: Centre, chunks: list[Chunk], came_to: Fates) -> None:
-    """What became of the lines, as a stage for each chunk."""
-    stage = stage_of(centre, chunks[0].group, chunks[0].attempt)
-    for chunk in chunks:
-        name = f"{chunk.number:05d}.outcome"
-        if is_large(chunks):  # a third of what they would be, and asked for twice
-            stage.promise(name, partial(came_to.of_chunk, chunk))
-        else:
-            stage.put(name, came_to.of_chunk(chunk))
 
 
 def gather(
