@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain, pairwise
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -43,6 +44,13 @@ from koukan.tables.table import DataFile
 
 AHEAD = 8  # tasks that may wait for a worker while the driver is busy
 ORDER = (VAULT, PARTITION, HISTORY, PERSON_LINKS, ISSUES, CODES, RECORDS, REPLICA)
+
+
+class Counted(NamedTuple):
+    """Lines of a group by reception."""
+
+    counts: dict[int, list[Counts]]
+    findings: dict[int, list[tuple[str, str, int]]]  # insurer, code, lines
 
 
 def work(centre: Centre, item: Share | Rendering) -> list[Written | Rendered]:
@@ -89,10 +97,11 @@ def run(
                 writing = chain(begun, centre.workers.map(work, rest, ahead=AHEAD))
                 made += people()
             outcome = outcome._replace(tokens=EMPTY.tokens, roster=EMPTY.roster)
+        counted = Counted(counts_of(outcome), findings_of(outcome))  # while others write
         for done, found in enumerate(writing, 1):
             made += found
             centre.observe("wrote", step="commit", done=done, total=len(first) + len(rest))
-        note(centre, group, outcome, made)
+        note(centre, group, outcome, counted, made)
         operation.note(files=len(made), rows=outcome.lines.height)
     centre.observe("written", step="commit")
 
@@ -254,9 +263,15 @@ def remarks_of(reception: Reception, outcome: Outcome) -> str:
     return with_remark(reception.remarks, SHARE_PASSED if many else None)
 
 
-def note(centre: Centre, group: Group, outcome: Outcome, made: list[Written | Rendered]) -> None:
+def note(
+    centre: Centre,
+    group: Group,
+    outcome: Outcome,
+    counted: Counted,
+    made: Sequence[Written | Rendered],
+) -> None:
     """One transaction: the files that the commits will add, the counts, what is out."""
-    counts, findings = counts_of(outcome), findings_of(outcome)
+    counts, findings = counted
     results = {item.reception: item for item in made if isinstance(item, Rendered)}
     named = [
         {
