@@ -9,7 +9,7 @@ import pytest
 from journey import checks, nights
 from journey.after_night import Done, Open, found_counts, receptions_of
 
-from koukan.engine import groups
+from koukan.engine import groups, rendering
 from koukan.engine.centre import Centre
 from koukan.engine.digest import state_digest
 from koukan.engine.run import run_job
@@ -109,6 +109,7 @@ VARIANTS = {
 def small_chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if "few rows" in request.node.name or "large" in request.node.name:
         monkeypatch.setattr(groups, "CHUNK", 4096)  # every file is a chunk of its own
+        monkeypatch.setattr(rendering, "PART", 7)
     if "large" in request.node.name:
         monkeypatch.setattr(groups, "LARGE", 0)
 
