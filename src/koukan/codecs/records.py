@@ -155,6 +155,8 @@ def suspicious_rows(
     """
     if encoding != "cp932":
         return np.zeros(0, np.int64) if text.isascii() else None
+    if clean and text.isascii():
+        return np.zeros(0, np.int64)
     # Nearly always there is none, which the C library tells faster than anything; what there is, is
     # looked at one by one, up to `MANY`.
     found: list[int] = []

@@ -112,7 +112,9 @@ def find(content: bytes, mark: bytes, start: int = 0) -> int:
 
 def _is_ascii(content: Content) -> bool:
     """What is not shows it at its beginning, nearly always."""
-    return bytes(content[:_BEGINNING]).isascii() and bytes(content).isascii()
+    if not bytes(content[:_BEGINNING]).isascii():
+        return False
+    return bool(np.frombuffer(content, np.uint8).max(initial=0) < 128)
 
 
 def decode_cp932(
