@@ -33,7 +33,7 @@ def test_every_line_is_right_and_of_a_copy_of_its_own(
 ) -> None:
     found = frame(form, members=members)
     (check,) = validators(bundle(catalogue, form.name)).values()
-    assert not check.check(found, suspicious=None)[BAD].any()
+    assert not check.check(found, suspicious=None).columns[BAD].any()
     assert not found.select(pl.struct(KEY).is_duplicated()).to_series().any()
     assert not members or set(found["member_id"]) == set(members)
     assert found["specific_information_code"].n_unique() == 4

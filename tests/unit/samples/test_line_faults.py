@@ -201,7 +201,7 @@ def test_gate_decoder_and_validators_find_it(catalogue: Catalogue, name: str, co
     data = content[verdict.cuts[0].offset : verdict.cuts[-1].offset]
     (decoded,) = decode_piece(form, data)
     (validator,) = validators(bundle(catalogue, name)).values()
-    bad = validator.check(decoded.frame, suspicious=decoded.suspicious)[BAD]
+    bad = validator.check(decoded.frame, suspicious=decoded.suspicious).columns[BAD]
 
     if code in BEYOND_ONE_LINE:
         assert not bad.any()

@@ -110,7 +110,7 @@ def test_what_the_gate_lets_pass_is_wrong_elsewhere(catalogue: Catalogue, name: 
         verdict = Gate(form).read([content])
         (decoded,) = decode_piece(form, content[verdict.cuts[0].offset : verdict.cuts[-1].offset])
         (validator,) = validators(bundle(catalogue, name)).values()
-        bad = validator.check(decoded.frame, suspicious=decoded.suspicious)[BAD]
+        bad = validator.check(decoded.frame, suspicious=decoded.suspicious).columns[BAD]
         unreadable = int(validator.undecodable(decoded.frame).sum())
         assert beyond(form, verdict.rows, unreadable, int(bad.sum())) == faults[key].code
 
