@@ -57,7 +57,7 @@ class Settled(NamedTuple):
         ]
 
 
-class Checked(NamedTuple):
+class Examined(NamedTuple):
     """What all rows of a frame came to."""
 
     columns: pl.DataFrame  # see `Validator.check`
@@ -79,7 +79,7 @@ class Validator:
         suspicious: npt.NDArray[np.int64] | None,
         proven: Collection[str] = (),
         coded: bool = False,
-    ) -> Checked:
+    ) -> Examined:
         """Every row through the fused expression; the columns as they are stored.
 
         Args:
@@ -91,6 +91,7 @@ class Validator:
         Returns:
             columns: process type, access group and own columns that hold any value (dates as
             days, everything else as given), and `BAD`: whether the row breaks a rule.
+            settled: which rules no row of the frame breaks.
         """
         fields = {item.name: item for item in self.form.fields(self.record)}
         absent = {name: frame[name].null_count() for name in fields}
@@ -126,7 +127,7 @@ class Validator:
         found = pl.DataFrame([columns[name].alias(name) for name in (*names, BAD)])
         clean = suspicious is not None and not len(suspicious)
         right = frozenset(certain | (seen.names - seen.unsure))
-        return Checked(found, Settled(right, every, clean))
+        return Examined(found, Settled(right, every, clean))
 
     def _asked(self, names: Collection[str], seen: Look, *, coded: bool) -> dict[str, pl.Expr]:
         """Those of some columns that are not stored as given, but for days that were seen.

@@ -46,7 +46,7 @@ AHEAD = 8  # tasks that may wait for a worker while the driver is busy
 ORDER = (VAULT, PARTITION, HISTORY, PERSON_LINKS, ISSUES, CODES, RECORDS, REPLICA)
 
 
-class Counted(NamedTuple):
+class LineCounts(NamedTuple):
     """Lines of a group by reception."""
 
     counts: dict[int, list[Counts]]
@@ -97,7 +97,7 @@ def run(
                 writing = chain(begun, centre.workers.map(work, rest, ahead=AHEAD))
                 made += people()
             outcome = outcome._replace(tokens=EMPTY.tokens, roster=EMPTY.roster)
-        counted = Counted(counts_of(outcome), findings_of(outcome))  # while others write
+        counted = LineCounts(counts_of(outcome), findings_of(outcome))  # while others write
         for done, found in enumerate(writing, 1):
             made += found
             centre.observe("wrote", step="commit", done=done, total=len(first) + len(rest))
@@ -267,7 +267,7 @@ def note(
     centre: Centre,
     group: Group,
     outcome: Outcome,
-    counted: Counted,
+    counted: LineCounts,
     made: Sequence[Written | Rendered],
 ) -> None:
     """One transaction: the files that the commits will add, the counts, what is out."""
