@@ -169,14 +169,20 @@ class Validator:
         days = tuple(name for name in self.record.key if checked.schema.get(name) == pl.Date)
         key = days, frozenset(checked.columns)
         if key not in self._numbers:
-            keys = key_columns(self.form, self.record, BAD, days)
-            self._numbers[key] = [*keys, *span_columns(self.record, checked.columns)]
-        typed = [column for column in checked if not isinstance(column.dtype, pl.Enum)]
-        columns = {column.name: column for column in (*frame, *typed)}
-        return pl.DataFrame(columns).select(self._numbers[key])
+            found = key_columns(self.form, self.record, BAD, days)
+            found += span_columns(self.record, checked.columns)
+            asked = dict.fromkeys(name for item in found for name in item.meta.root_names())
+            self._numbers[key] = found, tuple(asked)
+        found, names = self._numbers[key]
+        typed = {column.name for column in checked if not isinstance(column.dtype, pl.Enum)}
+        # No other columns: polars first copies what is in pieces, whether it is asked for or not.
+        columns = {name: (checked if name in typed else frame)[name] for name in names}
+        return pl.DataFrame(columns).select(found)
 
     @cached_property
-    def _numbers(self) -> dict[tuple[tuple[str, ...], frozenset[str]], list[pl.Expr]]:
+    def _numbers(
+        self,
+    ) -> dict[tuple[tuple[str, ...], frozenset[str]], tuple[list[pl.Expr], tuple[str, ...]]]:
         return {}
 
     def _fused(
