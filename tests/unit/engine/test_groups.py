@@ -70,7 +70,7 @@ def test_what_is_taken_at_once_stays_in_memory_also_of_a_large_group(empty: Plac
     with empty.opened() as centre:
         stage = stage_of(centre, 1, 1)
         stage.create(sealed=True)
-        stage.put("00000.keys", pl.DataFrame({"a": [1, 2]}), fleeting=True)
+        stage.put("00000.keys", pl.DataFrame({"a": [1, 2]}), small=True)
         assert centre.kept.get(stage.name, "00000.keys") is not None
         assert not list(stage.folder.iterdir())
         stage.drop()

@@ -63,7 +63,7 @@ def check(centre: Centre, chunk: Chunk) -> Checked:
     content = content_of(centre, chunk)
     offsets = line_offsets(content)
     stretches = np.append(offsets[:-1:STRETCH], offsets[-1:])
-    stage.put(f"{chunk.number:05d}.{STRETCHES}", pl.DataFrame({"offset": stretches}))
+    stage.put(f"{chunk.number:05d}.{STRETCHES}", pl.DataFrame({"offset": stretches}), small=True)
     for decoded in decode_piece(bundle.form, content, offsets):
         section = decoded.record.section
         failed, settled = _section(stage, chunk, compiled[section], decoded, keys)
@@ -71,9 +71,9 @@ def check(centre: Centre, chunk: Chunk) -> Checked:
             found = _why(compiled[section], failed, settled=settled)
             stage.put(f"{chunk.number:05d}.{section}.why", found)
         elif failed.height:
-            stage.put(f"{chunk.number:05d}.{section}.failed", failed)
+            stage.put(f"{chunk.number:05d}.{section}.failed", failed, small=True)
         bad += failed.height
-    stage.put(f"{chunk.number:05d}.keys", pl.DataFrame(keys, schema=STAGED_KEYS), fleeting=True)
+    stage.put(f"{chunk.number:05d}.keys", pl.DataFrame(keys, schema=STAGED_KEYS), small=True)
     return Checked(chunk.number, bad)
 
 
@@ -160,7 +160,7 @@ def explained(centre: Centre, failed: Sequence[Failed]) -> Iterator[pl.DataFrame
 
     They are being worked out from now on: ask for them when they are needed.
     """
-    return centre.workers.map(explain, failed)
+    return centre.workers.map(explain, failed, ahead=8)
 
 
 def run(centre: Centre, group: Group) -> tuple[list[Chunk], list[Failed]]:
@@ -186,11 +186,13 @@ def run(centre: Centre, group: Group) -> tuple[list[Chunk], list[Failed]]:
             centre.observe("validated", step="validate", done=done, total=len(chunks))
         declared = bad <= centre.site.limits.pandera_rows
         every = tuple(chunk.number for chunk in chunks)
-        # One task for few: what it takes is the same for some rows as for all of them.
+        # What a task takes is the same for some rows as for all of them.
         sections = tuple(record.section for record in centre.bundle_of(receptions[0]).form.records)
         shares = [(sections, every)]
         if not declared and bad > FEW:
             shares = [((section,), (number,)) for section in sections for number in every]
+        elif is_large(chunks):  # nothing is beside it that keeps both cores busy
+            shares = [((section,), every) for section in sections]
         items = [
             Failed(receptions[0].number, group.number, group.attempt, *share, declared)
             for share in shares
