@@ -51,7 +51,7 @@ def links_of(centre: Centre, numbers: Ints) -> Ints:
     if not len(asked) or not vault.files():
         return result
     high, low = centre.tokeniser.tokens(numbers[asked])
-    order = np.argsort(high)  # so by bucket, too
+    order = pl.Series(high).arg_sort().to_numpy()  # so by bucket, too
     tokens = pl.DataFrame({"row": asked[order], "token_hi": high[order], "token_lo": low[order]})
     buckets = centre.site.buckets
     places = bucket_of_token(tokens["token_hi"], buckets).to_numpy()

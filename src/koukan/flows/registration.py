@@ -151,9 +151,10 @@ def bucket_frames(rows: pl.DataFrame, buckets: int) -> Iterator[tuple[str, pl.Da
 def ascending(numbers: npt.NDArray[Number], *others: npt.NDArray[Number]) -> npt.NDArray[np.int64]:
     """Indices that sort by the numbers, then by the others, then by place.
 
-    Such numbers hardly ever repeat, and sorting without regard to that takes a fifth of the time.
+    Such numbers hardly ever repeat. Without regard to that polars sorts them in half of numpy's
+    time, on two cores in a third.
     """
-    order = np.argsort(numbers)
+    order = pl.Series(numbers).arg_sort().to_numpy().astype(np.int64)
     ordered = numbers[order]
     if np.any(ordered[1:] == ordered[:-1]):
         order = np.lexsort((*reversed(others), numbers))

@@ -9,7 +9,7 @@ commits that are missing are made.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain, pairwise
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from koukan import durable
 from koukan.codecs.gate import NOBODY
 from koukan.engine.centre import Centre, held_version, version_of
 from koukan.engine.groups import Chunk, is_large, receptions_of, relieve, stage_of
-from koukan.engine.lookup import beside, tokens_of
+from koukan.engine.lookup import beside, side_by_side, tokens_of
 from koukan.engine.rendering import Rendered, Rendering, render, renderings
 from koukan.engine.steps.gate import close, turn_away
 from koukan.engine.steps.link import EMPTY, Outcome
@@ -168,12 +168,17 @@ def plan(centre: Centre, receptions: list[Reception], chunks: list[Chunk]) -> li
 
 
 def write_people(centre: Centre, group: Group, outcome: Outcome) -> list[Written]:
-    """What the vault and the rosters learn, and what was stated of persons."""
-    with durable.together():
-        return list(files_of_people(centre, group, outcome))
+    """What the vault and the rosters learn, and what was stated of persons; some at once."""
+
+    def written(files: Callable[[Centre, Group, Outcome], Iterator[Written]]) -> list[Written]:
+        with durable.together():
+            return list(files(centre, group, outcome))
+
+    return [made for found in side_by_side(centre, written, PEOPLE) for made in found]
 
 
-def files_of_people(centre: Centre, group: Group, outcome: Outcome) -> Iterator[Written]:
+def files_of_vault(centre: Centre, group: Group, outcome: Outcome) -> Iterator[Written]:
+    """Numbers that the vault learns, bucket by bucket."""
     if outcome.tokens.height:
         tokens = tokens_of(centre, outcome.tokens["my_number"].to_numpy())
         rows = tokens.drop("my_number").with_columns(
@@ -188,16 +193,27 @@ def files_of_people(centre: Centre, group: Group, outcome: Outcome) -> Iterator[
         centre.tables[VAULT].make_keys({BUCKET: label} for label in labels)
         for bucket, frame in registration.vault_frames(rows, centre.site.buckets):
             yield Written(VAULT, centre.tables[VAULT].write({"bucket": bucket}, frame, name))
+
+
+def files_of_rosters(centre: Centre, group: Group, outcome: Outcome) -> Iterator[Written]:
+    """New 被保険者枝番, insurer by insurer."""
     if outcome.roster.height:
         rows = outcome.roster.with_columns(pl.lit(group.number, pl.Int64).alias("group_number"))
         name = file_name(group.number, group.attempt, 0)
         for insurer, frame in registration.roster_frames(rows):
             where = {"insurer": insurer, "section": ROSTER}
             yield Written(PARTITION, centre.tables[PARTITION].write(where, frame, name))
+
+
+def files_of_statements(centre: Centre, group: Group, outcome: Outcome) -> Iterator[Written]:
+    """What insurers said of persons."""
     if outcome.statements.height:
         name = file_name(group.number, group.attempt, 0)
         file = centre.tables[PERSON_LINKS].write({}, outcome.statements, name)
         yield Written(PERSON_LINKS, file)
+
+
+PEOPLE = (files_of_vault, files_of_rosters, files_of_statements)
 
 
 def text_of(insurer: int) -> str:

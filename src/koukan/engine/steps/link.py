@@ -255,6 +255,7 @@ def looked_at(
         twice = repeated_lines(centre, chunks, lines, skip)
         barred = barred_types(form, kinds)
         judgement = judge(form, lines, *twice, barred=barred, uncalled=uncalled, grouped=grouped)
+        relieve(chunks)
         return judgement, told(), issuable()
 
 
