@@ -325,14 +325,11 @@ def check_section(validator: Validator, decoded: Decoded) -> tuple[pl.DataFrame,
     numbers = numbers.hstack(spans.select(SPAN.names()))
     if not bad.any():
         return numbers, FINDINGS.to_frame()
-    failed = decoded.frame.filter(bad)
-    few = failed.height <= Limits().pandera_rows
-    found = (
-        validator.details_with_pandera(failed)
-        if few
-        else validator.details(failed, settled=settled)
-    )
     place = bad.arg_true().cast(pl.Int64)
+    if len(place) > Limits().pandera_rows:
+        found = validator.details(decoded.frame, rows=place.to_numpy(), settled=settled)
+        return numbers, found
+    found = validator.details_with_pandera(decoded.frame.filter(bad))
     return numbers, found.with_columns(row=place.gather(found["row"]))
 
 

@@ -22,7 +22,7 @@ from koukan.formats.model import Format
 from koukan.ledger import Reception
 from koukan.rules.acknowledge import explanations, result_file, result_records
 
-PART = 1 << 16  # lines
+PART = 1 << 15  # lines
 
 
 class Rendering(NamedTuple):

@@ -7,13 +7,12 @@ expressions.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from koukan.codecs.packed import present
@@ -22,7 +21,7 @@ from koukan.formats.model import CodeList, Format, Record
 from koukan.rules.checks import FINDINGS, Rule, as_date, breakable, fused, rules_of
 from koukan.rules.fitting import span_columns
 from koukan.rules.line_keys import key_columns
-from koukan.rules.quick import Look, code_type, is_brief, look
+from koukan.rules.quick import Ints, Look, code_type, is_brief, look
 
 BAD = "__bad"
 UNDECODABLE = "R106"
@@ -37,7 +36,7 @@ class Settled(NamedTuple):
 
     right: frozenset[str]  # fields
     checks: frozenset[int]  # places of the checks over several fields that some row may break
-    clean: bool  # no row holds a forbidden character
+    suspicious: Ints | None  # rows that may hold a forbidden character; None: any may
 
     def leaves(self, rules: Sequence[Rule], checks: int) -> list[Rule]:
         """Those of a record type's rules that some row may break.
@@ -46,13 +45,14 @@ class Settled(NamedTuple):
             checks: how many of them, the last ones, are over several fields.
         """
         first = len(rules) - checks
+        clean = self.suspicious is not None and not len(self.suspicious)
         return [
             rule
             for place, rule in enumerate(rules)
             if (
                 place - first in self.checks
                 if place >= first
-                else rule.field not in self.right and not (self.clean and rule.suspicious_only)
+                else rule.field not in self.right and not (clean and rule.suspicious_only)
             )
         ]
 
@@ -76,7 +76,7 @@ class Validator:
         self,
         frame: pl.DataFrame,
         *,
-        suspicious: npt.NDArray[np.int64] | None,
+        suspicious: Ints | None,
         proven: Collection[str] = (),
         coded: bool = False,
     ) -> Examined:
@@ -125,9 +125,8 @@ class Validator:
             columns |= {name: columns[name].scatter(rows, again[name]) for name in days}
         columns[BAD] = pl.Series(flags)
         found = pl.DataFrame([columns[name].alias(name) for name in (*names, BAD)])
-        clean = suspicious is not None and not len(suspicious)
         right = frozenset(certain | (seen.names - seen.unsure))
-        return Examined(found, Settled(right, every, clean))
+        return Examined(found, Settled(right, every, suspicious))
 
     def _asked(self, names: Collection[str], seen: Look, *, coded: bool) -> dict[str, pl.Expr]:
         """Those of some columns that are not stored as given, but for days that were seen.
@@ -210,25 +209,24 @@ class Validator:
         fails = [rule.fails for rule in self._rules if rule.code == UNDECODABLE]
         return frame.select(pl.any_horizontal(pl.repeat(False, pl.len()), *fails)).to_series()
 
-    def details(self, frame: pl.DataFrame, *, settled: Settled | None = None) -> pl.DataFrame:
-        """Findings (row, field, code) of all-string rows, by expressions: any number of rows.
+    def details(
+        self, frame: pl.DataFrame, *, rows: Ints | None = None, settled: Settled | None = None
+    ) -> pl.DataFrame:
+        """Findings (row of the frame, field, code) of strings, by expressions: any number of rows.
 
         Args:
-            settled: what `check` told of a frame that they are from; None: nothing is known.
+            rows: those to be looked at, ascending; None: all.
+            settled: what `check` told of the frame; None: nothing is known.
         """
-        rules = self._rules
-        if settled is not None:
-            rules = settled.leaves(rules, len(self.form.checks_of(self.record)))
-        flags = frame.select(rule.fails.alias(f"{number:03d}") for number, rule in enumerate(rules))
-        rows = [np.flatnonzero(column.to_numpy()) for column in flags.get_columns()]
-        broken = np.repeat(np.arange(len(rules)), [len(found) for found in rows])
-        fields, codes = ([getattr(rule, name) for rule in rules] for name in ("field", "code"))
-        columns = {
-            "row": np.concatenate([np.zeros(0, np.int64), *rows]),
-            "field": pl.Series(fields, dtype=pl.String).gather(broken),
-            "code": pl.Series(codes, dtype=pl.String).gather(broken),
-        }
-        return pl.DataFrame(columns, schema=FINDINGS).unique().sort("row", "field", "code")
+        if settled is None:
+            return _findings([*_broken(frame, self._rules, rows)])
+        rules = settled.leaves(self._rules, len(self.form.checks_of(self.record)))
+        if settled.suspicious is None:
+            return _findings([*_broken(frame, rules, rows)])
+        odd = settled.suspicious if rows is None else np.intersect1d(settled.suspicious, rows)
+        every = [rule for rule in rules if not rule.suspicious_only]
+        some = [rule for rule in rules if rule.suspicious_only]
+        return _findings([*_broken(frame, every, rows), *_broken(frame, some, odd)])
 
     def details_with_pandera(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The same findings by the declared schema: for few rows.
@@ -246,6 +244,32 @@ class Validator:
         ]
         schema = schema_of(self.form, self.record, asked, whole=False)
         return validate_with_pandera(schema, frame[list(schema.columns)])
+
+
+def _broken(
+    frame: pl.DataFrame, rules: Sequence[Rule], rows: Ints | None
+) -> Iterator[tuple[Rule, Ints]]:
+    """Each rule, and which of these rows break it."""
+    names = dict.fromkeys(name for rule in rules for name in rule.fails.meta.root_names())
+    part = frame[list(names)]
+    if rows is not None:
+        part = part[rows]
+    flags = part.select(rule.fails.alias(f"{number:03d}") for number, rule in enumerate(rules))
+    for rule, column in zip(rules, flags.get_columns(), strict=True):
+        places = np.flatnonzero(column.to_numpy())
+        yield rule, places if rows is None else rows[places]
+
+
+def _findings(broken: Sequence[tuple[Rule, Ints]]) -> pl.DataFrame:
+    """Each row with each field and code once; sorted as numbers, not as texts."""
+    pairs = sorted({(rule.field, rule.code) for rule, _ in broken})
+    place = {pair: number for number, pair in enumerate(pairs)}
+    marks = [rows * len(pairs) + place[rule.field, rule.code] for rule, rows in broken]
+    found = pl.Series(np.concatenate([np.zeros(0, np.int64), *marks])).unique().sort().to_numpy()
+    row, pair = np.divmod(found, max(len(pairs), 1))
+    texts = pl.DataFrame(pairs, schema=("field", "code"), orient="row")
+    columns = {"row": row, **{name: texts[name].gather(pair) for name in texts.columns}}
+    return pl.DataFrame(columns, schema=FINDINGS)
 
 
 _compiled: dict[str, dict[str, Validator]] = {}  # by hash of the definition

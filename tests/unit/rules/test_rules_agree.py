@@ -178,8 +178,15 @@ def test_what_the_decoder_knows_to_be_suspicious_gives_the_same_verdict(
         )
     ]
     assert marks
-    known = check.check(frame, suspicious=np.array(marks, np.int64)).columns
+    known, settled = check.check(frame, suspicious=np.array(marks, np.int64))
     assert_frame_equal(known, check.check(frame, suspicious=None).columns)
+    every = check.details(frame)
+    assert every["code"].is_in(["R106", "R108"]).any()
+    assert_frame_equal(check.details(frame, settled=settled), every)
+    bad = known[BAD].arg_true().cast(pl.Int64).to_numpy()
+    assert_frame_equal(check.details(frame, rows=bad, settled=settled), every)
+    some = check.details(frame, rows=bad[::3], settled=settled)
+    assert_frame_equal(some, every.filter(pl.col("row").is_in(bad[::3].tolist())))
     clean = frame.filter(~pl.int_range(pl.len()).is_in(marks))
     nothing = np.zeros(0, np.int64)
     unmarked = check.check(clean, suspicious=nothing)

@@ -25,6 +25,7 @@ from koukan.ledger import Group
 from koukan.rules.checks import FINDINGS
 from koukan.rules.fitting import SPAN
 from koukan.rules.line_keys import KEYS, room_for
+from koukan.rules.register import Ints
 from koukan.rules.validate import BAD, PROVEN, Settled, Validator, validators
 
 ROW = "__row"  # line of the group, from 0
@@ -66,13 +67,15 @@ def check(centre: Centre, chunk: Chunk) -> Checked:
     stage.put(f"{chunk.number:05d}.{STRETCHES}", pl.DataFrame({"offset": stretches}), small=True)
     for decoded in decode_piece(bundle.form, content, offsets):
         section = decoded.record.section
-        failed, settled = _section(stage, chunk, compiled[section], decoded, keys)
-        if failed.height > few:  # why, at once: kept until then they are as large again
-            found = _why(compiled[section], failed, settled=settled)
-            stage.put(f"{chunk.number:05d}.{section}.why", found)
-        elif failed.height:
-            stage.put(f"{chunk.number:05d}.{section}.failed", failed, small=True)
-        bad += failed.height
+        rows = pl.Series(ROW, decoded.rows + chunk.row, dtype=pl.UInt32)  # as polars counts rows
+        failed, settled = _section(stage, chunk, compiled[section], decoded, rows=rows, keys=keys)
+        if len(failed) > few:  # why, at once: kept until then they are as large again
+            found = compiled[section].details(decoded.frame, rows=failed, settled=settled)
+            stage.put(f"{chunk.number:05d}.{section}.why", _of_group(found, rows))
+        elif len(failed):
+            kept = decoded.frame[failed].hstack([rows[failed]])
+            stage.put(f"{chunk.number:05d}.{section}.failed", kept, small=True)
+        bad += len(failed)
     stage.put(f"{chunk.number:05d}.keys", pl.DataFrame(keys, schema=STAGED_KEYS), small=True)
     return Checked(chunk.number, bad)
 
@@ -82,15 +85,20 @@ def _section(
     chunk: Chunk,
     validator: Validator,
     decoded: Decoded,
+    *,
+    rows: pl.Series,
     keys: Columns,
-) -> tuple[pl.DataFrame, Settled]:
+) -> tuple[Ints, Settled]:
     """Check the lines of one section.
 
+    Args:
+        rows: `ROW` of its lines.
+        keys: `STAGED_KEYS` of the chunk, to be filled.
+
     Returns:
-        those that failed, as strings with `ROW`, and which rules none of them can have broken.
+        which of its lines failed, and which rules none of them can have broken.
     """
     section = decoded.record.section
-    rows = pl.Series(ROW, decoded.rows + chunk.row, dtype=pl.UInt32)  # as polars counts rows
     flagged, settled = validator.check(
         decoded.frame,
         suspicious=decoded.suspicious,
@@ -101,11 +109,11 @@ def _section(
         keys[column.name][decoded.rows] = column.to_numpy()
     bad = np.flatnonzero(flagged.drop_in_place(BAD).to_numpy())
     stage.put(f"{chunk.number:05d}.{section}", flagged.hstack([rows]))
-    failed = decoded.frame[bad]
-    if len(bad) and (decoded.suspicious is None or len(decoded.suspicious)):
-        unread = validator.undecodable(failed).to_numpy()
-        keys["undecodable"][decoded.rows[bad[unread]]] = True
-    return failed.hstack([rows[bad]]), settled
+    odd = bad if decoded.suspicious is None else decoded.suspicious
+    if len(odd):
+        unread = validator.undecodable(decoded.frame[odd]).to_numpy()
+        keys["undecodable"][decoded.rows[odd[unread]]] = True
+    return bad, settled
 
 
 class Failed(NamedTuple):
@@ -139,19 +147,15 @@ def explain(centre: Centre, item: Failed) -> pl.DataFrame:
     return pl.concat(found)
 
 
-def _why(
-    validator: Validator,
-    failed: pl.DataFrame,
-    *,
-    declared: bool = False,
-    settled: Settled | None = None,
-) -> pl.DataFrame:
-    rows = failed[ROW]
+def _why(validator: Validator, failed: pl.DataFrame, *, declared: bool) -> pl.DataFrame:
+    """Findings of failed rows, `ROW` among their columns."""
     strings = failed.drop(ROW)
-    if declared:
-        found = validator.details_with_pandera(strings)
-    else:
-        found = validator.details(strings, settled=settled)
+    found = validator.details_with_pandera(strings) if declared else validator.details(strings)
+    return _of_group(found, failed[ROW])
+
+
+def _of_group(found: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
+    """Findings by line of the group."""
     return found.with_columns(row=rows.gather(found["row"]).cast(pl.Int64))
 
 
