@@ -83,7 +83,7 @@ def run(
             plan(centre, receptions, chunks), renderings(told, chunks), centre.site.workers.count
         )
         if is_large(chunks):  # one after another, before anything else needs its memory
-            made += write_people(centre, group, outcome)
+            made += write_people(centre, group, outcome, at_once=True)
             outcome = outcome._replace(tokens=EMPTY.tokens, roster=EMPTY.roster)
             relieve(chunks)
             outcome = settled(centre, group, chunks, outcome, findings)
@@ -167,14 +167,21 @@ def plan(centre: Centre, receptions: list[Reception], chunks: list[Chunk]) -> li
     ]
 
 
-def write_people(centre: Centre, group: Group, outcome: Outcome) -> list[Written]:
-    """What the vault and the rosters learn, and what was stated of persons; some at once."""
+def write_people(
+    centre: Centre, group: Group, outcome: Outcome, *, at_once: bool = False
+) -> list[Written]:
+    """What the vault and the rosters learn, and what was stated of persons.
+
+    Args:
+        at_once: side by side, where nothing else keeps the other core busy.
+    """
 
     def written(files: Callable[[Centre, Group, Outcome], Iterator[Written]]) -> list[Written]:
         with durable.together():
             return list(files(centre, group, outcome))
 
-    return [made for found in side_by_side(centre, written, PEOPLE) for made in found]
+    found = side_by_side(centre, written, PEOPLE) if at_once else map(written, PEOPLE)
+    return [made for files in found for made in files]
 
 
 def files_of_vault(centre: Centre, group: Group, outcome: Outcome) -> Iterator[Written]:
