@@ -29,6 +29,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 TURN = 0.0005  # seconds
+AHEAD = 8  # tasks that may wait for a worker while the driver is busy: what they give is small
 
 _centre: Centre | None = None  # of this worker process
 

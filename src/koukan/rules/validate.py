@@ -250,6 +250,8 @@ def _broken(
     frame: pl.DataFrame, rules: Sequence[Rule], rows: Ints | None
 ) -> Iterator[tuple[Rule, Ints]]:
     """Each rule, and which of these rows break it."""
+    if not rules:
+        return
     names = dict.fromkeys(name for rule in rules for name in rule.fails.meta.root_names())
     part = frame[list(names)]
     if rows is not None:

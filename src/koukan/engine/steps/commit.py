@@ -26,6 +26,7 @@ from koukan.engine.rendering import Rendered, Rendering, render, renderings
 from koukan.engine.steps.gate import close, turn_away
 from koukan.engine.steps.link import EMPTY, Outcome
 from koukan.engine.steps.validate import Failed, explained
+from koukan.engine.workers import AHEAD
 from koukan.engine.writing import Share, Written, write
 from koukan.flows import registration
 from koukan.flows.codes import CODES
@@ -42,7 +43,6 @@ from koukan.rules.remarks import SHARE_PASSED, with_remark
 from koukan.tables.definition import BUCKET, MIXED, bucket_label, bucket_of_token
 from koukan.tables.table import DataFile
 
-AHEAD = 8  # tasks that may wait for a worker while the driver is busy
 ORDER = (VAULT, PARTITION, HISTORY, PERSON_LINKS, ISSUES, CODES, RECORDS, REPLICA)
 
 

@@ -20,6 +20,7 @@ from koukan.engine.centre import Centre
 from koukan.engine.filling import Filling
 from koukan.engine.groups import Chunk, cut, is_large, receptions_of, stage_of
 from koukan.engine.stages import Stage
+from koukan.engine.workers import AHEAD
 from koukan.flows.registration import FORMATS
 from koukan.ledger import Group
 from koukan.rules.checks import FINDINGS
@@ -164,7 +165,7 @@ def explained(centre: Centre, failed: Sequence[Failed]) -> Iterator[pl.DataFrame
 
     They are being worked out from now on: ask for them when they are needed.
     """
-    return centre.workers.map(explain, failed, ahead=8)
+    return centre.workers.map(explain, failed, ahead=AHEAD)
 
 
 def run(centre: Centre, group: Group) -> tuple[list[Chunk], list[Failed]]:
