@@ -17,7 +17,7 @@ import polars as pl
 
 from koukan.codecs.packed import present
 from koukan.formats.bundle import Bundle
-from koukan.formats.model import CodeList, Format, Record
+from koukan.formats.model import CodeList, Field, Format, Record
 from koukan.rules.checks import FINDINGS, Rule, as_date, breakable, fused, rules_of
 from koukan.rules.fitting import span_columns
 from koukan.rules.line_keys import key_columns
@@ -64,6 +64,25 @@ class Examined(NamedTuple):
     settled: Settled
 
 
+class Given(NamedTuple):
+    """Fields by how many rows of a frame have them."""
+
+    empty: set[str]  # none
+    full: set[str]  # all
+    rare: set[str]  # few, of those that need not be given
+
+
+def given(frame: pl.DataFrame, fields: Collection[Field]) -> Given:
+    """Look which rows have a value: it decides what is worth asking of all of them."""
+    absent = {item.name: frame[item.name].null_count() for item in fields}
+    optional = {item.name for item in fields if not item.required}
+    return Given(
+        {name for name, count in absent.items() if count == frame.height},
+        {name for name, count in absent.items() if not count},
+        {name for name in optional if 0 < (frame.height - absent[name]) * RARE <= frame.height},
+    )
+
+
 @dataclass(frozen=True)
 class Validator:
     """Compiled rules of one record type."""
@@ -94,11 +113,9 @@ class Validator:
             settled: which rules no row of the frame breaks.
         """
         fields = {item.name: item for item in self.form.fields(self.record)}
-        absent = {name: frame[name].null_count() for name in fields}
-        empty = {name for name, count in absent.items() if count == frame.height}
-        full = {name for name, count in absent.items() if count == 0}
+        empty, full, rare = given(frame, fields.values())
         certain = {name for name in empty if not fields[name].required} | set(proven)
-        rare = self._rare(absent, frame.height) - certain
+        rare -= certain
         others = [item for item in fields.values() if item.name not in certain | rare]
         seen = look(frame, others, self.codes)
         names = [name for name in KEPT if name in frame.columns]
@@ -125,7 +142,7 @@ class Validator:
             columns |= {name: columns[name].scatter(rows, again[name]) for name in days}
         columns[BAD] = pl.Series(flags)
         found = pl.DataFrame([columns[name].alias(name) for name in (*names, BAD)])
-        right = frozenset(certain | (seen.names - seen.unsure))
+        right = frozenset(certain | seen.names - seen.unsure)
         return Examined(found, Settled(right, every, suspicious))
 
     def _asked(self, names: Collection[str], seen: Look, *, coded: bool) -> dict[str, pl.Expr]:
@@ -148,15 +165,6 @@ class Validator:
                     place = pl.col(item.name).cast(kind, strict=False)
                 asked[item.name] = place
         return asked
-
-    def _rare(self, absent: Mapping[str, int], height: int) -> set[str]:
-        """Fields that need not be given and that few rows have."""
-        optional = {item.name for item in self.form.fields(self.record) if not item.required}
-        return {
-            name
-            for name, count in absent.items()
-            if name in optional and 0 < (height - count) * RARE <= height
-        }
 
     def numbers(self, frame: pl.DataFrame, checked: pl.DataFrame) -> pl.DataFrame:
         """What rules over lines need of every row: the columns of `KEYS` and `SPAN`.
