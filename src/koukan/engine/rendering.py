@@ -20,7 +20,13 @@ from koukan.engine.receipts import control_of
 from koukan.flows.results import line_result
 from koukan.formats.model import Format
 from koukan.ledger import Reception
-from koukan.rules.acknowledge import explanations, result_file, result_records
+from koukan.rules.acknowledge import (
+    Worded,
+    explanations,
+    result_file,
+    result_records,
+    worded_records,
+)
 
 PART = 1 << 16  # lines; half as many where more than these have words
 
@@ -43,6 +49,13 @@ class Share(NamedTuple):
 
     lines: pl.DataFrame
     findings: pl.DataFrame
+
+
+class Part(NamedTuple):
+    """What is rendered at once of a share."""
+
+    share: Share
+    worded: Worded | None  # of all lines of the share, where there are few words
 
 
 def renderings(receptions: Sequence[Reception], chunks: Sequence[Chunk]) -> list[Rendering]:
@@ -107,9 +120,14 @@ def seal(
     """Render and seal one reception's result file."""
     digest = hashlib.sha256()
     lines = 0
-    parts = (part for share in shares for part in parts_of(share))
+
+    def records_of(part: Part) -> tuple[bytes, int]:
+        worded = part.worded or worded_records(form, *part.share, told)
+        return result_records(form, part.share.lines, worded)
+
     # Where all lines of a file have words, its result is most of the work of its commit.
-    records = side_by_side(centre, lambda part: result_records(form, *part, told), parts)
+    parts = (part for share in shares for part in parts_of(form, share, told))
+    records = side_by_side(centre, records_of, parts)
 
     def pieces() -> Iterator[bytes]:
         nonlocal lines
@@ -122,18 +140,21 @@ def seal(
     return Rendered(reception.number, digest.hexdigest(), lines)
 
 
-def parts_of(share: Share) -> Iterator[Share]:
+def parts_of(form: Format, share: Share, told: pl.DataFrame) -> Iterator[Part]:
     """A share in parts: what is rendered at once is all in memory, words above all.
 
-    Each part costs some milliseconds where any of its lines has words.
+    Few words are rendered for the whole share, as that costs some milliseconds; many with their
+    part.
     """
-    size = PART if share.findings.height < PART else PART // 2
+    few = share.findings.height < PART
+    worded = worded_records(form, *share, told) if few else None
+    size = PART if few else PART // 2
     starts = range(0, share.lines.height, size)
     rows = share.lines["row"].to_numpy()[::size]
     places = np.searchsorted(share.findings["row"].to_numpy(), rows).tolist()
     bounds = pairwise([*places, share.findings.height])
     for start, (begin, end) in zip(starts, bounds, strict=True):
-        yield Share(share.lines[start : start + size], share.findings[begin:end])
+        yield Part(Share(share.lines[start : start + size], share.findings[begin:end]), worded)
 
 
 def shares_of(centre: Centre, chunk: Chunk) -> dict[int, Share]:

@@ -3,6 +3,9 @@
 Tiers from the same rules. Every row: a quick look, and one fused expression for what that does not
 settle. Rows that failed: the pandera schema column by column, or, when they are many, the rules as
 expressions.
+
+Expressions run one after another (`select_seq`): chunks are what keeps all cores busy, and to share
+out a hundred small ones takes longer than they do.
 """
 
 from __future__ import annotations
@@ -125,7 +128,7 @@ class Validator:
         bad = self._fused(certain | seen.names | rare, checks, clean=suspicious is not None)
         asked = {**self._asked(names, seen, coded=coded), BAD: bad}
         # As new columns they have a row each, also where nothing is left to look at.
-        new = frame.with_columns(**asked)[list(asked)].to_dict()
+        new = frame.with_columns_seq(**asked)[list(asked)].to_dict()
         columns = {**{name: frame[name] for name in names}, **seen.days, **new}
         flags = columns[BAD].to_numpy().copy()
         if suspicious is not None:
@@ -137,7 +140,7 @@ class Validator:
         if len(rows):
             fails = self._fused(fields.keys() - seen.unsure - rare, every - checks)
             days = sorted(seen.days.keys() & seen.unsure)
-            again = frame[rows].select(*map(as_date, days), fails)
+            again = frame[rows].select_seq(*map(as_date, days), fails)
             flags[rows] |= again[BAD].to_numpy()
             columns |= {name: columns[name].scatter(rows, again[name]) for name in days}
         columns[BAD] = pl.Series(flags)
@@ -184,7 +187,7 @@ class Validator:
         typed = {column.name for column in checked if not isinstance(column.dtype, pl.Enum)}
         # No other columns: polars first copies what is in pieces, whether it is asked for or not.
         columns = {name: (checked if name in typed else frame)[name] for name in names}
-        return pl.DataFrame(columns).select(found)
+        return pl.DataFrame(columns).select_seq(found)
 
     @cached_property
     def _numbers(
@@ -215,7 +218,7 @@ class Validator:
     def undecodable(self, frame: pl.DataFrame) -> pl.Series:
         """By row of an all-string frame: whether a character in it cannot be read (R106)."""
         fails = [rule.fails for rule in self._rules if rule.code == UNDECODABLE]
-        return frame.select(pl.any_horizontal(pl.repeat(False, pl.len()), *fails)).to_series()
+        return frame.select_seq(pl.any_horizontal(pl.repeat(False, pl.len()), *fails)).to_series()
 
     def details(
         self, frame: pl.DataFrame, *, rows: Ints | None = None, settled: Settled | None = None
@@ -244,7 +247,7 @@ class Validator:
         """
         from koukan.rules.schema import schema_of, validate_with_pandera
 
-        broken = frame.select(
+        broken = frame.select_seq(
             rule.fails.any().alias(f"{number:03d}") for number, rule in enumerate(self._rules)
         ).row(0)
         asked = [
@@ -264,7 +267,7 @@ def _broken(
     part = frame[list(names)]
     if rows is not None:
         part = part[rows]
-    flags = part.select(rule.fails.alias(f"{number:03d}") for number, rule in enumerate(rules))
+    flags = part.select_seq(rule.fails.alias(f"{number:03d}") for number, rule in enumerate(rules))
     for rule, column in zip(rules, flags.get_columns(), strict=True):
         places = np.flatnonzero(column.to_numpy())
         yield rule, places if rows is None else rows[places]

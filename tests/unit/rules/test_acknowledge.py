@@ -21,6 +21,7 @@ from koukan.rules.acknowledge import (
     result_lines,
     result_records,
     sentence,
+    worded_records,
 )
 from koukan.rules.checks import FINDINGS
 
@@ -245,9 +246,13 @@ def test_records_are_those_of_the_worded_lines(
     frame = pl.DataFrame(findings, schema=FINDINGS, orient="row")
     elsewhere = pl.DataFrame([(5, "name", "R101"), (2_000, "name", "R101")], FINDINGS, orient="row")
     whole = in_words(result_lines(lines, frame, told), told)
-    content, count = result_records(result, lines, pl.concat([elsewhere, frame]), told)
+    worded = worded_records(result, lines, pl.concat([elsewhere, frame]), told)
+    content, count = result_records(result, lines, worded)
     assert content == render.records(result, "line_result", whole)
     assert count == len(whole)
+    parts = [result_records(result, lines[at : at + 100], worded) for at in range(0, 1_055, 100)]
+    assert b"".join(part for part, _ in parts) == content
+    assert sum(count for _, count in parts) == len(whole)
 
 
 def test_a_result_file_counts_its_lines_over_all_shares(
@@ -255,9 +260,9 @@ def test_a_result_file_counts_its_lines_over_all_shares(
 ) -> None:
     told = explanations(catalogue.formats["member_registration"], catalogue.reasons)
     none = FINDINGS.to_frame()
+    frames = [lines_frame((0, 1, 1, 5), (1, 1, 1, 5)), lines_frame((2, 2, 1, 6))]
     shares = [
-        result_records(result, lines_frame((0, 1, 1, 5), (1, 1, 1, 5)), none, told),
-        result_records(result, lines_frame((2, 2, 1, 6)), none, told),
+        result_records(result, lines, worded_records(result, lines, none, told)) for lines in frames
     ]
     pieces = list(result_file(result, receipt().control(), shares))
     assert [count for _, count in pieces] == [0, 2, 1, 0]
