@@ -20,7 +20,7 @@ from pathlib import Path
 from koukan.errors import IntegrityError
 
 TEMPORARY = ".tmp-"  # prefix of every file that is not yet published; recovery deletes them
-_SYNC_FILE_RANGE_WRITE = 2  # fcntl.h
+_SYNC_FILE_RANGE_WAIT_BEFORE, _SYNC_FILE_RANGE_WRITE = 1, 2  # fcntl.h
 STRETCH = 8 << 20  # bytes by which a large file grows until the system is told to write them
 
 
@@ -177,6 +177,21 @@ def write_behind(handle: int, told: int, length: int) -> int:
     return length
 
 
+def write_and_forget(handle: int, told: int, length: int) -> int:
+    """The same for a file that nobody reads again soon: of what was written nothing is kept.
+
+    So it takes the memory of two stretches, however large it is, and the same pages all the time:
+    a result of 200 MB was laid out in 0.2 s instead of 0.3 to 0.5, see `forget_behind`.
+
+    Raises:
+        OSError: something could not be written. The sync at the end may not hear of it again.
+    """
+    if (said := write_behind(handle, told, length)) != told:
+        _await_written(handle, told)
+        _forget(handle, 0, told)
+    return said
+
+
 def forget_behind(handle: int, told: int, length: int) -> int:
     """Have the system forget what was read of a large file that nobody reads again soon.
 
@@ -193,8 +208,7 @@ def forget_behind(handle: int, told: int, length: int) -> int:
     """
     if length - told < STRETCH:
         return told
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(handle, told, length - told, os.POSIX_FADV_DONTNEED)
+    _forget(handle, told, length)
     return length
 
 
@@ -273,11 +287,28 @@ def _begin_writing(handle: int, start: int, stop: int) -> None:
         tell(handle, start, stop - start, _SYNC_FILE_RANGE_WRITE)
 
 
+def _await_written(handle: int, stop: int) -> None:
+    """Wait until the system has written what it was told to of a file's first bytes.
+
+    Raises:
+        OSError: it could not.
+    """
+    tell = _sync_file_range()
+    if tell is not None and stop and tell(handle, 0, stop, _SYNC_FILE_RANGE_WAIT_BEFORE):
+        raise OSError(number := ctypes.get_errno(), os.strerror(number))
+
+
+def _forget(handle: int, start: int, stop: int) -> None:
+    """Have the system drop what it keeps of a file's bytes, as far as it is on the disk."""
+    if stop > start and hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(handle, start, stop - start, os.POSIX_FADV_DONTNEED)
+
+
 @cache
 def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
     """The system's call, which Python has not; None where there is none."""
     try:
-        call = ctypes.CDLL(None).sync_file_range
+        call = ctypes.CDLL(None, use_errno=True).sync_file_range
     except (AttributeError, OSError):
         return None
     call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)

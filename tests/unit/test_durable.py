@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -156,3 +159,43 @@ def test_a_file_that_grows_is_written_behind_and_durable_by_its_sync_alone(
             ends.append(told)
     assert ends == [0, 2 * len(block), 2 * len(block), 4 * len(block), 4 * len(block)]
     assert synced == []
+
+
+def is_kept(path: Path, place: int) -> bool | None:
+    """Whether the system has a byte of a file in memory; None where it does not say."""
+    with path.open("rb", buffering=0) as file:
+        try:
+            return os.preadv(file.fileno(), [bytearray(1)], place, os.RWF_NOWAIT) == 1
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:  # a file system that is memory itself
+                raise
+            return None
+
+
+def test_of_a_file_that_nobody_reads_soon_its_last_stretch_is_kept() -> None:
+    block = secrets.token_bytes(durable.STRETCH)
+    told = length = 0
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:  # a disk, nearly always
+        path = Path(folder) / "large"
+        with path.open("wb", buffering=0) as file:
+            for _ in range(4):
+                length += file.write(block)
+                told = durable.write_and_forget(file.fileno(), told, length)
+                assert told == length
+        kept = [is_kept(path, place) for place in range(0, length, len(block))]
+        assert kept in ([False, False, False, True], [None] * 4)
+        assert path.read_bytes() == block * 4
+
+
+def test_what_could_not_be_written_is_told_by_who_waited_for_it() -> None:
+    """The sync at the end would not hear of it: an error is told once."""
+    reader, writer = os.pipe()  # nothing of it can be waited for
+    try:
+        assert durable.write_and_forget(writer, 0, durable.STRETCH) == durable.STRETCH
+        with pytest.raises(OSError, match=os.strerror(errno.ESPIPE)):
+            durable.write_and_forget(writer, 1, 1 + durable.STRETCH)
+    finally:
+        os.close(reader)
+        os.close(writer)

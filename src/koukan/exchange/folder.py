@@ -271,7 +271,7 @@ class Outbox:
                 found, length, told = hashlib.sha256(), 0, 0
                 for block in hashed(blocks, found):
                     length += file.write(block)
-                    told = durable.write_behind(handle, told, length)
+                    told = durable.write_and_forget(handle, told, length)
             if found.hexdigest() != digest:
                 raise IntegrityError("exchange.other_content", file=safe_name(name))
             durable.publish(temporary, final, length=length, replace=True)
