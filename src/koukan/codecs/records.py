@@ -58,7 +58,7 @@ def joined(lines: pa.LargeBinaryArray) -> memoryview:
     """The bytes of a contiguous binary column."""
     offsets = np.frombuffer(lines.buffers()[1], np.int64)
     first, last = offsets[lines.offset], offsets[lines.offset + len(lines)]
-    return memoryview(lines.buffers()[2])[int(first) : int(last)]
+    return memoryview(lines.buffers()[2]).cast("B")[int(first) : int(last)]
 
 
 def type_codes(

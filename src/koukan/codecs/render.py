@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from koukan.codecs.records import joined, line_offsets, lines_of
+from koukan.codecs.records import line_offsets, lines_of
 from koukan.codecs.text import encode
 from koukan.formats.model import Field, Format
 
@@ -75,17 +75,16 @@ def records(form: Format, section: str, frame: pl.DataFrame) -> bytes:
 
 
 def phrased(
-    form: Format, section: str, frame: pl.DataFrame, phrases: pl.DataFrame, chosen: Ints
-) -> bytes:
-    """Records of a delimited format that end in one of a few phrases, as `records` renders them.
+    form: Format, section: str, columns: Mapping[str, Ints], phrases: pl.DataFrame, chosen: Ints
+) -> pa.LargeBinaryArray:
+    """Records of a delimited format: `numbers`, and behind them one of a few phrases.
 
-    A phrase is rendered and encoded once, and its bytes are put behind the other fields: where all
-    lines of a large file are rejected, the same words follow a million times.
+    A phrase is rendered and encoded once, and its bytes are put behind the digits: where all lines
+    of a large file are rejected, the same words follow a million times.
 
     Args:
-        frame: the fields before, as `records` takes them; ASCII.
         phrases: the last fields of the record type, in their order; strings.
-        chosen: by row of `frame`, the row of `phrases`.
+        chosen: by record, the row of `phrases`.
 
     Raises:
         ValueError: a value does not fit its field (a bug of ours).
@@ -95,18 +94,11 @@ def phrased(
     fields = form.fields(form.section(section))
     first = len(fields) - phrases.width
     ends = _lines(form, fields[first:], phrases)
-    filled = _filled(form, section, fields[:first], frame)
-    _require_fit(form, fields[:first], filled)
-    starts = filled.select(pl.concat_str(pl.all().fill_null(""), pl.lit(""), separator=","))
-    whole = pc.binary_join_element_wise(
-        starts.to_series().to_arrow().cast(pa.large_binary()),
+    return pc.binary_join_element_wise(
+        _numbered(form, section, fields[:first], columns, b","),
         lines_of(ends, line_offsets(ends)).take(pl.Series(chosen).to_arrow()),
         pa.scalar(b"", pa.large_binary()),
     )
-    content = bytes(joined(whole))
-    if not _whole(form, (len(fields), frame.height), content):
-        raise _unfit(form, _breaking(fields[:first], filled))
-    return content
 
 
 def _filled(
@@ -224,7 +216,7 @@ def _unfit(form: Format, name: str) -> ValueError:
     return ValueError(f"{form.name}.{name}: a value does not fit its field")
 
 
-def numbers(form: Format, section: str, columns: Mapping[str, Ints]) -> bytes:
+def numbers(form: Format, section: str, columns: Mapping[str, Ints]) -> pa.LargeBinaryArray:
     """Records whose fields are whole numbers or empty, byte for byte as `records` renders them.
 
     Digits go straight into the bytes of the file, without a string for any of them. Numbers fill
@@ -237,8 +229,18 @@ def numbers(form: Format, section: str, columns: Mapping[str, Ints]) -> bytes:
     Raises:
         ValueError: a value does not fit its field (a bug of ours, never a sender's).
     """
-    record = form.section(section)
-    fields = form.fields(record)
+    fields = form.fields(form.section(section))
+    return _numbered(form, section, fields, columns, form.file.line_end)
+
+
+def _numbered(
+    form: Format,
+    section: str,
+    fields: tuple[Field, ...],
+    columns: Mapping[str, Ints],
+    ending: bytes,
+) -> pa.LargeBinaryArray:
+    """The first fields of records as `numbers` has them, with an ending behind."""
     given = [item for item in fields if item.name in columns]
     for item in fields[1:]:
         values = columns.get(item.name)
@@ -247,11 +249,12 @@ def numbers(form: Format, section: str, columns: Mapping[str, Ints]) -> bytes:
     bounds = np.array([0, len(columns[given[0].name])])
     widths = {item.name: _widths(item, columns[item.name]) for item in given}
     changes = [np.flatnonzero(np.diff(width)) + 1 for width in widths.values()]
-    parts = []
+    parts, lengths = [], []
     for start, stop in pairwise(np.unique(np.concatenate([bounds, *changes])).tolist()):
         blanks = {name: b"0" * int(width[start]) for name, width in widths.items()}
-        texts = [record.code.encode(), *(blanks.get(item.name, b"") for item in fields[1:])]
-        line = b",".join(texts) + form.file.line_end
+        code = form.section(section).code.encode()
+        texts = [code, *(blanks.get(item.name, b"") for item in fields[1:])]
+        line = b",".join(texts) + ending
         table = np.empty((stop - start, len(line)), np.uint8)
         table[:] = np.frombuffer(line, np.uint8)
         end = -1
@@ -260,7 +263,9 @@ def numbers(form: Format, section: str, columns: Mapping[str, Ints]) -> bytes:
             if item.name in columns:
                 _write_digits(table, end, len(text), columns[item.name][start:stop])
         parts.append(table.data)
-    return b"".join(parts)
+        lengths.append(np.full(stop - start, len(line), np.int64))
+    ends = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
+    return lines_of(b"".join(parts), ends)
 
 
 def _fits(item: Field, values: Ints) -> bool:
@@ -294,12 +299,14 @@ def _write_digits(table: npt.NDArray[np.uint8], end: int, width: int, values: In
         np.ndarray(*places)[:] = _digits(count)[low]
 
 
-def merged(parts: Sequence[tuple[Ints, bytes]]) -> bytes:
+def merged(parts: Sequence[tuple[Ints, pa.LargeBinaryArray]]) -> pa.LargeBinaryArray:
     """Rendered lines of several parts by ascending number; lines of one number keep their order.
 
     Args:
         parts: for each line its number, and the lines.
     """
+    parts = [part for part in parts if len(part[0])] or [*parts][:1]
+    if len(parts) == 1:
+        return parts[0][1]
     order = np.argsort(np.concatenate([numbers for numbers, _ in parts]), kind="stable")
-    lines = pa.concat_arrays([lines_of(text, line_offsets(text)) for _, text in parts])
-    return bytes(joined(lines.take(pl.Series(order).to_arrow())))
+    return pa.concat_arrays([lines for _, lines in parts]).take(pl.Series(order).to_arrow())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from koukan import durable
 from koukan.codecs.gate import Gate
+from koukan.codecs.text import Content
 from koukan.engine.centre import Centre
 from koukan.keys.sealed import SealedReader, SealedWriter
 from koukan.ledger import Reception
@@ -73,7 +74,7 @@ def ahead(blocks: Iterable[bytes]) -> Iterator[bytes]:
             yield block
 
 
-def seal_result(centre: Centre, name: str, parts: Iterable[bytes]) -> None:
+def seal_result(centre: Centre, name: str, parts: Iterable[Content]) -> None:
     """The result file as it will lie in the outbox, sealed beside the original."""
     key = centre.keyring.existing_key("original", name)
     context = f"result|{name}"

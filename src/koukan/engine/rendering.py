@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from koukan import durable
+from koukan.codecs.text import Content
 from koukan.engine import originals
 from koukan.engine.centre import Centre
 from koukan.engine.groups import Chunk, stage_of
@@ -121,7 +122,7 @@ def seal(
     digest = hashlib.sha256()
     lines = 0
 
-    def records_of(part: Part) -> tuple[bytes, int]:
+    def records_of(part: Part) -> tuple[Content, int]:
         worded = part.worded or worded_records(form, *part.share, told)
         return result_records(form, part.share.lines, worded)
 
@@ -129,7 +130,7 @@ def seal(
     parts = (part for share in shares for part in parts_of(form, share, told))
     records = side_by_side(centre, records_of, parts)
 
-    def pieces() -> Iterator[bytes]:
+    def pieces() -> Iterator[Content]:
         nonlocal lines
         for content, count in result_file(form, control_of(reception), records):
             digest.update(content)

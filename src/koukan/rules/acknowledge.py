@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
 from koukan.codecs import render
-from koukan.codecs.records import line_offsets
+from koukan.codecs.records import joined
+from koukan.codecs.text import Content
 from koukan.formats.model import Format, Reason
 from koukan.rules.ladder import DONE, ENDED, HELD, NEEDLESS, PLANNED, RUNGS, Rung
 
@@ -28,7 +30,9 @@ COUNTS = ("received", "accepted", "rejected", "duplicate", "held")
 ACCEPTED, REJECTED, DUPLICATE = 1, 2, 3  # 処理結果区分
 UNTAKEN = 4  # a held row of an answer, of which nobody gets a result
 SECTION = "line_result"
-WORDS = ("field_label", "processing_result_text", "action_text")  # its last fields
+WORDS = ("field_label", "processing_result_text", "action_text")
+WORDED = ("processing_result_code", *WORDS)  # its last fields
+SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
 @dataclass(frozen=True)
@@ -152,98 +156,111 @@ def explanations(
     return pl.DataFrame(rows, schema=dict.fromkeys(("field", "code", *WORDS), pl.String))
 
 
-def result_lines(lines: pl.DataFrame, findings: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
-    """Rows of the result file for lines of one reception.
-
-    Args:
-        lines: row, line_number, record_number, class, member_id, in line order.
-        findings: row, field, code; all findings of those lines.
-        told: `explanations` of the format.
-
-    Returns:
-        one row for each line, more where a line has several findings; strings by field name up to
-        the words, `row`, and `phrase`: the row of `told` that has them, else its height.
-    """
-    phrases = told.select("field", "code").with_row_index("phrase")
-    explained = findings.join(phrases, on=["field", "code"], how="left")
-    joined = lines.join(explained, on="row", how="left", maintain_order="left_right")
-    accepted = pl.col("class") == ACCEPTED
-    return joined.select(
-        "row",
-        pl.col("phrase").fill_null(told.height),
-        line_number=pl.col("line_number").cast(pl.String),
-        record_number=pl.col("record_number").cast(pl.String).str.zfill(10),
-        processing_result_class=pl.col("class").cast(pl.String),
-        member_id=pl.when(accepted).then(pl.col("member_id").cast(pl.String).str.zfill(10)),
-        processing_result_code=pl.col("code"),
-    )
-
-
 class Worded(NamedTuple):
     """Rendered records of lines that have words: of each line one, or several."""
 
     rows: Ints  # of their lines, ascending
-    content: bytes
+    records: pa.LargeBinaryArray
 
     def of(self, rows: Ints) -> Worded:
         """Those of some lines, ascending, from the first of them to the last."""
         start, stop = np.searchsorted(self.rows, [rows[0], rows[-1] + 1]).tolist()
-        if stop - start == len(self.rows):
-            return self
-        offsets = line_offsets(self.content)
-        return Worded(self.rows[start:stop], self.content[offsets[start] : offsets[stop]])
+        return Worded(self.rows[start:stop], self.records[start:stop])
 
 
 def worded_records(
     form: Format, lines: pl.DataFrame, findings: pl.DataFrame, told: pl.DataFrame
 ) -> Worded:
-    """Records of those lines of one reception that have words.
+    """Records of those lines of one reception that have words: all but the accepted without any.
 
-    The arguments are those of `result_lines`. However few lines, it takes some milliseconds.
+    However few lines, it takes some milliseconds.
+
+    Args:
+        lines: row, line_number, record_number, class, member_id, in line order.
+        findings: row, field, code, in ascending row; all findings of those lines, and of others.
+        told: `explanations` of the format.
     """
-    plain = pl.Series(np.isin(lines["row"].to_numpy(), findings["row"].to_numpy(), invert=True))
-    others = lines.filter(~(plain & (lines["class"] == ACCEPTED)))
-    if others.is_empty():
-        return Worded(np.zeros(0, np.int64), b"")
-    rows = result_lines(others, findings, told)
-    words = told.select(WORDS)
-    phrases = pl.concat([words, words.clear(1)])
-    content = render.phrased(form, SECTION, rows, phrases, rows["phrase"].to_numpy())
-    return Worded(rows["row"].to_numpy(), content)
+    rows, kinds = lines["row"].to_numpy(), lines["class"].to_numpy()
+    starts, stops = (np.searchsorted(findings["row"].to_numpy(), rows, side) for side in SIDES)
+    counts = (
+        stops - starts
+    )  # records of a line: one for each of its findings, one where it has none
+    counts[(counts == 0) & (kinds != ACCEPTED)] = 1
+    places = np.repeat(np.arange(len(rows)), counts)
+    nth = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
+    phrases, of_finding = _phrases(findings, told)
+    found = (starts < stops)[places]
+    at = np.where(found, starts[places] + nth, -1)
+    chosen = np.append(of_finding, phrases.height - 1)[at]
+    assigned = ((kinds == ACCEPTED) & lines["member_id"].is_not_null().to_numpy())[places]
+    parts = []
+    for which, has_member in ((np.flatnonzero(assigned), True), (np.flatnonzero(~assigned), False)):
+        columns = _columns(lines, has_member=has_member)
+        columns = {name: values[places[which]] for name, values in columns.items()}
+        parts.append((which, render.phrased(form, SECTION, columns, phrases, chosen[which])))
+    return Worded(rows[places], render.merged(parts))
 
 
-def result_records(form: Format, lines: pl.DataFrame, worded: Worded) -> tuple[bytes, int]:
+def _phrases(findings: pl.DataFrame, told: pl.DataFrame) -> tuple[pl.DataFrame, Ints]:
+    """Codes with their words, the last one nothing at all; and by finding which of them it has.
+
+    A code for which there are no words is told without any.
+    """
+    fields = told["field"].unique().sort()
+    codes = pl.concat([told["code"], findings["code"]]).unique().sort()
+    lists = {"field": pl.Enum(fields), "code": pl.Enum(codes)}
+    table = np.tile(told.height + np.arange(len(codes)), (len(fields) + 1, 1))
+    table[_places(told, lists)] = np.arange(told.height)
+    words = told.select(pl.col("code").alias(WORDED[0]), *WORDED[1:])
+    others = [codes.alias(WORDED[0]).to_frame(), words.clear(1)]
+    of_finding: Ints = table[_places(findings, lists)]
+    return pl.concat([words, *others], how="diagonal"), of_finding
+
+
+def _places(rows: pl.DataFrame, lists: Mapping[str, pl.Enum]) -> tuple[Ints, ...]:
+    """Where the values of some columns stand in their lists; -1 where they do not."""
+    places = (rows[name].cast(kind, strict=False).to_physical() for name, kind in lists.items())
+    return tuple(column.cast(pl.Int64).fill_null(-1).to_numpy() for column in places)
+
+
+def _columns(lines: pl.DataFrame, *, has_member: bool) -> dict[str, Ints]:
+    """The numbers in records of lines by field."""
+    columns = {
+        "line_number": lines["line_number"],
+        "record_number": lines["record_number"],
+        "processing_result_class": lines["class"],
+    }
+    if has_member:
+        columns["member_id"] = lines["member_id"].fill_null(0)
+    return {name: values.to_numpy() for name, values in columns.items()}
+
+
+def result_records(form: Format, lines: pl.DataFrame, worded: Worded) -> tuple[memoryview, int]:
     """Records of the result file for lines of one reception, and how many they are.
 
     Nearly all lines are accepted without a remark and are numbers only; the others have words.
 
     Args:
-        lines: as `result_lines` takes them; one at least.
-        worded: `worded_records` of these lines; of others, too.
+        lines: as `worded_records` takes them; one at least.
+        worded: what that gave of these lines; of others, too.
     """
     rows = lines["row"].to_numpy()
     worded = worded.of(rows)
     plain = np.isin(rows, worded.rows, invert=True)
-    if not plain.any():
-        return worded.content, len(worded.rows)
-    numbers = lines.filter(plain)
-    columns = {
-        "line_number": numbers["line_number"].to_numpy(),
-        "record_number": numbers["record_number"].to_numpy(),
-        "processing_result_class": numbers["class"].to_numpy(),
-    }
-    if not numbers["member_id"].has_nulls():  # what was asked or confirmed assigns none
-        columns["member_id"] = numbers["member_id"].to_numpy()
-    content = render.numbers(form, SECTION, columns)
-    if not len(worded.rows):
-        return content, len(numbers)
-    content = render.merged([(rows[plain], content), (worded.rows, worded.content)])
-    return content, len(numbers) + len(worded.rows)
+    records = worded.records
+    if plain.any():
+        others = lines.filter(plain)
+        # What was asked or confirmed assigns none.
+        columns = _columns(others, has_member=not others["member_id"].has_nulls())
+        records = render.numbers(form, SECTION, columns)
+        if len(worded.rows):
+            records = render.merged([(rows[plain], records), (worded.rows, worded.records)])
+    return joined(records), len(records)
 
 
 def result_file(
-    form: Format, control: Mapping[str, str], shares: Iterable[tuple[bytes, int]]
-) -> Iterator[tuple[bytes, int]]:
+    form: Format, control: Mapping[str, str], shares: Iterable[tuple[Content, int]]
+) -> Iterator[tuple[Content, int]]:
     """The result file in pieces with their number of records, one piece for each share."""
     yield render.control(form, control), 0
     total = 0

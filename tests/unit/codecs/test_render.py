@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from koukan.codecs import render
+from koukan.codecs.records import joined
 from koukan.formats import Catalogue, Format
 
 WORDS = st.text(st.sampled_from("アイ漢字髙①AZaz09・。ソ表"), max_size=20)
@@ -134,38 +136,45 @@ def test_a_value_that_does_not_fit_is_our_own_bug(
         render.records(form, "line_result", spoilt)
 
 
-PHRASES = ("field_label", "processing_result_text", "action_text")
+PHRASES = ("processing_result_code", "field_label", "processing_result_text", "action_text")
 
 
 def test_records_that_end_in_a_phrase_are_those_with_its_words(form: Format) -> None:
     words = [
-        ("氏名", "長すぎます。", "短くしてください。"),
-        (None, None, None),
-        ("ソ表", "①", "髙"),
+        ("R102", "氏名", "長すぎます。", "短くしてください。"),
+        (None, None, None, None),
+        ("R101", "ソ表", "①", "髙"),
     ]
     phrases = pl.DataFrame(words, dict.fromkeys(PHRASES, pl.String), orient="row")
     chosen = np.array([2, 0, 0, 1, 2], np.int64)
-    names = ("line_number", "record_number", "processing_result_class", "processing_result_code")
-    rows = [(f"{number}", f"{number:010d}", "2", None if number == 9 else "R102") for number in
-            (2, 3, 9, 10, 12_345)]  # fmt: skip
-    frame = pl.DataFrame(rows, dict.fromkeys(names, pl.String), orient="row")
-    content = render.phrased(form, "line_result", frame, phrases, chosen)
-    whole = pl.concat([frame, phrases[chosen]], how="horizontal")
-    assert content == render.records(form, "line_result", whole)
-    assert render.phrased(form, "line_result", frame[:0], phrases, chosen[:0]) == b""
+    numbers = np.array([2, 3, 9, 10, 12_345])
+    columns = {
+        "line_number": numbers,
+        "record_number": numbers,
+        "processing_result_class": np.full(5, 2),
+    }
+    records = render.phrased(form, "line_result", columns, phrases, chosen)
+    whole = pl.concat([as_texts(columns), phrases[chosen]], how="horizontal")
+    assert joined(records) == render.records(form, "line_result", whole)
+    assert len(records) == 5
+    nothing = {name: values[:0] for name, values in columns.items()}
+    assert not len(render.phrased(form, "line_result", nothing, phrases, chosen[:0]))
 
 
 @pytest.mark.parametrize("name", ["record_number", "action_text"])
-def test_a_phrase_or_what_stands_before_it_shifts_no_field(form: Format, name: str) -> None:
-    values: dict[str, str | None] = {"line_number": "2", "record_number": "0000000001"}
-    values |= {"processing_result_class": "2", "action_text": None, name: "00,0000000"}
-    frame = pl.DataFrame([values], dict.fromkeys(values, pl.String))
+def test_a_phrase_or_what_stands_before_it_fits_and_shifts_no_field(
+    form: Format, name: str
+) -> None:
+    columns = {
+        "line_number": np.array([2]),
+        "record_number": np.array([10**10 if name == "record_number" else 1]),
+        "processing_result_class": np.array([2]),
+    }
     phrases = pl.DataFrame(dict.fromkeys(PHRASES), dict.fromkeys(PHRASES, pl.String))
-    phrases = phrases.with_columns(frame["action_text"])
+    if name == "action_text":
+        phrases = phrases.with_columns(action_text=pl.lit("00,0000000"))
     with pytest.raises(ValueError, match=rf"^registration_result\.{name}: a value does not fit"):
-        render.phrased(
-            form, "line_result", frame.drop("action_text"), phrases, np.zeros(1, np.int64)
-        )
+        render.phrased(form, "line_result", columns, phrases, np.zeros(1, np.int64))
 
 
 def test_a_control_record_that_does_not_fit_is_refused_too(form: Format) -> None:
@@ -298,7 +307,7 @@ def test_numbers_are_the_same_bytes_as_texts(
     if not members:
         del columns["member_id"]
     wanted = render.records(form, "line_result", as_texts(columns))
-    assert render.numbers(form, "line_result", columns) == wanted
+    assert joined(render.numbers(form, "line_result", columns)) == wanted
 
 
 def test_a_field_of_several_lengths_has_at_least_its_shortest(form: Format) -> None:
@@ -314,7 +323,7 @@ def test_a_field_of_several_lengths_has_at_least_its_shortest(form: Format) -> N
         "record_number": np.array([1, 1]),
         "processing_result_class": np.array([1, 1]),
     }
-    found = lines(render.numbers(other, "line_result", columns), form)
+    found = lines(bytes(joined(render.numbers(other, "line_result", columns))), form)
     assert [line[1] for line in found] == ["007", "1234"]
 
 
@@ -345,9 +354,18 @@ def test_a_number_that_does_not_fit_is_our_own_bug(
         render.numbers(form, "line_result", columns)
 
 
+def rendered(*lines: bytes) -> pa.LargeBinaryArray:
+    return pa.array([line + b"\r\n" for line in lines], pa.large_binary())
+
+
 def test_parts_are_merged_by_number_and_keep_their_order() -> None:
     parts = [
-        (np.array([1, 4, 6]), b"one\r\nfour\r\nsix\r\n"),
-        (np.array([2, 2, 3, 4]), b"two\r\n2\r\n\r\n4\r\n"),
+        (np.array([1, 4, 6]), rendered(b"one", b"four", b"six")),
+        (np.array([2, 2, 3, 4]), rendered(b"two", b"2", b"", b"4")),
     ]
-    assert render.merged(parts) == b"one\r\ntwo\r\n2\r\n\r\nfour\r\n4\r\nsix\r\n"
+    whole = b"one\r\ntwo\r\n2\r\n\r\nfour\r\n4\r\nsix\r\n"
+    assert joined(render.merged(parts)) == whole
+    nothing = (np.zeros(0, np.int64), rendered())
+    assert joined(render.merged([nothing, *parts])) == whole
+    assert joined(render.merged([parts[0], nothing])) == b"one\r\nfour\r\nsix\r\n"
+    assert not len(render.merged([nothing, nothing]))

@@ -10,20 +10,23 @@ import polars as pl
 import pytest
 
 from koukan.codecs import render
+from koukan.codecs.records import joined
 from koukan.formats import Catalogue, Format, Reason
 from koukan.rules.acknowledge import (
     COUNTS,
     OUTCOME_CLASS,
+    WORDS,
     Receipt,
     acknowledgement,
     explanations,
     result_file,
-    result_lines,
     result_records,
     sentence,
     worded_records,
 )
 from koukan.rules.checks import FINDINGS
+
+Answer = dict[str, str | None]
 
 
 def read(content: bytes, form: Format) -> list[dict[str, str]]:
@@ -189,10 +192,26 @@ def lines_frame(*rows: tuple[int, int, int, int | None]) -> pl.DataFrame:
     return frame.with_columns(line_number=pl.col("row") + 2)
 
 
-def in_words(rows: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
-    """With the words of each row's phrase."""
-    words = told.with_row_index("phrase").drop("field", "code")
-    return rows.join(words, on="phrase", how="left", maintain_order="left")
+def told_of(lines: pl.DataFrame, findings: pl.DataFrame, told: pl.DataFrame) -> list[Answer]:
+    """What the file has to say, line by line, slowly: its fields but the first, empty as None."""
+    words = {(row["field"], row["code"]): row for row in told.to_dicts()}
+    found = []
+    for line in lines.to_dicts():
+        own = [row for row in findings.to_dicts() if row["row"] == line["row"]]
+        for finding in own or [{"field": None, "code": None}]:
+            phrase = words.get((finding["field"], finding["code"]), {})
+            accepted = line["class"] == 1 and line["member_id"] is not None
+            found.append(
+                {
+                    "line_number": str(line["line_number"]),
+                    "record_number": f"{line['record_number']:010d}",
+                    "processing_result_class": str(line["class"]),
+                    "member_id": f"{line['member_id']:010d}" if accepted else None,
+                    "processing_result_code": finding["code"],
+                    **{name: phrase.get(name) for name in WORDS},
+                }
+            )
+    return found
 
 
 def test_every_line_is_told_what_became_of_it(catalogue: Catalogue, result: Format) -> None:
@@ -208,13 +227,21 @@ def test_every_line_is_told_what_became_of_it(catalogue: Catalogue, result: Form
         schema=FINDINGS,
         orient="row",
     )
-    rows = in_words(result_lines(lines, findings, told), told).to_dicts()
+    worded = worded_records(result, lines, findings, told)
+    content, count = result_records(result, lines, worded)
+    assert worded.rows.tolist() == [1, 1, 2, 3]
+    assert count == 5
+    names = [item.name for item in result.fields(result.section("line_result"))]
+    rows = [
+        dict(zip(names, line.split(","), strict=True))
+        for line in bytes(content).decode("cp932").splitlines()
+    ]
     assert [row["line_number"] for row in rows] == ["2", "3", "3", "4", "5"]
     assert rows[0]["member_id"] == "0000000042"
-    assert rows[0]["processing_result_code"] is None
+    assert not rows[0]["processing_result_code"]
     assert {row["processing_result_code"] for row in rows[1:3]} == {"R201", "R102"}
     assert {row["field_label"] for row in rows[1:3]} == {"個人番号", "氏名（券面記載）"}
-    assert all(row["member_id"] is None for row in rows[1:4])  # only accepted lines tell it
+    assert not any(row["member_id"] for row in rows[1:4])  # only accepted lines tell it
     assert [row["record_number"] for row in rows] == [
         "0000000001",
         "0000000002",
@@ -228,31 +255,51 @@ def test_every_line_is_told_what_became_of_it(catalogue: Catalogue, result: Form
     assert rows[4]["member_id"] == "9999999999"
 
 
+@pytest.mark.parametrize("assigned", [True, False])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.9, 1.0])
 def test_records_are_those_of_the_worded_lines(
-    catalogue: Catalogue, result: Format, share: float
+    catalogue: Catalogue, result: Format, share: float, assigned: bool
 ) -> None:
     draws = random.Random(share)
     told = explanations(catalogue.formats["member_registration"], catalogue.reasons)
     rows, findings = [], []
     for row in range(95, 1_150):  # lines of two, three and four digits
         kind = draws.choice([1, 2, 3]) if draws.random() < share else 1
-        rows.append((row, row // 3, kind, draws.randrange(10**10) if kind == 1 else None))
+        member = draws.randrange(10**10) if kind == 1 and assigned else None
+        rows.append((row, row // 3, kind, member))
         codes = {1: ["W401"], 2: ["R101", "R201"], 3: ["D301"]}[kind]
         if kind > 1 or draws.random() < share:
             found = draws.sample(codes, draws.randint(1, len(codes)))
             findings += [(row, "my_number", code) for code in found]
     lines = lines_frame(*rows)
-    frame = pl.DataFrame(findings, schema=FINDINGS, orient="row")
-    elsewhere = pl.DataFrame([(5, "name", "R101"), (2_000, "name", "R101")], FINDINGS, orient="row")
-    whole = in_words(result_lines(lines, frame, told), told)
-    worded = worded_records(result, lines, pl.concat([elsewhere, frame]), told)
+    elsewhere = [(5, "name", "R101")], [(2_000, "name", "R101")]
+    frame = pl.DataFrame([*elsewhere[0], *findings, *elsewhere[1]], schema=FINDINGS, orient="row")
+    whole = told_of(lines, frame, told)
+    worded = worded_records(result, lines, frame, told)
     content, count = result_records(result, lines, worded)
-    assert content == render.records(result, "line_result", whole)
+    assert content == render.records(
+        result, "line_result", pl.DataFrame(whole, dict.fromkeys(whole[0], pl.String))
+    )
     assert count == len(whole)
     parts = [result_records(result, lines[at : at + 100], worded) for at in range(0, 1_055, 100)]
     assert b"".join(part for part, _ in parts) == content
     assert sum(count for _, count in parts) == len(whole)
+
+
+@pytest.mark.parametrize("known", [{("name", "R101")}, {("name_kana", "R102")}, set()])
+def test_a_code_without_words_is_told_without_any(
+    catalogue: Catalogue, result: Format, known: set[tuple[str, str]]
+) -> None:
+    told = explanations(catalogue.formats["member_registration"], catalogue.reasons, known)
+    lines = lines_frame((0, 1, 2, None), (1, 2, 2, None), (2, 3, 2, None))
+    findings = [(0, "name", "R102"), (2, "elsewhere", "R102")]
+    found = pl.DataFrame(findings, FINDINGS, orient="row")
+    content = joined(worded_records(result, lines, found, told).records)
+    assert bytes(content).splitlines() == [
+        b"21,2,0000000001,2,,R102,,,",
+        b"21,3,0000000002,2,,,,,",
+        b"21,4,0000000003,2,,R102,,,",
+    ]
 
 
 def test_a_result_file_counts_its_lines_over_all_shares(
