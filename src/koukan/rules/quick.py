@@ -40,22 +40,20 @@ DOUBTS = 8  # a field is left to the rules where it is in doubt in one of so man
 
 @dataclass(frozen=True)
 class Look:
-    """What was settled; days and codes are columns, right where a row is not doubtful.
+    """What was settled; days and codes are columns, right where their field is not in doubt.
 
     Codes are places in their list, `NOWHERE` where there is none.
     """
 
-    names: frozenset[str]  # fields that are right in every row that is not doubtful
-    unsure: frozenset[str]  # those of them that are in doubt in any row
-    doubtful: Mask  # by row
+    names: frozenset[str]  # fields that are right in every row where they are not in doubt
+    doubts: Mapping[str, Ints]  # rows, ascending, by those of them that are in doubt anywhere
     days: Mapping[str, pl.Series]
     codes: Mapping[str, pl.Series]
 
 
 def look(frame: pl.DataFrame, fields: Collection[Field], codes: Mapping[str, CodeList]) -> Look:
     """Look at those of some fields that are short; `frame` holds strings."""
-    names, unsure, days, coded = [], [], {}, {}
-    doubtful = np.zeros(frame.height, np.bool_)
+    names, doubts, days, coded = [], {}, {}, {}
     for item in fields:
         if not _is_short(item, codes):
             continue
@@ -64,21 +62,19 @@ def look(frame: pl.DataFrame, fields: Collection[Field], codes: Mapping[str, Cod
         if there is not None:
             column = column.filter(pl.Series(there))
         found, right = _right(item, packed(column), codes)
-        wrong = _spread(~right, there, absent=item.required)
-        doubts = np.count_nonzero(wrong)
-        if doubts * DOUBTS > frame.height:
+        rows = np.flatnonzero(_spread(~right, there, absent=item.required))
+        if len(rows) * DOUBTS > frame.height:
             continue
         names.append(item.name)
-        if doubts:
-            unsure.append(item.name)
-            doubtful |= wrong
+        if len(rows):
+            doubts[item.name] = rows
         if item.type == "date" and not item.uncertain:
             days[item.name] = _days(_spread(found.astype(np.int32), there, absent=0), there)
         elif item.codes is not None:
             coded[item.name] = pl.Series(
                 _spread(found.astype(np.uint8), there, absent=int(NOWHERE))
             )
-    return Look(frozenset(names), frozenset(unsure), doubtful, days, coded)
+    return Look(frozenset(names), doubts, days, coded)
 
 
 @cache

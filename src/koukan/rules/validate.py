@@ -34,15 +34,23 @@ RARE = 64  # a column is rarely given where one in so many rows has a value
 KEPT = ("process_type_code", "access_group_code")
 
 
-class Settled(NamedTuple):
-    """Of which rules it is known that no row of a frame breaks them."""
+class Broken(NamedTuple):
+    """A rule and the rows of a frame that break it, ascending."""
 
-    right: frozenset[str]  # fields
+    rule: Rule
+    rows: Ints
+
+
+class Settled(NamedTuple):
+    """Of which rules it is known what rows of a frame break them."""
+
+    known: frozenset[str]  # fields: what breaks their own rules is `broken`
+    broken: tuple[Broken, ...]
     checks: frozenset[int]  # places of the checks over several fields that some row may break
     suspicious: Ints | None  # rows that may hold a forbidden character; None: any may
 
     def leaves(self, rules: Sequence[Rule], checks: int) -> list[Rule]:
-        """Those of a record type's rules that some row may break.
+        """Those of a record type's rules of which it is not known.
 
         Args:
             checks: how many of them, the last ones, are over several fields.
@@ -55,7 +63,7 @@ class Settled(NamedTuple):
             if (
                 place - first in self.checks
                 if place >= first
-                else rule.field not in self.right and not (clean and rule.suspicious_only)
+                else rule.field not in self.known and not (clean and rule.suspicious_only)
             )
         ]
 
@@ -133,20 +141,27 @@ class Validator:
         flags = columns[BAD].to_numpy().copy()
         if suspicious is not None:
             flags[suspicious] = True
-        # What the quick look left in doubt, the rules themselves settle: these rows, these fields.
-        # To the others what is rarely given is empty.
+        # To most rows what is rarely given is empty.
         there = [mask for name in sorted(rare) if (mask := present(frame[name])) is not None]
-        rows = np.flatnonzero(np.logical_or.reduce([seen.doubtful, *there]))
-        if len(rows):
-            fails = self._fused(fields.keys() - seen.unsure - rare, every - checks)
-            days = sorted(seen.days.keys() & seen.unsure)
-            again = frame[rows].select_seq(*map(as_date, days), fails)
-            flags[rows] |= again[BAD].to_numpy()
-            columns |= {name: columns[name].scatter(rows, again[name]) for name in days}
+        if there:
+            rows = np.flatnonzero(np.logical_or.reduce(there))
+            fails = self._fused(fields.keys() - rare, every - checks)
+            flags[rows] |= frame[rows].select_seq(fails).to_series().to_numpy()
+        # What the quick look left in doubt, its rules themselves settle.
+        broken = []
+        for name, rows in seen.doubts.items():
+            doubtful = frame[name].gather(rows).to_frame()
+            if name in seen.days:
+                days = doubtful.select_seq(as_date(name)).to_series()
+                columns[name] = columns[name].scatter(rows, days)
+            for rule, places in _broken(doubtful, self._own_rules[name]):
+                if len(places):
+                    flags[rows[places]] = True
+                    broken.append(Broken(rule, rows[places]))
         columns[BAD] = pl.Series(flags)
         found = pl.DataFrame([columns[name].alias(name) for name in (*names, BAD)])
-        right = frozenset(certain | seen.names - seen.unsure)
-        return Examined(found, Settled(right, every, suspicious))
+        known = frozenset(certain | seen.names)
+        return Examined(found, Settled(known, tuple(broken), every, suspicious))
 
     def _asked(self, names: Collection[str], seen: Look, *, coded: bool) -> dict[str, pl.Expr]:
         """Those of some columns that are not stored as given, but for days that were seen.
@@ -215,6 +230,15 @@ class Validator:
     def _rules(self) -> list[Rule]:
         return rules_of(self.form, self.record, self.codes)
 
+    @cached_property
+    def _own_rules(self) -> dict[str, list[Rule]]:
+        """By field, its rules but for those over several fields."""
+        checks = len(self.form.checks_of(self.record))
+        found: dict[str, list[Rule]] = {}
+        for rule in self._rules[: len(self._rules) - checks]:
+            found.setdefault(rule.field, []).append(rule)
+        return found
+
     def undecodable(self, frame: pl.DataFrame) -> pl.Series:
         """By row of an all-string frame: whether a character in it cannot be read (R106)."""
         fails = [rule.fails for rule in self._rules if rule.code == UNDECODABLE]
@@ -232,12 +256,13 @@ class Validator:
         if settled is None:
             return _findings([*_broken(frame, self._rules, rows)])
         rules = settled.leaves(self._rules, len(self.form.checks_of(self.record)))
+        known = [Broken(rule, _among(places, rows)) for rule, places in settled.broken]
         if settled.suspicious is None:
-            return _findings([*_broken(frame, rules, rows)])
-        odd = settled.suspicious if rows is None else np.intersect1d(settled.suspicious, rows)
+            return _findings([*_broken(frame, rules, rows), *known])
+        odd = _among(settled.suspicious, rows)
         every = [rule for rule in rules if not rule.suspicious_only]
         some = [rule for rule in rules if rule.suspicious_only]
-        return _findings([*_broken(frame, every, rows), *_broken(frame, some, odd)])
+        return _findings([*_broken(frame, every, rows), *_broken(frame, some, odd), *known])
 
     def details_with_pandera(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The same findings by the declared schema: for few rows.
@@ -257,10 +282,15 @@ class Validator:
         return validate_with_pandera(schema, frame[list(schema.columns)])
 
 
+def _among(rows: Ints, wanted: Ints | None) -> Ints:
+    """Those of some rows that are wanted; None: all are."""
+    return rows if wanted is None else np.intersect1d(rows, wanted, assume_unique=True)
+
+
 def _broken(
-    frame: pl.DataFrame, rules: Sequence[Rule], rows: Ints | None
-) -> Iterator[tuple[Rule, Ints]]:
-    """Each rule, and which of these rows break it."""
+    frame: pl.DataFrame, rules: Sequence[Rule], rows: Ints | None = None
+) -> Iterator[Broken]:
+    """Each rule, and which of these rows break it; None: of all."""
     if not rules:
         return
     names = dict.fromkeys(name for rule in rules for name in rule.fails.meta.root_names())
@@ -270,10 +300,10 @@ def _broken(
     flags = part.select_seq(rule.fails.alias(f"{number:03d}") for number, rule in enumerate(rules))
     for rule, column in zip(rules, flags.get_columns(), strict=True):
         places = np.flatnonzero(column.to_numpy())
-        yield rule, places if rows is None else rows[places]
+        yield Broken(rule, places if rows is None else rows[places])
 
 
-def _findings(broken: Sequence[tuple[Rule, Ints]]) -> pl.DataFrame:
+def _findings(broken: Sequence[Broken]) -> pl.DataFrame:
     """Each row with each field and code once; sorted as numbers, not as texts."""
     pairs = sorted({(rule.field, rule.code) for rule, _ in broken})
     place = {pair: number for number, pair in enumerate(pairs)}

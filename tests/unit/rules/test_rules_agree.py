@@ -209,9 +209,11 @@ def test_why_lines_failed_asks_for_no_rule_that_none_of_them_can_break(
         frame = frame_of(form, record, rows)
         settled = check.check(frame, suspicious=None).settled
         assert_frame_equal(check.details(frame, settled=settled), check.details(frame))
-        asked.append(len(settled.leaves(rules, len(form.checks_of(record)))))
-    assert asked[0] < len(rules)  # of good lines alone
-    assert max(asked) > asked[0]
+        left = len(settled.leaves(rules, len(form.checks_of(record))))
+        assert all(len(rows) for _, rows in settled.broken)
+        asked.append((left, left + len(settled.broken)))
+    assert asked[0] < (len(rules), len(rules))  # of good lines alone
+    assert max(known for _, known in asked) > asked[0][1]
 
 
 @pytest.mark.parametrize(("name", "section"), SECTIONS)
