@@ -1,8 +1,8 @@
 """Rules of one record type as polars expressions, compiled from its definition.
 
 Each rule says when a row *fails*; its expression is never null: an absent value passes, an
-undecidable one fails. The same rules make the fused expression that every row passes, the details
-of rows that failed it, and the pandera schema (`koukan.rules.schema`).
+undecidable one fails. The same rules make the tests that every row passes, the details
+of rows that failed one, and the pandera schema (`koukan.rules.schema`).
 """
 
 from __future__ import annotations
@@ -291,43 +291,44 @@ def rules_of(form: Format, record: Record, codes: Mapping[str, CodeList]) -> lis
     return rules
 
 
-def fused(
+def failing(
     form: Format,
     record: Record,
     codes: Mapping[str, CodeList],
     *,
+    fields: Collection[str],
+    checks: Collection[int],
     clean: bool,
-    known: Collection[str] = (),
-    checks: Collection[int] | None = None,
-) -> pl.Expr:
-    """True for every row that breaks at least one rule: the one expression that all rows pass.
+) -> dict[str, pl.Expr]:
+    """Tests that every row passes: true where it breaks any rule of a field, or one over several.
 
     Args:
+        fields: those to be tested. Others cannot fail in the frame at hand: they were proven by the
+            gate, or are optional and without any value.
+        checks: places of those over several fields that are to be tested.
         clean: the decoder found no character that the rules forbid.
-        known: fields that cannot fail in the frame at hand: proven by the gate, or optional and
-            without any value.
-        checks: places of those over several fields that the frame at hand can break, as
-            `breakable` gives them; None: all.
+
+    Returns:
+        tests by the name of a field, and by the place of a check.
     """
-    fails = []
+    forbidding = [] if clean else [r for r in rules_of(form, record, codes) if r.suspicious_only]
+    found = {}
     for item in form.fields(record):
-        if item.name in known:
+        if item.name not in fields:
             continue
         column = pl.col(item.name)
         formed = well_formed(item, codes)
         if item.required:
-            fails.append(~formed.fill_null(False))
+            fails = [~formed.fill_null(False)]
         else:  # a date's test is false, not null, where the field is empty
-            fails.append(column.is_not_null() & ~formed if item.type == "date" else ~formed)
+            fails = [column.is_not_null() & ~formed if item.type == "date" else ~formed]
         fails += [~CHECKS[name][1](column) for name in item.checks]
-    fails += [
-        CROSS_CHECKS[check.use](check)
-        for place, check in enumerate(form.checks_of(record))
-        if checks is None or place in checks
-    ]
-    if not clean:
-        fails += [rule.fails for rule in rules_of(form, record, codes) if rule.suspicious_only]
-    return pl.any_horizontal(pl.lit(False), *fails).fill_null(False)
+        fails += [rule.fails for rule in forbidding if rule.field == item.name]
+        found[item.name] = pl.any_horizontal(fails).fill_null(False)
+    for place, check in enumerate(form.checks_of(record)):
+        if place in checks:
+            found[str(place)] = CROSS_CHECKS[check.use](check)
+    return found
 
 
 def unknown_checks(form: Format) -> list[str]:

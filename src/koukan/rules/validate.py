@@ -1,8 +1,8 @@
 """Validate: strings become typed columns, rows that break a rule become findings.
 
-Tiers from the same rules. Every row: a quick look, and one fused expression for what that does not
-settle. Rows that failed: the pandera schema column by column, or, when they are many, the rules as
-expressions.
+Tiers from the same rules. Every row: a quick look, and tests for what that does not settle; what is
+left in doubt or fails a test, a field's own rules explain at once. Rows that failed: the pandera
+schema column by column, or, when they are many, the rules as expressions.
 
 Expressions run one after another (`select_seq`): chunks are what keeps all cores busy, and to share
 out a hundred small ones takes longer than they do.
@@ -21,10 +21,10 @@ import polars as pl
 from koukan.codecs.packed import present
 from koukan.formats.bundle import Bundle
 from koukan.formats.model import CodeList, Field, Format, Record
-from koukan.rules.checks import FINDINGS, Rule, as_date, breakable, fused, rules_of
+from koukan.rules.checks import FINDINGS, Rule, as_date, breakable, failing, rules_of
 from koukan.rules.fitting import span_columns
 from koukan.rules.line_keys import key_columns
-from koukan.rules.quick import Ints, Look, code_type, is_brief, look
+from koukan.rules.quick import NOTHING, Ints, Look, code_type, is_brief, look
 
 BAD = "__bad"
 UNDECODABLE = "R106"
@@ -42,30 +42,10 @@ class Broken(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """Of which rules it is known what rows of a frame break them."""
+    """Why rows of a frame fail, but for characters that are looked for elsewhere."""
 
-    known: frozenset[str]  # fields: what breaks their own rules is `broken`
     broken: tuple[Broken, ...]
-    checks: frozenset[int]  # places of the checks over several fields that some row may break
-    suspicious: Ints | None  # rows that may hold a forbidden character; None: any may
-
-    def leaves(self, rules: Sequence[Rule], checks: int) -> list[Rule]:
-        """Those of a record type's rules of which it is not known.
-
-        Args:
-            checks: how many of them, the last ones, are over several fields.
-        """
-        first = len(rules) - checks
-        clean = self.suspicious is not None and not len(self.suspicious)
-        return [
-            rule
-            for place, rule in enumerate(rules)
-            if (
-                place - first in self.checks
-                if place >= first
-                else rule.field not in self.known and not (clean and rule.suspicious_only)
-            )
-        ]
+    suspicious: Ints  # rows that hold a forbidden character, in which field was not asked
 
 
 class Examined(NamedTuple):
@@ -110,7 +90,7 @@ class Validator:
         proven: Collection[str] = (),
         coded: bool = False,
     ) -> Examined:
-        """Every row through the fused expression; the columns as they are stored.
+        """Every row through the quick look and the tests; the columns as they are stored.
 
         Args:
             frame: strings, all fields of the record type.
@@ -121,7 +101,7 @@ class Validator:
         Returns:
             columns: process type, access group and own columns that hold any value (dates as
             days, everything else as given), and `BAD`: whether the row breaks a rule.
-            settled: which rules no row of the frame breaks.
+            settled: what is known of why.
         """
         fields = {item.name: item for item in self.form.fields(self.record)}
         empty, full, rare = given(frame, fields.values())
@@ -133,35 +113,49 @@ class Validator:
         names += [item.name for item in self.record.own if item.name not in empty]
         every = breakable(self.form, self.record, empty, full)
         checks = breakable(self.form, self.record, empty | rare, full)
-        bad = self._fused(certain | seen.names | rare, checks, clean=suspicious is not None)
-        asked = {**self._asked(names, seen, coded=coded), BAD: bad}
+        unseen = fields.keys() - certain - seen.names - rare
+        clean = suspicious is not None
+        tests = self._tests(frozenset(unseen), checks, clean=clean)
+        asked = self._asked(names, seen, coded=coded)
         # As new columns they have a row each, also where nothing is left to look at.
-        new = frame.with_columns_seq(**asked)[list(asked)].to_dict()
-        columns = {**{name: frame[name] for name in names}, **seen.days, **new}
-        flags = columns[BAD].to_numpy().copy()
-        if suspicious is not None:
-            flags[suspicious] = True
+        new = frame.with_columns_seq(**asked, **tests)
+        failing = _failing(new, tests)
         # To most rows what is rarely given is empty.
         there = [mask for name in sorted(rare) if (mask := present(frame[name])) is not None]
         if there:
             rows = np.flatnonzero(np.logical_or.reduce(there))
-            fails = self._fused(fields.keys() - rare, every - checks)
-            flags[rows] |= frame[rows].select_seq(fails).to_series().to_numpy()
-        # What the quick look left in doubt, its rules themselves settle.
-        broken = []
-        for name, rows in seen.doubts.items():
-            doubtful = frame[name].gather(rows).to_frame()
-            if name in seen.days:
-                days = doubtful.select_seq(as_date(name)).to_series()
-                columns[name] = columns[name].scatter(rows, days)
-            for rule, places in _broken(doubtful, self._own_rules[name]):
-                if len(places):
-                    flags[rows[places]] = True
-                    broken.append(Broken(rule, rows[places]))
+            tests = self._tests(frozenset(rare), every - checks, clean=clean)
+            again = _failing(frame[rows].with_columns_seq(**tests), tests)
+            failing |= {name: rows[places] for name, places in again.items()}
+        columns = {name: frame[name] for name in names}
+        columns |= {**seen.days, **{name: new[name] for name in asked}}
+        for name in sorted(seen.days.keys() & seen.doubts.keys()):
+            rows = seen.doubts[name]
+            days = frame[name].gather(rows).to_frame().select_seq(as_date(name)).to_series()
+            columns[name] = columns[name].scatter(rows, days)
+        broken = tuple(self._explained(frame, {**failing, **seen.doubts}))
+        odd = NOTHING if suspicious is None else suspicious
+        flags = np.zeros(frame.height, np.bool_)
+        for rows in (odd, *failing.values(), *(rows for _, rows in broken)):
+            flags[rows] = True
         columns[BAD] = pl.Series(flags)
         found = pl.DataFrame([columns[name].alias(name) for name in (*names, BAD)])
-        known = frozenset(certain | seen.names)
-        return Examined(found, Settled(known, tuple(broken), every, suspicious))
+        return Examined(found, Settled(broken, odd))
+
+    def _explained(self, frame: pl.DataFrame, failing: Mapping[str, Ints]) -> Iterator[Broken]:
+        """Which rules are broken: of each field its own ones look at the rows in question alone.
+
+        Args:
+            failing: rows, ascending, by field, or by place of a check over several.
+        """
+        for name, rows in failing.items():
+            if name in self._checks:
+                yield Broken(self._checks[name], rows)
+                continue
+            asked = frame[name].gather(rows).to_frame()
+            for rule, places in _broken(asked, self._own_rules[name]):
+                if len(places):
+                    yield Broken(rule, rows[places])
 
     def _asked(self, names: Collection[str], seen: Look, *, coded: bool) -> dict[str, pl.Expr]:
         """Those of some columns that are not stored as given, but for days that were seen.
@@ -210,20 +204,22 @@ class Validator:
     ) -> dict[tuple[tuple[str, ...], frozenset[str]], tuple[list[pl.Expr], tuple[str, ...]]]:
         return {}
 
-    def _fused(
-        self, known: Collection[str], checks: frozenset[int], *, clean: bool = True
-    ) -> pl.Expr:
-        """Built once for what is known: a few ms, as often as there are chunks."""
-        key = frozenset(known), checks, clean
-        if key not in self._expressions:
-            expression = fused(
-                self.form, self.record, self.codes, clean=clean, known=known, checks=checks
+    def _tests(
+        self, fields: frozenset[str], checks: frozenset[int], *, clean: bool
+    ) -> dict[str, pl.Expr]:
+        """`failing`, each under a name that no field has; built once for what is asked."""
+        key = fields, checks, clean
+        if key not in self._known_tests:
+            tests = failing(
+                self.form, self.record, self.codes, fields=fields, checks=checks, clean=clean
             )
-            self._expressions[key] = expression.alias(BAD)
-        return self._expressions[key]
+            self._known_tests[key] = {f"{BAD} {name}": test for name, test in tests.items()}
+        return self._known_tests[key]
 
     @cached_property
-    def _expressions(self) -> dict[tuple[frozenset[str], frozenset[int], bool], pl.Expr]:
+    def _known_tests(
+        self,
+    ) -> dict[tuple[frozenset[str], frozenset[int], bool], dict[str, pl.Expr]]:
         return {}
 
     @cached_property
@@ -233,11 +229,16 @@ class Validator:
     @cached_property
     def _own_rules(self) -> dict[str, list[Rule]]:
         """By field, its rules but for those over several fields."""
-        checks = len(self.form.checks_of(self.record))
         found: dict[str, list[Rule]] = {}
-        for rule in self._rules[: len(self._rules) - checks]:
+        for rule in self._rules[: len(self._rules) - len(self._checks)]:
             found.setdefault(rule.field, []).append(rule)
         return found
+
+    @cached_property
+    def _checks(self) -> dict[str, Rule]:
+        """Rules over several fields by their place, as text."""
+        count = len(self.form.checks_of(self.record))
+        return {str(place): self._rules[place - count] for place in range(count)}
 
     def undecodable(self, frame: pl.DataFrame) -> pl.Series:
         """By row of an all-string frame: whether a character in it cannot be read (R106)."""
@@ -255,14 +256,9 @@ class Validator:
         """
         if settled is None:
             return _findings([*_broken(frame, self._rules, rows)])
-        rules = settled.leaves(self._rules, len(self.form.checks_of(self.record)))
         known = [Broken(rule, _among(places, rows)) for rule, places in settled.broken]
-        if settled.suspicious is None:
-            return _findings([*_broken(frame, rules, rows), *known])
-        odd = _among(settled.suspicious, rows)
-        every = [rule for rule in rules if not rule.suspicious_only]
-        some = [rule for rule in rules if rule.suspicious_only]
-        return _findings([*_broken(frame, every, rows), *_broken(frame, some, odd), *known])
+        forbidding = [rule for rule in self._rules if rule.suspicious_only]
+        return _findings([*known, *_broken(frame, forbidding, _among(settled.suspicious, rows))])
 
     def details_with_pandera(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The same findings by the declared schema: for few rows.
@@ -280,6 +276,12 @@ class Validator:
         ]
         schema = schema_of(self.form, self.record, asked, whole=False)
         return validate_with_pandera(schema, frame[list(schema.columns)])
+
+
+def _failing(frame: pl.DataFrame, tests: Collection[str]) -> dict[str, Ints]:
+    """Rows by what they fail, if any; `tests` are columns of the frame."""
+    found = {name: np.flatnonzero(frame[name].to_numpy()) for name in tests}
+    return {name.removeprefix(f"{BAD} "): rows for name, rows in found.items() if len(rows)}
 
 
 def _among(rows: Ints, wanted: Ints | None) -> Ints:
