@@ -27,6 +27,7 @@ from koukan.rules.line_keys import key_columns
 from koukan.rules.quick import NOTHING, Ints, Look, code_type, is_brief, look
 
 BAD = "__bad"
+TEST = "__test "  # and the name of a field, or the place of a check over several
 UNDECODABLE = "R106"
 PROVEN = ("record_number", "record_type_code", "insurer_code")  # by the gate, in every line
 RARE = 64  # a column is rarely given where one in so many rows has a value
@@ -42,9 +43,9 @@ class Broken(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """Why rows of a frame fail, but for characters that are looked for elsewhere."""
+    """Which rows of a frame fail, ascending."""
 
-    broken: tuple[Broken, ...]
+    failing: Mapping[str, Ints]  # by field, or by place of a check over several
     suspicious: Ints  # rows that hold a forbidden character, in which field was not asked
 
 
@@ -119,31 +120,45 @@ class Validator:
         asked = self._asked(names, seen, coded=coded)
         # As new columns they have a row each, also where nothing is left to look at.
         new = frame.with_columns_seq(**asked, **tests)
-        failing = _failing(new, tests)
+        failing = _failing(new)
         # To most rows what is rarely given is empty.
         there = [mask for name in sorted(rare) if (mask := present(frame[name])) is not None]
         if there:
             rows = np.flatnonzero(np.logical_or.reduce(there))
             tests = self._tests(frozenset(rare), every - checks, clean=clean)
-            again = _failing(frame[rows].with_columns_seq(**tests), tests)
+            again = _failing(frame[rows].with_columns_seq(**tests))
             failing |= {name: rows[places] for name, places in again.items()}
         columns = {name: frame[name] for name in names}
         columns |= {**seen.days, **{name: new[name] for name in asked}}
-        for name in sorted(seen.days.keys() & seen.doubts.keys()):
-            rows = seen.doubts[name]
-            days = frame[name].gather(rows).to_frame().select_seq(as_date(name)).to_series()
-            columns[name] = columns[name].scatter(rows, days)
-        broken = tuple(self._explained(frame, {**failing, **seen.doubts}))
+        for rows, settled in self._settled(frame, seen):
+            failing |= {name: rows[places] for name, places in _failing(settled).items()}
+            for name in seen.days.keys() & set(settled.columns):
+                columns[name] = columns[name].scatter(rows, settled[name])
         odd = NOTHING if suspicious is None else suspicious
         flags = np.zeros(frame.height, np.bool_)
-        for rows in (odd, *failing.values(), *(rows for _, rows in broken)):
+        for rows in (odd, *failing.values()):
             flags[rows] = True
         columns[BAD] = pl.Series(flags)
         found = pl.DataFrame([columns[name].alias(name) for name in (*names, BAD)])
-        return Examined(found, Settled(broken, odd))
+        return Examined(found, Settled(failing, odd))
+
+    def _settled(self, frame: pl.DataFrame, seen: Look) -> Iterator[tuple[Ints, pl.DataFrame]]:
+        """The fields that a quick look left in doubt, in the rows in question.
+
+        Few rows are asked at once for all of the fields: to ask takes longer than the answer.
+
+        Returns:
+            rows, ascending; and their tests, as columns, and days.
+        """
+        few = sum(map(len, seen.doubts.values())) * RARE <= frame.height
+        for names in filter(None, [list(seen.doubts)] if few else [[one] for one in seen.doubts]):
+            rows = np.unique(np.concatenate([seen.doubts[name] for name in names]))
+            tests = self._tests(frozenset(names), frozenset(), clean=True)
+            days = [as_date(name) for name in names if name in seen.days]
+            yield rows, frame[names][rows].select_seq(*days, **tests)
 
     def _explained(self, frame: pl.DataFrame, failing: Mapping[str, Ints]) -> Iterator[Broken]:
-        """Which rules are broken: of each field its own ones look at the rows in question alone.
+        """Which rules are broken: of each field its own ones look at the rows that fail alone.
 
         Args:
             failing: rows, ascending, by field, or by place of a check over several.
@@ -154,8 +169,7 @@ class Validator:
                 continue
             asked = frame[name].gather(rows).to_frame()
             for rule, places in _broken(asked, self._own_rules[name]):
-                if len(places):
-                    yield Broken(rule, rows[places])
+                yield Broken(rule, rows[places])
 
     def _asked(self, names: Collection[str], seen: Look, *, coded: bool) -> dict[str, pl.Expr]:
         """Those of some columns that are not stored as given, but for days that were seen.
@@ -213,7 +227,7 @@ class Validator:
             tests = failing(
                 self.form, self.record, self.codes, fields=fields, checks=checks, clean=clean
             )
-            self._known_tests[key] = {f"{BAD} {name}": test for name, test in tests.items()}
+            self._known_tests[key] = {f"{TEST}{name}": test for name, test in tests.items()}
         return self._known_tests[key]
 
     @cached_property
@@ -256,9 +270,10 @@ class Validator:
         """
         if settled is None:
             return _findings([*_broken(frame, self._rules, rows)])
-        known = [Broken(rule, _among(places, rows)) for rule, places in settled.broken]
+        failing = {name: _among(found, rows) for name, found in settled.failing.items()}
         forbidding = [rule for rule in self._rules if rule.suspicious_only]
-        return _findings([*known, *_broken(frame, forbidding, _among(settled.suspicious, rows))])
+        odd = _among(settled.suspicious, rows)
+        return _findings([*self._explained(frame, failing), *_broken(frame, forbidding, odd)])
 
     def details_with_pandera(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The same findings by the declared schema: for few rows.
@@ -278,10 +293,11 @@ class Validator:
         return validate_with_pandera(schema, frame[list(schema.columns)])
 
 
-def _failing(frame: pl.DataFrame, tests: Collection[str]) -> dict[str, Ints]:
-    """Rows by what they fail, if any; `tests` are columns of the frame."""
+def _failing(frame: pl.DataFrame) -> dict[str, Ints]:
+    """Rows by what they fail, if any, of a frame with columns of tests."""
+    tests = [name for name in frame.columns if name.startswith(TEST)]
     found = {name: np.flatnonzero(frame[name].to_numpy()) for name in tests}
-    return {name.removeprefix(f"{BAD} "): rows for name, rows in found.items() if len(rows)}
+    return {name.removeprefix(TEST): rows for name, rows in found.items() if len(rows)}
 
 
 def _among(rows: Ints, wanted: Ints | None) -> Ints:

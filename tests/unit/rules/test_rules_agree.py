@@ -207,11 +207,11 @@ def test_why_lines_failed_is_known_when_they_were_checked(
         rows = [good] * 400 + generated(form, record, catalogue, few, draws)
         frame = frame_of(form, record, rows)
         columns, settled = check.check(frame, suspicious=None)
-        assert all(len(rows) for _, rows in settled.broken)
-        assert few or not settled.broken
+        assert all(len(rows) for rows in settled.failing.values())
+        assert few or not settled.failing
         assert_frame_equal(check.details(frame, settled=settled), check.details(frame))
         bad = columns[BAD].arg_true().to_list()
-        assert bad == sorted({row for _, rows in settled.broken for row in rows.tolist()})
+        assert bad == sorted({row for rows in settled.failing.values() for row in rows.tolist()})
         found += len(bad)
     assert found
 
