@@ -1,7 +1,7 @@
 """The pandera schema of a record type: what is declared valid, column by column.
 
 pandera works on frames, not on lazy ones (those it passes unseen), costs tens of milliseconds a
-call, and its messages hold values. So it sees only the rows that failed the fused expression, once
+call, and its messages hold values. So it sees only the rows that failed a test, once
 for a group of files, and of what it says only column, check and row are kept.
 """
 

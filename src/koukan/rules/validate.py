@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -112,28 +113,23 @@ class Validator:
         seen = look(frame, others, self.codes)
         names = [name for name in KEPT if name in frame.columns]
         names += [item.name for item in self.record.own if item.name not in empty]
-        every = breakable(self.form, self.record, empty, full)
         checks = breakable(self.form, self.record, empty | rare, full)
-        unseen = fields.keys() - certain - seen.names - rare
         clean = suspicious is not None
-        tests = self._tests(frozenset(unseen), checks, clean=clean)
+        tests = self._tests(fields.keys() - certain - seen.names - rare, checks, clean=clean)
         asked = self._asked(names, seen, coded=coded)
         # As new columns they have a row each, also where nothing is left to look at.
         new = frame.with_columns_seq(**asked, **tests)
         failing = _failing(new)
-        # To most rows what is rarely given is empty.
-        there = [mask for name in sorted(rare) if (mask := present(frame[name])) is not None]
-        if there:
-            rows = np.flatnonzero(np.logical_or.reduce(there))
-            tests = self._tests(frozenset(rare), every - checks, clean=clean)
-            again = _failing(frame[rows].with_columns_seq(**tests))
-            failing |= {name: rows[places] for name, places in again.items()}
         columns = {name: frame[name] for name in names}
         columns |= {**seen.days, **{name: new[name] for name in asked}}
-        for rows, settled in self._settled(frame, seen):
-            failing |= {name: rows[places] for name, places in _failing(settled).items()}
-            for name in seen.days.keys() & set(settled.columns):
-                columns[name] = columns[name].scatter(rows, settled[name])
+        # To most rows what is rarely given is empty.
+        tests = self._tests(
+            rare, breakable(self.form, self.record, empty, full) - checks, clean=clean
+        )
+        for rows, part in chain(_given_rows(frame, rare, tests), self._settled(frame, seen)):
+            failing |= {name: rows[places] for name, places in _failing(part).items()}
+            for name in seen.days.keys() & set(part.columns):
+                columns[name] = columns[name].scatter(rows, part[name])
         odd = NOTHING if suspicious is None else suspicious
         flags = np.zeros(frame.height, np.bool_)
         for rows in (odd, *failing.values()):
@@ -153,7 +149,7 @@ class Validator:
         few = sum(map(len, seen.doubts.values())) * RARE <= frame.height
         for names in filter(None, [list(seen.doubts)] if few else [[one] for one in seen.doubts]):
             rows = np.unique(np.concatenate([seen.doubts[name] for name in names]))
-            tests = self._tests(frozenset(names), frozenset(), clean=True)
+            tests = self._tests(names, frozenset(), clean=True)
             days = [as_date(name) for name in names if name in seen.days]
             yield rows, frame[names][rows].select_seq(*days, **tests)
 
@@ -219,10 +215,10 @@ class Validator:
         return {}
 
     def _tests(
-        self, fields: frozenset[str], checks: frozenset[int], *, clean: bool
+        self, fields: Collection[str], checks: frozenset[int], *, clean: bool
     ) -> dict[str, pl.Expr]:
         """`failing`, each under a name that no field has; built once for what is asked."""
-        key = fields, checks, clean
+        key = frozenset(fields), checks, clean
         if key not in self._known_tests:
             tests = failing(
                 self.form, self.record, self.codes, fields=fields, checks=checks, clean=clean
@@ -291,6 +287,16 @@ class Validator:
         ]
         schema = schema_of(self.form, self.record, asked, whole=False)
         return validate_with_pandera(schema, frame[list(schema.columns)])
+
+
+def _given_rows(
+    frame: pl.DataFrame, rare: Collection[str], tests: Mapping[str, pl.Expr]
+) -> Iterator[tuple[Ints, pl.DataFrame]]:
+    """The rows that have any of some fields, ascending, if there are any; and their tests."""
+    there = [mask for name in sorted(rare) if (mask := present(frame[name])) is not None]
+    if there:
+        rows = np.flatnonzero(np.logical_or.reduce(there))
+        yield rows, frame[rows].with_columns_seq(**tests)[list(tests)]
 
 
 def _failing(frame: pl.DataFrame) -> dict[str, Ints]:
