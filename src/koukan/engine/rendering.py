@@ -123,7 +123,9 @@ def seal(
     lines = 0
 
     def records_of(part: Part) -> tuple[Content, int]:
-        worded = part.worded or worded_records(form, *part.share, told)
+        worded = part.worded
+        if worded is None:
+            worded = worded_records(form, *part.share, told)
         return result_records(form, part.share.lines, worded)
 
     # Where all lines of a file have words, its result is most of the work of its commit.

@@ -173,7 +173,7 @@ def worded_records(
 ) -> Worded:
     """Records of those lines of one reception that have words: all but the accepted without any.
 
-    However few lines, it takes some milliseconds.
+    Where there are any, however few, it takes some milliseconds.
 
     Args:
         lines: row, line_number, record_number, class, member_id, in line order.
@@ -182,10 +182,11 @@ def worded_records(
     """
     rows, kinds = lines["row"].to_numpy(), lines["class"].to_numpy()
     starts, stops = (np.searchsorted(findings["row"].to_numpy(), rows, side) for side in SIDES)
-    counts = (
-        stops - starts
-    )  # records of a line: one for each of its findings, one where it has none
+    # Records of a line: one for each of its findings, and one where it has none.
+    counts = stops - starts
     counts[(counts == 0) & (kinds != ACCEPTED)] = 1
+    if not counts.any():
+        return Worded(rows[:0], pa.array([], pa.large_binary()))
     places = np.repeat(np.arange(len(rows)), counts)
     nth = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
     phrases, of_finding = _phrases(findings, told)
