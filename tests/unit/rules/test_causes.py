@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from koukan.formats import Catalogue, Format
-from koukan.rules.acknowledge import explanations, result_file, result_records
+from koukan.rules.acknowledge import explanations, result_file, result_records, worded_records
 from koukan.rules.causes import (
     CONSEQUENCE,
     ERRORS,
@@ -63,7 +63,8 @@ def result(catalogue: Catalogue, findings: list[tuple[int, str, str]], classes: 
     )
     told = explanations(catalogue.formats["member_registration"], catalogue.reasons)
     form = catalogue.formats[RESULT]
-    shares = [result_records(form, lines, found, told)]
+    worded = worded_records(form, lines, found, told)
+    shares = [result_records(form, lines, worded)] if classes else []
     return b"".join(content for content, _ in result_file(form, CONTROL, shares))
 
 
