@@ -305,7 +305,6 @@ def merged(parts: Sequence[tuple[Ints, pa.LargeBinaryArray]]) -> pa.LargeBinaryA
     Args:
         parts: for each line its number, and the lines.
     """
-    parts = [part for part in parts if len(part[0])] or [*parts][:1]
     if len(parts) == 1:
         return parts[0][1]
     order = np.argsort(np.concatenate([numbers for numbers, _ in parts]), kind="stable")

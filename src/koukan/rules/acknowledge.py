@@ -196,9 +196,10 @@ def worded_records(
     assigned = ((kinds == ACCEPTED) & lines["member_id"].is_not_null().to_numpy())[places]
     parts = []
     for which, has_member in ((np.flatnonzero(assigned), True), (np.flatnonzero(~assigned), False)):
-        columns = _columns(lines, has_member=has_member)
-        columns = {name: values[places[which]] for name, values in columns.items()}
-        parts.append((which, render.phrased(form, SECTION, columns, phrases, chosen[which])))
+        if len(which):
+            columns = _columns(lines, has_member=has_member)
+            columns = {name: values[places[which]] for name, values in columns.items()}
+            parts.append((which, render.phrased(form, SECTION, columns, phrases, chosen[which])))
     return Worded(rows[places], render.merged(parts))
 
 
