@@ -8,6 +8,7 @@ raises, and the caller starts again from its source.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import secrets
 import threading
@@ -21,6 +22,8 @@ from koukan.errors import IntegrityError
 
 TEMPORARY = ".tmp-"  # prefix of every file that is not yet published; recovery deletes them
 _SYNC_FILE_RANGE_WAIT_BEFORE, _SYNC_FILE_RANGE_WRITE = 1, 2  # fcntl.h
+# What a system says that has no such call, or lets us not: the sync at the end waits for all of it.
+_NOT_HERE = frozenset({errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP})
 STRETCH = 8 << 20  # bytes by which a large file grows until the system is told to write them
 
 
@@ -294,8 +297,10 @@ def _await_written(handle: int, stop: int) -> None:
         OSError: it could not.
     """
     tell = _sync_file_range()
-    if tell is not None and stop and tell(handle, 0, stop, _SYNC_FILE_RANGE_WAIT_BEFORE):
-        raise OSError(number := ctypes.get_errno(), os.strerror(number))
+    if tell is None or not stop or not tell(handle, 0, stop, _SYNC_FILE_RANGE_WAIT_BEFORE):
+        return
+    if (number := ctypes.get_errno()) not in _NOT_HERE:
+        raise OSError(number, os.strerror(number))
 
 
 def _forget(handle: int, start: int, stop: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import secrets
@@ -199,3 +200,20 @@ def test_what_could_not_be_written_is_told_by_who_waited_for_it() -> None:
     finally:
         os.close(reader)
         os.close(writer)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])
+def test_a_system_that_cannot_be_told_to_write_waits_at_the_end(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call(*_: int) -> int:  # as the C library's, in a sandbox that lets nobody use it
+        ctypes.set_errno(number)
+        return -1
+
+    monkeypatch.setattr(durable, "_sync_file_range", lambda: call)
+    block, told, length = bytes(durable.STRETCH), 0, 0
+    with (tmp_path / "large").open("wb", buffering=0) as file:
+        for _ in range(3):
+            length += file.write(block)
+            told = durable.write_and_forget(file.fileno(), told, length)
+    assert (tmp_path / "large").read_bytes() == block * 3
