@@ -226,7 +226,7 @@ def _places(rows: pl.DataFrame, lists: Mapping[str, pl.Enum]) -> tuple[Ints, ...
 
 
 def _columns(lines: pl.DataFrame, *, has_member: bool) -> dict[str, Ints]:
-    """The numbers in records of lines by field."""
+    """The numbers in records of lines by field; what was asked or confirmed assigns no 枝番."""
     columns = {
         "line_number": lines["line_number"],
         "record_number": lines["record_number"],
@@ -249,14 +249,13 @@ def result_records(form: Format, lines: pl.DataFrame, worded: Worded) -> tuple[m
     rows = lines["row"].to_numpy()
     worded = worded.of(rows)
     plain = np.isin(rows, worded.rows, invert=True)
-    records = worded.records
-    if plain.any():
-        others = lines.filter(plain)
-        # What was asked or confirmed assigns none.
-        columns = _columns(others, has_member=not others["member_id"].has_nulls())
-        records = render.numbers(form, SECTION, columns)
-        if len(worded.rows):
-            records = render.merged([(rows[plain], records), (worded.rows, worded.records)])
+    assigned = lines["member_id"].is_not_null().to_numpy()
+    parts = [(worded.rows, worded.records)] if len(worded.rows) else []
+    for which, has_member in ((plain & assigned, True), (plain & ~assigned, False)):
+        if which.any():
+            columns = _columns(lines.filter(which), has_member=has_member)
+            parts.append((rows[which], render.numbers(form, SECTION, columns)))
+    records = render.merged(parts)
     return joined(records), len(records)
 
 

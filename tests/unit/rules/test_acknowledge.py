@@ -255,17 +255,17 @@ def test_every_line_is_told_what_became_of_it(catalogue: Catalogue, result: Form
     assert rows[4]["member_id"] == "9999999999"
 
 
-@pytest.mark.parametrize("assigned", [True, False])
+@pytest.mark.parametrize("assigned", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.9, 1.0])
 def test_records_are_those_of_the_worded_lines(
-    catalogue: Catalogue, result: Format, share: float, assigned: bool
+    catalogue: Catalogue, result: Format, share: float, assigned: float
 ) -> None:
     draws = random.Random(share)
     told = explanations(catalogue.formats["member_registration"], catalogue.reasons)
     rows, findings = [], []
     for row in range(95, 1_150):  # lines of two, three and four digits
         kind = draws.choice([1, 2, 3]) if draws.random() < share else 1
-        member = draws.randrange(10**10) if kind == 1 and assigned else None
+        member = draws.randrange(10**10) if kind == 1 and draws.random() < assigned else None
         rows.append((row, row // 3, kind, member))
         codes = {1: ["W401"], 2: ["R101", "R201"], 3: ["D301"]}[kind]
         if kind > 1 or draws.random() < share:
